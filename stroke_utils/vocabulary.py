@@ -1,0 +1,71 @@
+"""The words, colours, counts and folder names that every other module shares.
+
+Class order is fixed as in the paper: masks count background 0, ischemia 1, hemorrhage 2; the type
+classifier counts ischemia 0, hemorrhage 1; detection counts stroke 1.
+"""
+
+import unicodedata
+
+LABELS = ("none", "ischemia", "hemorrhage")
+"""Slice labels. Everything but ``none`` counts as stroke."""
+
+TYPES = ("ischemia", "hemorrhage")
+"""Stroke types in the order of the type classifier's two outputs."""
+
+MASK_CLASSES = ("background", "ischemia", "hemorrhage")
+"""Names of the mask values 0, 1, 2."""
+
+PARTS = ("train", "session1", "session2")
+"""Parts of the release: the training set and the two competition sessions."""
+
+MASK_COLOURS = {"background": (0, 0, 0), "ischemia": (0, 0, 255), "hemorrhage": (0, 255, 0)}
+"""RGB of each class in the organiser's MASK files."""
+
+BORDER_COLOURS = {
+    "ischemia": ((0, 0, 255), (128, 0, 127)),
+    "hemorrhage": ((0, 255, 0), (128, 127, 0)),
+}
+"""The two RGB colours mixed along the one-pixel border of a painted lesion in an OVERLAY file."""
+
+MARKER_COLOUR = (255, 0, 255)
+"""RGB of the orientation markers burnt into some slices."""
+
+PUBLISHED_COUNTS = {
+    "train": {"none": 4427, "ischemia": 1130, "hemorrhage": 1093},
+    "session1": {"none": 130, "ischemia": 35, "hemorrhage": 35},
+    "session2": {"stroke": 100},
+}
+"""Slices per part and class in the organiser's information note (the article counts one more ischemia)."""
+
+# Keys are in the form `plain` gives. A folder name may carry more words than the alias (the portal
+# writes "İskemi Veri Seti", "Eğitim Veri Seti_İskemi"), so `cohort` looks for the alias inside it.
+CLASS_FOLDERS = {
+    "none": ("inme yok", "inmeyok", "normal"),
+    "ischemia": ("iskemi", "ischemia"),
+    "hemorrhage": ("kanama", "bleeding"),
+}
+"""Aliases of the class folders in every known layout, in plain form."""
+
+KIND_FOLDERS = {
+    "png": ("png",),
+    "overlay": ("overlay",),
+    "mask": ("mask", "masks"),
+    "dicom": ("dicom",),
+}
+"""Names of the sub-folders that hold each kind of file, in plain form."""
+
+# Letters that Unicode does not decompose into an ASCII base letter and a mark.
+_UNDECOMPOSABLE = str.maketrans({"ı": "i", "İ": "i", "ß": "ss", "ø": "o", "Ø": "o"})
+
+
+def plain(text: str) -> str:
+    """Give ``text`` as lower-case ASCII words, so that every spelling of a Turkish name compares equal.
+
+    ``İskemi`` in NFC, in NFD and in capitals all become ``iskemi``; underscores, dots and hyphens
+    become single spaces.
+    """
+    text = unicodedata.normalize("NFKD", text.translate(_UNDECOMPOSABLE))
+    text = "".join(c for c in text if not unicodedata.combining(c)).translate(_UNDECOMPOSABLE).casefold()
+    for separator in "_-.":
+        text = text.replace(separator, " ")
+    return " ".join(text.encode("ascii", "ignore").decode().split())
