@@ -1,0 +1,265 @@
+"""Run records: what was run, on what, with which result; and the tables made from many of them.
+
+A run is one execution of one notebook with one set of parameters on one cohort. Its folder is
+``results/<profile>/<notebook>/<run_id>/`` and its ``record.json`` is written last, so a folder with a
+record is a finished run.
+"""
+
+import ast
+import datetime
+import difflib
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import yaml
+
+from stroke_utils import files
+from stroke_utils.cohort import Cohort
+from stroke_utils.files import UserError
+
+SCHEMA = 1
+"""Version of the record's layout; raised whenever a reader of older records would misread them."""
+
+PACKAGES = ("numpy", "pandas", "scikit-learn", "pillow", "tensorflow", "keras", "segmentation-models", "papermill")
+"""Packages whose versions a record keeps: those that can change a number."""
+
+# Where the data lies and whether an older run may be used do not change what a run computes.
+_NOT_IDENTIFYING = {"data_dir", "reuse", "profile"}
+
+
+def parameters_file(notebook: str, profile: str = "quick") -> Path:
+    """Return the path of the parameters file of a notebook in a profile."""
+    return Path(__file__).resolve().parents[1] / "params" / profile / f"{notebook}.yaml"
+
+
+def coerce(name: str, value: object, default: object) -> object:
+    """Return ``value`` in the type of ``default``; lists may come as comma-separated text.
+
+    Raises:
+        UserError: the value cannot be read as that type.
+    """
+    if isinstance(default, list):
+        items = [v.strip() for v in value.split(",") if v.strip()] if isinstance(value, str) else value
+        items = list(items) if isinstance(items, list | tuple) else [items]
+        return [coerce(name, item, default[0]) for item in items] if default else items
+    wrong = UserError(
+        f"Parameter {name!r} is {value!r}, a {type(value).__name__}; expected a {type(default).__name__} such as "
+        f"{default!r}. Correct it in the parameters cell, the parameters file or the -p option."
+    )
+    if isinstance(default, bool) or isinstance(value, bool):
+        if isinstance(value, bool) and isinstance(default, bool):
+            return value
+        raise wrong
+    if isinstance(default, str):
+        # papermill turns `-p data_dir 2021` into a number: give the text back.
+        return str(value)
+    try:
+        number = type(default)(value)
+    except (TypeError, ValueError):
+        raise wrong from None
+    if number != float(value):
+        raise wrong
+    return number
+
+
+def _injected_names() -> set[str]:
+    """Return the names that papermill assigned in this kernel, empty when a person runs the notebook."""
+    shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
+    names = set()
+    for source in shell.user_ns.get("In", []) if shell else []:
+        if source.lstrip().startswith("# Parameters\n"):
+            targets = [t for node in ast.parse(source).body if isinstance(node, ast.Assign) for t in node.targets]
+            names |= {t.id for t in targets if isinstance(t, ast.Name)}
+    return names
+
+
+def check_names(given: set[str], known: set[str], where: str) -> None:
+    """Refuse parameter names that a notebook does not have.
+
+    Raises:
+        UserError: names the unknown keys, the nearest known one and all known ones.
+    """
+    for name in sorted(given - known):
+        near = difflib.get_close_matches(name, sorted(known), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise UserError(f"{where} has no parameter {name!r}.{hint} It knows: {', '.join(sorted(known))}.")
+
+
+class Run:
+    """One run of one notebook: its parameters, its folder and, at its end, its record.
+
+    Attributes:
+        notebook: stem of the notebook.
+        params: the checked parameters, one attribute each.
+        run_id: models, seed and eight hex digits of parameters and cohort; set by :meth:`open`.
+        folder: where everything of this run goes; set by :meth:`open`.
+    """
+
+    def __init__(self, notebook: str, parameters: dict):
+        self.notebook = notebook
+        self.params = SimpleNamespace(**parameters)
+        self.started = datetime.datetime.now(datetime.UTC)
+        self._clock = time.monotonic()
+        self.run_id: str | None = None
+        self.folder: Path | None = None
+
+    def open(self, cohort: Cohort) -> Path:
+        """Give the run its identity on a cohort and return its folder, made if it is missing."""
+        parameters = {k: v for k, v in vars(self.params).items() if k not in _NOT_IDENTIFYING}
+        code = files.digest([self.notebook, parameters, cohort.fingerprint])
+        models = "+".join(getattr(self.params, "models", []))
+        self.run_id = "-".join(filter(None, [models, f"seed{self.params.seed}", code]))
+        self.folder = files.results_root() / self.params.profile / self.notebook / self.run_id
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder
+
+    @property
+    def reuse(self) -> bool:
+        """Tell whether what a finished run of the same identity left may be loaded instead of made again."""
+        return bool(getattr(self.params, "reuse", False)) and (self.folder / "record.json").is_file()
+
+    def finish(self, cohort: Cohort, metrics: dict) -> Path:
+        """Write the record and return its path.
+
+        Args:
+            cohort: the data the run worked on.
+            metrics: nested dictionaries of numbers; a score is ``{"value", "low", "high", "n", "baseline"}``.
+        """
+        if self.folder is None:
+            self.open(cohort)
+        record = {
+            "schema": SCHEMA,
+            "notebook": self.notebook,
+            "run_id": self.run_id,
+            "profile": self.params.profile,
+            "seed": self.params.seed,
+            "started": self.started.isoformat(timespec="seconds"),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "wall_s": round(time.monotonic() - self._clock, 1),
+            "peak_memory_mib": round(_peak_memory_mib()),
+            "parameters": {k: v for k, v in vars(self.params).items() if k != "data_dir"},
+            "cohort": {
+                "fingerprint": cohort.fingerprint,
+                "origin": cohort.origin,
+                "slices": len(cohort.slices),
+                "problems": len(cohort.problems),
+            },
+            "versions": versions(),
+            "hardware": {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count()},
+            "git": git_state(),
+            "metrics": _finite(metrics),
+        }
+        path = files.write_json(self.folder / "record.json", record)
+        print(f"Wrote {files.shown(path)}")
+        return path
+
+
+def start(notebook: str, namespace: dict) -> Run:
+    """Check a notebook's parameters and start the clock of its run.
+
+    Args:
+        notebook: stem of the notebook, as ``03_phase1_detection``.
+        namespace: the notebook's ``globals()``, which holds the parameters.
+
+    Raises:
+        UserError: an unknown, missing or mistyped parameter.
+    """
+    defaults = yaml.safe_load(parameters_file(notebook).read_text(encoding="utf-8"))
+    check_names(_injected_names(), set(defaults), f"Notebook {notebook}")
+    missing = [name for name in defaults if name not in namespace]
+    if missing:
+        raise UserError(f"Run the cell tagged 'parameters' of {notebook} first: {', '.join(missing)} not set.")
+    return Run(notebook, {name: coerce(name, namespace[name], default) for name, default in defaults.items()})
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that can change a number."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def git_state() -> dict[str, object]:
+    """Return the checkout's commit and whether files differ from it; both None outside a git checkout."""
+    root = Path(__file__).resolve().parents[1]
+    try:
+        commit = subprocess.run(
+            ["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=20
+        )
+        status = subprocess.run(
+            ["git", "-C", root, "status", "--porcelain"], capture_output=True, text=True, check=True, timeout=20
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": None, "dirty": None}
+    return {"commit": commit.stdout.strip(), "dirty": bool(status.stdout.strip())}
+
+
+def _peak_memory_mib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def _finite(value: object) -> object:
+    """Return nested metrics with plain Python numbers, and None for what is not a number: JSON knows no NaN."""
+    if isinstance(value, dict):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not abs(value) < float("inf") else value
+
+
+def records(profile: str = "quick", notebook: str | None = None) -> tuple[list[dict], list[str]]:
+    """Read every run record of a profile.
+
+    Returns:
+        The records, oldest first, and one sentence for each record that could not be used.
+    """
+    found, refused = [], []
+    root = files.results_root() / profile
+    for path in sorted(root.glob(f"{notebook or '*'}/*/record.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            schema = record["schema"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            refused.append(f"{files.shown(path)} is no run record ({error}); it was left out.")
+            continue
+        if schema != SCHEMA:
+            refused.append(
+                f"{files.shown(path)} has schema {schema}, this version reads {SCHEMA}; it was left out. Run it again."
+            )
+            continue
+        found.append(record)
+    return sorted(found, key=lambda r: r["finished"]), refused
+
+
+def scores(found: list[dict]) -> pd.DataFrame:
+    """Flatten the scores of many records into one table.
+
+    Returns:
+        One row a score: notebook, run_id, seed, model, part, metric, value, low, high, n, baseline.
+    """
+    rows = []
+    for record in found:
+        for model, parts in record["metrics"].items():
+            for part, named in parts.items() if isinstance(parts, dict) else ():
+                for metric, score in named.items() if isinstance(named, dict) else ():
+                    if isinstance(score, dict) and "value" in score:
+                        where = {k: record[k] for k in ("notebook", "run_id", "seed")}
+                        rows.append({**where, "model": model, "part": part, "metric": metric, **score})
+    names = ["notebook", "run_id", "seed", "model", "part", "metric", "value", "low", "high", "n", "baseline"]
+    return pd.DataFrame(rows, columns=names)
