@@ -1,0 +1,583 @@
+"""Reads a folder of the data set, in the form it was unpacked, into one table of slices and one of problems.
+
+``python -m stroke_utils.cohort DIR`` prints what a folder holds before hours are spent on it.
+"""
+
+import argparse
+import csv
+import io
+import itertools
+import json
+import os
+import re
+import sys
+import unicodedata
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from stroke_utils import files, vocabulary
+from stroke_utils.files import UserError
+
+COLUMNS = (
+    *("slice_id", "label", "stroke", "part", "png", "overlay", "mask", "dicom"),
+    *("patient", "width", "height", "mode", "sha256"),
+)
+"""Columns of ``Cohort.slices``."""
+
+PROBLEM_COLUMNS = ("kind", "path", "detail", "used")
+"""Columns of ``Cohort.problems``; ``used`` tells whether the slice or file in question is still used."""
+
+# Plain names of the session folders: the portal's and mirror A's, the competition server's, mirror B's.
+_SESSION = re.compile(r"(?<![a-z])yarisma\D*([12])(?!\d)|(?<!\d)([12]) ?oturum|(?<![a-z])session ?([12])(?!\d)")
+_EXTERNAL_TEST = "external test"
+# Header words of the label files and of patients.csv, in plain form without question marks.
+_HEADERS = {
+    "id": ("image id", "imageid", "slice id"),
+    "stroke": ("inme var mi", "stroke"),
+    "type": ("inme tipi",),
+    "patient": ("patient", "patient id"),
+}
+_NO_HEADER = re.compile(r"(\S+?)[\s,;]+([01])\s*")
+_LARGEST_TABLE = 5_000_000  # bytes; the organiser's largest label file has 0.2 MB
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """One data folder as tables.
+
+    Attributes:
+        root: the folder that was read.
+        slices: one row per usable slice with the columns ``COLUMNS``, sorted by ``slice_id``. Paths are absolute
+            strings or None; ``label`` is in ``vocabulary.LABELS`` or None where only stroke / none or nothing is
+            known; ``stroke`` is a nullable integer, missing for a slice that no label file and no mask speaks of.
+        problems: one row per finding with the columns ``PROBLEM_COLUMNS``.
+        origin: content of the folder's ``DATASET.json``, or {}.
+        fingerprint: 10 hex digits that change with the slices, their labels, pixels and overlays, not with the place.
+    """
+
+    root: Path
+    slices: pd.DataFrame
+    problems: pd.DataFrame
+    origin: dict
+    fingerprint: str
+
+    @property
+    def true_masks(self) -> Path | None:
+        """Folder of ``<slice_id>.png`` class masks (0/1/2) that the data set itself vouches for, or None."""
+        return _true_masks(self.root, self.origin)
+
+    def counts(self) -> pd.DataFrame:
+        """Count slices by part and label, beside the counts that the organiser published.
+
+        Returns:
+            table with columns part, label, found, published (nullable integers); ``label`` also has the values
+            "stroke of unknown type", "unlabelled" and "all".
+        """
+        rows, slices = [], self.slices
+        names = slices["label"].astype(object)
+        names = names.mask(slices["label"].isna() & (slices["stroke"] == 1).fillna(False), "stroke of unknown type")
+        names = names.where(names.notna(), "unlabelled")
+        for part in vocabulary.PARTS:
+            published = vocabulary.PUBLISHED_COUNTS[part]
+            here = names[slices["part"] == part].value_counts()
+            for label in (*vocabulary.LABELS, "stroke of unknown type", "unlabelled"):
+                if label in here or label in published:
+                    rows.append((part, label, int(here.get(label, 0)), published.get(label)))
+            rows.append((part, "all", int(here.sum()), sum(published.values())))
+        rows.append(("release", "all", len(slices), sum(sum(p.values()) for p in vocabulary.PUBLISHED_COUNTS.values())))
+        table = pd.DataFrame(rows, columns=["part", "label", "found", "published"])
+        return table.astype({"found": "Int64", "published": "Int64"})
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file that belongs to a slice: what it is, by the folders it lies in."""
+
+    path: Path
+    kind: str  # png, overlay, mask, dicom
+    part: str
+    label: str | None  # the class folder's; None in the sessions
+    slice_id: str
+
+
+@dataclass
+class _Facts:
+    """What was read from one file; ``error`` is set where it can't be used."""
+
+    width: int = 0
+    height: int = 0
+    mode: str = ""
+    sha256: str = ""
+    error: tuple[str, str] | None = None  # kind of problem, detail
+    types: list[str] = field(default_factory=list)  # stroke types painted in a session's overlay or mask, largest first
+    patient: str | None = None
+
+
+class _Problems(list):
+    def __init__(self, root: Path):
+        super().__init__()
+        self.root = root
+
+    def add(self, kind: str, path: Path, detail: str, used: bool) -> None:
+        relative = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        self.append((kind, relative, detail, used))
+
+
+def read_cohort(folder: str | os.PathLike, quiet: bool = False) -> Cohort:
+    """Read a data folder in the portal's layout, or one whose session folders have the mirrors' flat form.
+
+    Folders are recognised by their names in any Unicode form, at any depth. A training slice takes its label from its
+    class folder; a session-1 slice takes stroke / none from the label files and its type from its mask or overlay; a
+    session-2 slice is a stroke of the type of its mask or overlay. A bad file is a row of ``problems``.
+
+    Raises:
+        UserError: no such folder, an archive or another file, an empty folder, another layout, or no usable slice.
+    """
+    root = _checked_root(folder)
+    problems = _Problems(root)
+    origin = _read_origin(root, problems)
+    found, tables = _walk(root, _true_masks(root, origin), problems)
+    if not any(f.kind == "png" for f in found):
+        raise UserError(_other_layout(root, problems))
+    with ThreadPoolExecutor(2) as pool:
+        results = files.progress(pool.map(_inspect, found), "Reading the slices", total=len(found), quiet=quiet)
+        facts = dict(zip(found, results, strict=True))
+    originals, companions = _sort_out(facts, problems)
+    slices, paints = _join(originals, companions, facts, _LabelTables(tables, originals, problems), problems)
+    table = pd.DataFrame(problems, columns=PROBLEM_COLUMNS).drop_duplicates(ignore_index=True)
+    if slices.empty:
+        kinds = ", ".join(f"{kind} {n}" for kind, n in table["kind"].value_counts().items())
+        first = table.iloc[0]
+        raise UserError(
+            f"No usable slice in {root}. Problems by kind: {kinds}; the first is {first['path']}: {first['detail']}"
+        )
+    rows = slices[["slice_id", "part", "label", "stroke", "sha256"]].astype(object)
+    rows = rows.where(rows.notna(), None).values.tolist()
+    fingerprint = files.digest([[*row, paint] for row, paint in zip(rows, paints, strict=True)], 10)
+    return Cohort(root, slices, table, origin, fingerprint)
+
+
+def read_rgb(path: str | os.PathLike) -> np.ndarray:
+    """Decode an image file to RGB, whatever its mode; alpha is dropped.
+
+    Returns:
+        uint8 array (height, width, 3).
+
+    Raises:
+        OSError, SyntaxError, ValueError: the file can't be decoded.
+    """
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def packed(rgb: np.ndarray) -> np.ndarray:
+    """Give every pixel of an RGB uint8 array (H, W, 3) as one number, so that a colour is one comparison."""
+    channels = rgb[..., :3].astype(np.uint32)
+    return channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]
+
+
+def painted_types(rgb: np.ndarray) -> list[str]:
+    """Tell which stroke types a mask or an overlay shows, by exact border and mask colours, the most frequent first.
+
+    The border colours of an overlay contain the fill colours of the organiser's masks, so both kinds of file are
+    read alike. RGB uint8 array (H, W, 3) in, subset of ``vocabulary.TYPES`` out.
+    """
+    pixels, counts = packed(rgb), {}
+    for name, colours in vocabulary.BORDER_COLOURS.items():
+        codes = [r << 16 | g << 8 | b for r, g, b in colours]
+        counts[name] = sum(int(np.count_nonzero(pixels == code)) for code in codes)
+    return sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
+
+
+def _checked_root(folder: str | os.PathLike) -> Path:
+    root = Path(os.path.abspath(Path(folder).expanduser()))
+    if not root.exists():
+        raise UserError(f"The data folder {root} does not exist. Check data_dir (or STROKE_DATA) for a typing error.")
+    if not root.is_dir():
+        raise UserError(
+            f"{root} is a file; expected the folder that it unpacks to. Unpack the archive first (all parts of a "
+            "multi-part zip together, for example with `7z x`) and give the folder that then holds the class folders."
+        )
+    if not any(root.iterdir()):
+        raise UserError(f"The data folder {root} is empty. Unpack the data set into it, or choose another folder.")
+    return root
+
+
+def _read_origin(root: Path, problems: _Problems) -> dict:
+    path = root / "DATASET.json"
+    if not path.is_file():
+        return {}
+    try:
+        origin = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(origin, dict):
+            return origin
+        detail = f"Found a JSON {type(origin).__name__}, expected an object; the file is ignored."
+    except (OSError, ValueError) as error:
+        detail = f"Not valid JSON ({error}); the file is ignored."
+    problems.add("bad_dataset_json", path, detail, True)
+    return {}
+
+
+def _true_masks(root: Path, origin: dict) -> Path | None:
+    name = origin.get("true_masks")
+    path = root / name if isinstance(name, str) and name else None
+    return path if path and path.is_dir() and path.resolve().is_relative_to(root.resolve()) else None
+
+
+def _spellings(name: str) -> list[str]:
+    """Plain forms of a folder name: as it is, and as it was before a zip tool took its bytes for another code page."""
+    forms = [vocabulary.plain(name)]
+    if not name.isascii():
+        for wrong, right in (("cp437", "utf-8"), ("cp857", "utf-8"), ("cp437", "cp857"), ("cp1252", "utf-8")):
+            try:
+                forms.append(vocabulary.plain(unicodedata.normalize("NFC", name).encode(wrong).decode(right)))
+            except UnicodeError:
+                continue
+    return forms
+
+
+def _recognise(names: tuple[str, ...]) -> tuple[str | None, str | None, str | None]:
+    """Give (part, class label, kind) for the folders between the root and a file; the innermost match wins."""
+    part = label = kind = None
+    for name in names:
+        for form in _spellings(name):
+            session = _SESSION.search(form)
+            if session or form == _EXTERNAL_TEST:
+                part = f"session{next(filter(None, session.groups())) if session else 1}"
+            for candidate, aliases in vocabulary.CLASS_FOLDERS.items():
+                # Not after a letter, so that "abnormal" is not "normal".
+                if any(re.search(rf"(?<![a-z]){alias}", form) for alias in aliases):
+                    label = candidate
+            for candidate, aliases in vocabulary.KIND_FOLDERS.items():
+                if form in aliases:
+                    kind = candidate
+    if part:
+        return part, None, kind
+    return ("train" if label else None), label, kind
+
+
+def _walk(root: Path, skipped: Path | None, problems: _Problems) -> tuple[list[_File], list[Path]]:
+    """List the slices' files and the tables under ``root``; follows links to folders, each folder once."""
+    found, tables, seen, hidden = [], [], set(), 0
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        here = Path(folder)
+        status = here.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            problems.add("folder_twice", here, "A link to a folder that was read already; it is not followed.", True)
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        hidden += sum(n.startswith("._") for n in names) + ("__MACOSX" in subfolders)
+        # Links last, so that a folder is read under its own name rather than under a link's.
+        subfolders[:] = sorted(
+            (n for n in subfolders if not n.startswith(".") and n != "__MACOSX" and here / n != skipped),
+            key=lambda n: ((here / n).is_symlink(), n),
+        )
+        names = sorted(n for n in names if not n.startswith("."))
+        tables += [here / n for n in names if n.lower().endswith((".txt", ".csv", ".tsv"))]
+        _sort_files(here, names, _recognise(here.relative_to(root).parts), found, problems)
+    if hidden:
+        detail = f"{hidden} hidden entries of a macOS archive (._* or __MACOSX) were skipped; they hold no slices."
+        problems.add("hidden_files", root, detail, True)
+    return found, tables
+
+
+def _sort_files(here: Path, names: list[str], place: tuple, found: list[_File], problems: _Problems) -> None:
+    """Append the files of one folder to ``found``, or one row to ``problems`` for those that belong nowhere."""
+    part, label, kind = place
+    pngs = [n for n in names if n.lower().endswith(".png")]
+    dicoms = [n for n in names if n.lower().endswith(".dcm") or (kind == "dicom" and "." not in n)]
+    if pngs and part is None:
+        detail = f"{len(pngs)} PNG in a folder that is no class and no session (first: {pngs[0]}); they are not used."
+        problems.add("unknown_folder", here, detail, False)
+    elif pngs and kind == "dicom":
+        detail = f"{len(pngs)} PNG in a DICOM folder (first: {pngs[0]}); they are not used."
+        problems.add("png_in_dicom_folder", here, detail, False)
+    elif pngs:
+        found += [_File(here / n, kind or "png", part, label, _stem(n)) for n in pngs]
+    if part is not None:
+        found += [_File(here / n, "dicom", part, label, _stem(n)) for n in dicoms]
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"\.(png|dcm)$", "", unicodedata.normalize("NFC", name.strip()), flags=re.IGNORECASE)
+
+
+def _other_layout(root: Path, problems: _Problems) -> str:
+    entries = sorted(p.name + ("/" if p.is_dir() else "") for p in root.iterdir() if not p.name.startswith("."))
+    shown = ", ".join(entries[:8]) + (", …" if len(entries) > 8 else "")
+    pngs = sum(1 for kind, *_ in problems if kind == "unknown_folder")
+    extra = f" PNGs lie in {pngs} folder(s) whose names are unknown." if pngs else " It holds no PNG in a known folder."
+    return (
+        f"No layout of the data set recognised in {root}, which holds: {shown or 'hidden files only'}.{extra} Expected "
+        "class folders such as 'İskemi Veri Seti', 'Kanama Veri Seti', 'İnme Yok_…' or 'Ischemia', 'Bleeding', "
+        "'Normal' with PNG files or PNG/ and OVERLAY/ inside, and session folders such as 'YarısmaVeriSeti_1.Oturum'. "
+        "Give the folder that holds those; if it is still an archive, unpack it first."
+    )
+
+
+def _inspect(file: _File) -> _Facts:
+    """Read one file's facts. Files come from anywhere, so whatever a decoder throws is a finding about the file."""
+    try:
+        if file.kind == "dicom":
+            return _inspect_dicom(file.path)
+        return _inspect_png(file)
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        if isinstance(error, Image.UnidentifiedImageError):
+            reason = "no PNG header"
+        return _Facts(error=(f"unreadable_{file.kind}", f"Not a whole {'DICOM' if file.kind == 'dicom' else 'PNG'} "
+                             f"file: {reason}. The file is not used."))  # fmt: skip
+
+
+def _inspect_png(file: _File) -> _Facts:
+    data = file.path.read_bytes()
+    if not data:
+        raise ValueError("it has zero bytes")
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        image.verify()  # checks every chunk's sum up to the end mark: finds damage and truncation without decoding
+        facts = _Facts(image.width, image.height, image.mode, files.hashlib.sha256(data).hexdigest())
+    if file.kind in ("overlay", "mask") and file.part != "train":
+        facts.types = painted_types(read_rgb(io.BytesIO(data)))
+    return facts
+
+
+def _inspect_dicom(path: Path) -> _Facts:
+    import pydicom  # here, because it takes a quarter of a second that a folder without DICOMs need not spend
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd values in tags that are not used here
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"])
+    return _Facts(patient=str(header.get("PatientID") or "").strip() or None)
+
+
+def _sort_out(facts: dict[_File, _Facts], problems: _Problems) -> tuple[list[_File], dict[tuple, _File]]:
+    """Set damaged and ambiguous files aside. Gives one original per slice id, and the other files by their key."""
+    by_key: dict[tuple, _File] = {}
+    contested = set()
+    for file, seen in facts.items():
+        if seen.error:
+            problems.add(seen.error[0], file.path, seen.error[1], False)
+            continue
+        key = (file.part, file.label, file.slice_id, file.kind)
+        first = by_key.setdefault(key, file)
+        if first is file:
+            continue
+        if facts[first].sha256 == seen.sha256:
+            detail = f"Same name and bytes as {first.path.relative_to(problems.root).as_posix()}, which is used."
+            problems.add("duplicate_file", file.path, detail, True)
+        else:
+            contested.add(key)
+            detail = "Two different files with this name in one class; which is right is unknown, so neither is used."
+            for each in (first, file):
+                problems.add("name_twice", each.path, detail, False)
+    for key in contested:
+        del by_key[key]
+    originals = []
+    candidates = sorted((f for f in by_key.values() if f.kind == "png"), key=lambda f: f.slice_id)
+    for slice_id, group in itertools.groupby(candidates, key=lambda f: f.slice_id):
+        originals += _one_owner(slice_id, list(group), problems)
+    return originals, {key: file for key, file in by_key.items() if file.kind != "png"}
+
+
+def _one_owner(slice_id: str, group: list[_File], problems: _Problems) -> list[_File]:
+    """Decide which part keeps an id that several hold: the latest session; two classes of training lose it both."""
+    latest = max((f.part for f in group), key=vocabulary.PARTS.index)
+    keep = [f for f in group if f.part == latest]
+    for file in (f for f in group if f.part != latest):
+        detail = f"Slice {slice_id} also lies in {latest}: a test slice in another part. Only {latest} keeps it."
+        problems.add("id_in_two_parts", file.path, detail, False)
+    if len(keep) > 1:
+        classes = " and ".join(sorted(f.label for f in keep))
+        for file in keep:
+            detail = f"Slice {slice_id} lies in the class folders {classes}; its label is unknown, so it is not used."
+            problems.add("id_in_two_classes", file.path, detail, False)
+        return []
+    return keep
+
+
+class _LabelTables:
+    """Stroke / none, type and patient by slice id, from every table under the root that has a known header."""
+
+    def __init__(self, paths: list[Path], originals: list[_File], problems: _Problems):
+        self.stroke: dict[str, int] = {}
+        self.patient: dict[str, str] = {}
+        present = {f.slice_id for f in originals}
+        tables = [(path, table) for path in paths if (table := _read_table(path)) is not None]
+        # A file that names more of the slices speaks first, so that an example with made-up ids never overrules.
+        for path, table in sorted(tables, key=lambda t: (-len(present.intersection(t[1]["id"])), str(t[0]))):
+            if "patient" in table:
+                pairs = zip(table["id"], table["patient"], strict=True)
+                self.patient.update((i, p) for i, p in pairs if p and i not in self.patient)
+            if "stroke" in table:
+                self._take_labels(path, table, present, problems)
+
+    def _take_labels(self, path: Path, table: pd.DataFrame, present: set[str], problems: _Problems) -> None:
+        valid = table["stroke"].isin(["0", "1"])
+        if not valid.all():
+            first = table[~valid].iloc[0]
+            detail = f"{(~valid).sum()} labels are neither 0 nor 1 (first: id {first['id']!r}, {first['stroke']!r})."
+            problems.add("bad_label", path, detail + " They are ignored.", True)
+        table = table[valid]
+        absent = [i for i in table["id"] if i not in present]
+        if absent:
+            detail = f"{len(absent)} of {len(table)} ids have no slice in this folder (first: {', '.join(absent[:3])})."
+            problems.add("label_without_slice", path, detail, True)
+        differing = [
+            i
+            for i, value in zip(table["id"], table["stroke"].astype(int), strict=True)
+            if self.stroke.setdefault(i, value) != value and i in present
+        ]
+        if differing:
+            detail = (
+                f"{len(differing)} ids were labelled otherwise before (first: {differing[0]}); the first value stays."
+            )
+            problems.add("labels_disagree", path, detail, True)
+
+
+def _read_table(path: Path) -> pd.DataFrame | None:
+    """Read a label or patient table as strings with columns id and stroke and / or patient, or None if it is none."""
+    try:
+        if path.stat().st_size > _LARGEST_TABLE:
+            return None
+        data = path.read_bytes()
+    except OSError:
+        return None
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = data.decode("utf-16", "replace")
+    else:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode("cp1254", "replace")
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        return None
+    bare = [_NO_HEADER.fullmatch(line) for line in lines]
+    if all(bare):
+        return pd.DataFrame([(_stem(m[1]), m[2]) for m in bare], columns=["id", "stroke"])
+    delimiter = max("\t,;", key=lines[0].count)
+    rows = list(csv.reader(lines, delimiter=delimiter))
+    header = [vocabulary.plain(name).rstrip("? ") for name in rows[0]]
+    columns = {name: header.index(w) for name, words in _HEADERS.items() for w in words if w in header}
+    if "id" not in columns or not {"stroke", "patient"} & columns.keys():
+        return None
+    rows = [row for row in rows[1:] if len(row) >= len(header)]
+    table = pd.DataFrame({name: [row[i].strip() for row in rows] for name, i in columns.items()}, dtype=object)
+    table["id"] = table["id"].map(_stem)
+    return table
+
+
+def _join(
+    originals: list[_File], companions: dict, facts: dict, tables: _LabelTables, problems: _Problems
+) -> tuple[pd.DataFrame, list[str | None]]:
+    """Build the slices table; beside it, per slice, the hash of the file that its class mask comes from."""
+    has_paint = {
+        part: any(k[0] == part and k[3] in ("overlay", "mask") for k in companions) for part in vocabulary.PARTS
+    }
+    labelled = any(f.part == "session1" and f.slice_id in tables.stroke for f in originals)
+    if not labelled and (first := next((f for f in originals if f.part == "session1"), None)):
+        detail = "No label file (image id and 0 / 1) names a slice of session 1; its slices stay unlabelled."
+        problems.add("no_labels", first.path.parent, detail, True)
+    rows, paints, used = [], [], set()
+    for file in originals:
+        seen = facts[file]
+        if seen.mode.startswith("I"):
+            detail = "16-bit grey values without a known CT window; expected 8-bit RGBA. The slice is not used."
+            problems.add("unexpected_mode", file.path, detail, False)
+            continue
+        if seen.mode != "RGBA":
+            detail = f"Mode {seen.mode}, expected RGBA as in the release; it is converted on reading."
+            problems.add("unexpected_mode", file.path, detail, True)
+        paths = {}
+        for kind in ("overlay", "mask", "dicom"):
+            key = (file.part, file.label, file.slice_id, kind)
+            other = companions.get(key)
+            used.add(key)
+            if other and kind != "dicom" and (facts[other].width, facts[other].height) != (seen.width, seen.height):
+                size, expected = f"{facts[other].width}×{facts[other].height}", f"{seen.width}×{seen.height}"
+                detail = f"The {kind} is {size}, its slice {expected}; the {kind} is not used, the slice is."
+                problems.add(f"{kind}_size_differs", other.path, detail, True)
+                other = None
+            paths[kind] = other
+        label, stroke = _label(file, paths, facts, tables, labelled, has_paint[file.part], problems)
+        dicom = paths["dicom"]
+        patient = tables.patient.get(file.slice_id) or (facts[dicom].patient if dicom else None)
+        shown = {kind: str(other.path) if other else None for kind, other in paths.items()}
+        rows.append((file.slice_id, label, stroke, file.part, str(file.path), *shown.values(), patient,
+                     seen.width, seen.height, seen.mode, seen.sha256))  # fmt: skip
+        source = paths["overlay"] or paths["mask"]
+        paints.append(facts[source].sha256 if source else None)
+    for key, other in companions.items():
+        if key not in used:
+            detail = f"The {other.kind} has no original PNG of the same name in its class; it is not used."
+            problems.add(f"{other.kind}_without_original", other.path, detail, False)
+    slices = pd.DataFrame(rows, columns=COLUMNS).astype({"stroke": "Int64"})
+    return slices, paints
+
+
+def _label(
+    file: _File, paths: dict, facts: dict, tables: _LabelTables, labelled: bool, has_paint: bool, problems: _Problems
+) -> tuple[str | None, int | None]:
+    """Give (label, stroke) of one slice, and note where its folder, label files, mask and overlay contradict."""
+    stated = tables.stroke.get(file.slice_id)
+    painted = paths["mask"] or paths["overlay"]
+    if file.part == "train":
+        label, stroke = file.label, int(file.label != "none")
+        if stated is not None and stated != stroke:
+            detail = f"The class folder says {label}, a label file says {stated}; the folder is believed."
+            problems.add("label_contradicts_folder", file.path, detail, True)
+    else:
+        types = next((facts[p].types for p in (paths["mask"], paths["overlay"]) if p and facts[p].types), [])
+        if len(types) > 1:
+            detail = f"Borders of both types; the slice counts as {types[0]}, which has more of its colour."
+            problems.add("two_types", painted.path, detail, True)
+        if painted and not types:
+            detail = "No border or mask colour of either type; what kind of stroke it shows is unknown."
+            problems.add("no_type_colour", painted.path, detail, True)
+        if file.part == "session2":
+            stroke = 1
+        elif stated is None and labelled:
+            detail = "No label file names this slice; " + ("its mask says stroke." if types else "it stays unlabelled.")
+            problems.add("slice_without_label", file.path, detail, True)
+            stroke = 1 if types else None
+        else:
+            stroke = stated if stated is not None else (1 if types else None)
+        label = "none" if stroke == 0 else (types[0] if types and stroke == 1 else None)
+    if stroke == 0 and painted:
+        detail = "Labelled as no stroke, yet it has an overlay or mask; the label is believed."
+        problems.add("no_stroke_with_mask", file.path, detail, True)
+    if stroke == 1 and not painted and (has_paint or file.part != "session1"):
+        detail = "A stroke slice without overlay and mask: usable for detection, not for segmentation."
+        problems.add("stroke_without_overlay", file.path, detail, True)
+    return label, stroke
+
+
+def _main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m stroke_utils.cohort", description="Check a data folder.")
+    parser.add_argument("folder", help="the folder that holds the class and session folders")
+    arguments = parser.parse_args()
+    try:
+        cohort = read_cohort(arguments.folder)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    name = f" ({cohort.origin['name']})" if cohort.origin.get("name") else ""
+    print(f"{len(cohort.slices)} usable slices in {cohort.root}{name}, fingerprint {cohort.fingerprint}\n")
+    print(cohort.counts().to_string(index=False, na_rep="–"))
+    print(f"\n{len(cohort.problems)} problems" + (":" if len(cohort.problems) else ""))
+    for (kind, used), group in cohort.problems.groupby(["kind", "used"], sort=False):
+        print(f"\n{kind}: {len(group)} ({'still used' if used else 'set aside'})")
+        for row in group.head(3).itertuples():
+            print(f"  {row.path}: {row.detail}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())
