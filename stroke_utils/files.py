@@ -74,14 +74,15 @@ def shown(path: str | os.PathLike) -> str:
 def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` and rename it there at the end, so that no half file is ever seen.
 
-    The temporary file keeps the target's suffix. On an error it is removed and the target is left as it was.
+    The temporary file keeps the target's suffixes. On an error it is removed and the target is left as it was.
 
     Raises:
         UserError: the disk is full.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
+    base, suffixes = target.name.partition(".")[0], "".join(target.suffixes)  # Keras asks for .weights.h5 whole
+    handle, name = tempfile.mkstemp(prefix=f".{base}.", suffix=suffixes, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -136,6 +137,18 @@ def write_text(target: str | os.PathLike, text: str) -> Path:
 def write_json(target: str | os.PathLike, value: object) -> Path:
     """Write ``value`` as indented JSON to ``target``, whole or not at all."""
     return write_text(target, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | os.PathLike) -> dict:
+    """Read a JSON file written in UTF-8.
+
+    Raises:
+        UserError: the file is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}). Restore or delete it.") from error
 
 
 def sha256(path: str | os.PathLike) -> str:

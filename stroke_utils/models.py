@@ -1,0 +1,267 @@
+"""The paper's networks: backbones, heads, weights and the preprocessing each expects."""
+
+import contextlib
+import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stroke_utils import inputs  # sets SM_FRAMEWORK before segmentation-models is imported
+from stroke_utils.files import UserError
+
+# isort: split
+import keras
+import tensorflow as tf
+
+if keras.backend.backend() != "tensorflow":
+    raise UserError(
+        f"Keras runs on {keras.backend.backend()!r} here; this project needs TensorFlow. Set KERAS_BACKEND=tensorflow "
+        "(or remove the variable) and restart the kernel."
+    )
+with contextlib.redirect_stdout(io.StringIO()):  # it prints which framework it found
+    try:
+        import segmentation_models as sm
+        from classification_models.tfkeras import Classifiers
+    except AttributeError as error:
+        raise UserError(
+            "segmentation-models was loaded for another framework "
+            f"(SM_FRAMEWORK={os.environ.get('SM_FRAMEWORK')!r}, expected 'tf.keras'). Restart the kernel, unset "
+            "SM_FRAMEWORK and import stroke_utils before anything that imports segmentation_models."
+        ) from error
+
+Preprocess = Callable[[tf.Tensor], tf.Tensor]
+apps = keras.applications
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network body without its top: how it is built and which pixels it expects.
+
+    Attributes:
+        title: the paper's name.
+        build: function of (input_shape, weights) that gives a model with a 4-D output.
+        preprocess: function of a batch with values 0–255.
+        source: where its ImageNet weights come from.
+    """
+
+    title: str
+    build: Callable[[tuple[int, int, int], str | None], keras.Model]
+    preprocess: Preprocess
+    source: str = "keras.applications"
+
+
+def _application(constructor: Callable) -> Callable:
+    def build(shape: tuple[int, int, int], weights: str | None) -> keras.Model:
+        return constructor(include_top=False, weights=weights, input_shape=shape)
+
+    return build
+
+
+def _resnet18(shape: tuple[int, int, int], weights: str | None) -> keras.Model:
+    constructor, _ = Classifiers.get("resnet18")
+    return constructor(input_shape=shape, include_top=False, weights=weights)
+
+
+def _cnn(shape: tuple[int, int, int], weights: str | None) -> keras.Model:
+    """Four blocks of convolution, batch normalisation, relu and pooling. The paper states no widths: these are ours."""
+    if weights == "imagenet":
+        raise UserError("The custom CNN has no ImageNet weights. Set weights to 'none' or to a file.")
+    image = keras.Input(shape)
+    x = keras.layers.BatchNormalization()(image)  # the paper feeds raw 0–255; this makes them trainable
+    for width in (24, 48, 96, 128):
+        x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.ReLU()(x)
+        x = keras.layers.MaxPooling2D()(x)
+    return keras.Model(image, x, name="cnn")
+
+
+BACKBONES = {
+    "cnn": Backbone("CNN", _cnn, inputs.raw, "none"),
+    "resnet18": Backbone("ResNet-18", _resnet18, inputs.raw, "image-classifiers"),
+    "resnet50": Backbone("ResNet50", _application(apps.ResNet50), apps.resnet50.preprocess_input),
+    "mobilenetv2": Backbone("MobileNetV2", _application(apps.MobileNetV2), apps.mobilenet_v2.preprocess_input),
+    "efficientnetb0": Backbone("EfficientNetB0", _application(apps.EfficientNetB0), inputs.raw),
+    "efficientnetv2b0": Backbone("EfficientNetV2B0", _application(apps.EfficientNetV2B0), inputs.raw),
+}
+"""Detection backbones by parameter name. EfficientNets rescale inside; ResNet-18's own preprocessing is none."""
+
+TYPE_PREPROCESS: dict[str, Preprocess] = {
+    "cnn": inputs.imagenet_normalise,
+    "resnet18": inputs.imagenet_normalise,
+    "efficientnetv2b0": inputs.raw,
+}
+"""Preprocessing of each type classifier: ImageNet mean and standard deviation but for EfficientNetV2B0's own."""
+
+UNET_ENCODERS = {"resnet50": "U-Net-ResNet50", "efficientnetb3": "U-Net-EfficientNetB3"}
+"""Segmentation encoders by parameter name, with the paper's names."""
+
+
+def _known(name: str, table: dict, what: str) -> None:
+    if name not in table:
+        raise UserError(f"{name!r} is no {what}. Known: {', '.join(table)}.")
+
+
+def _weights_argument(weights: str) -> str | None:
+    """Return what Keras takes for ``weights``: None, ``imagenet`` or the path of an existing weights file."""
+    if weights in ("none", "imagenet"):
+        return None if weights == "none" else weights
+    path = Path(weights).expanduser()
+    if not (path.is_file() and path.name.endswith((".h5", ".weights.h5"))):
+        raise UserError(
+            f"No weights file at {path}. Give 'none', 'imagenet' or the path of an existing Keras weights file (.h5)."
+        )
+    return str(path)
+
+
+@contextlib.contextmanager
+def _explained_download(name: str, source: str):
+    """Turn a failed download of ImageNet weights into one message that says what to do."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if "URL fetch failure" not in str(error):
+            raise
+        url = str(error).partition("URL fetch failure on ")[2].split(":  ")[0].split(": ")[0]
+        raise UserError(
+            f"The ImageNet weights of {name} ({source}) are not on this machine and could not be downloaded. "
+            f"Download {url or 'them'} elsewhere, put the file into ~/.keras/models/ (or set the parameter 'weights' "
+            "to its path), or set 'weights' to 'none' to start from random weights."
+        ) from error
+
+
+def build_backbone(name: str, size: int, weights: str = "none") -> keras.Model:
+    """Build a backbone without its top.
+
+    Args:
+        name: a key of :data:`BACKBONES`.
+        size: side of the square RGB input in pixels.
+        weights: ``none``, ``imagenet`` or a weights file; a file is read as weights only.
+
+    Raises:
+        UserError: unknown name, weights that are neither here nor to be downloaded, or weights of another network.
+    """
+    _known(name, BACKBONES, "detection backbone")
+    backbone, given = BACKBONES[name], _weights_argument(weights)
+    with _explained_download(name, backbone.source):
+        model = backbone.build((size, size, 3), given if given in (None, "imagenet") else None)
+    if given not in (None, "imagenet"):
+        try:
+            model.load_weights(given)
+        except (ValueError, OSError) as error:
+            raise UserError(f"{given} does not hold weights of {name}: {error}") from error
+    return model
+
+
+def set_batchnorm_momentum(model: keras.Model, momentum: float) -> None:
+    """Set how slowly every BatchNorm layer's moving statistics follow the batches (Keras' default is 0.99).
+
+    After a few dozen steps from random weights the default still remembers its initial mean 0 and variance 1,
+    so that inference looks broken where training does not.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            set_batchnorm_momentum(layer, momentum)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = momentum
+
+
+def detector(
+    name: str, size: int, weights: str = "none", dropout: float = 0.3, momentum: float | None = None
+) -> keras.Model:
+    """Build a stroke detector with the paper's head: global average pooling, dropout, dense 128 relu, dense 1 sigmoid.
+
+    Args:
+        name: a key of :data:`BACKBONES`.
+        size: side of the square RGB input in pixels; the paper's is 224.
+        weights: as for :func:`build_backbone`.
+        dropout: fraction, 0.3 to 0.5 in the paper.
+        momentum: BatchNorm momentum; None keeps each network's own.
+
+    Returns:
+        A model from float32 (b, size, size, 3) to the stroke probability (b, 1). All weights are trainable.
+    """
+    backbone = build_backbone(name, size, weights)
+    x = keras.layers.GlobalAveragePooling2D()(backbone.output)
+    x = keras.layers.Dropout(dropout)(x)
+    x = keras.layers.Dense(128, activation="relu")(x)
+    output = keras.layers.Dense(1, activation="sigmoid")(x)
+    return _finished(keras.Model(backbone.input, output, name=f"detector_{name}"), momentum)
+
+
+def type_classifier(
+    name: str, size: int, weights: str = "none", dropout: float = 0.5, momentum: float | None = None
+) -> keras.Model:
+    """Build a classifier of stroke slices into ischemia (output 0) and hemorrhage (output 1).
+
+    Args:
+        name: ``cnn`` (convolution-relu-pooling stack, flatten, dense with dropout), ``resnet18`` or
+            ``efficientnetv2b0`` (average pooling, BatchNorm, dropout).
+        size: side of the square RGB input in pixels; the paper's is 224.
+        weights: as for :func:`build_backbone`; the CNN takes ``none`` or a file.
+        dropout: fraction; not stated in the paper.
+        momentum: BatchNorm momentum; None keeps each network's own.
+
+    Returns:
+        A model from float32 (b, size, size, 3) to two softmax probabilities (b, 2).
+    """
+    _known(name, TYPE_PREPROCESS, "type classifier")
+    if name == "cnn":
+        model = _type_cnn(size, dropout)
+        if weights != "none":
+            model.load_weights(_weights_argument(weights))
+        return model
+    backbone = build_backbone(name, size, weights)
+    x = keras.layers.GlobalAveragePooling2D()(backbone.output)
+    if name == "efficientnetv2b0":
+        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.Dropout(dropout)(x)
+    output = keras.layers.Dense(2, activation="softmax")(x)
+    return _finished(keras.Model(backbone.input, output, name=f"type_{name}"), momentum)
+
+
+def _type_cnn(size: int, dropout: float) -> keras.Model:
+    """Stack convolution, relu and max-pooling, flatten, dense with dropout, two outputs. Widths are ours."""
+    x = image = keras.Input((size, size, 3))
+    for width in (16, 32, 64, 64):
+        x = keras.layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+        x = keras.layers.MaxPooling2D()(x)
+    x = keras.layers.Flatten()(x)
+    x = keras.layers.Dense(128, activation="relu")(x)
+    x = keras.layers.Dropout(dropout)(x)
+    return keras.Model(image, keras.layers.Dense(2, activation="softmax")(x), name="type_cnn")
+
+
+def unet(encoder: str, size: int, weights: str = "none", momentum: float | None = None) -> keras.Model:
+    """Build segmentation-models' U-Net with a softmax over background, ischemia and hemorrhage.
+
+    Args:
+        encoder: a key of :data:`UNET_ENCODERS`.
+        size: side of the square RGB input in pixels, a multiple of 32; the paper's is 512.
+        weights: ``none``, ``imagenet`` or a weights file, for the encoder.
+        momentum: BatchNorm momentum; None keeps the network's own.
+
+    Returns:
+        A model from float32 (b, size, size, 3) to class probabilities (b, size, size, 3).
+    """
+    _known(encoder, UNET_ENCODERS, "segmentation encoder")
+    if size % 32:
+        raise UserError(f"A U-Net's input side must be a multiple of 32, found {size}.")
+    with _explained_download(encoder, "segmentation-models"):
+        model = sm.Unet(
+            encoder,
+            input_shape=(size, size, 3),
+            classes=3,
+            activation="softmax",
+            encoder_weights=_weights_argument(weights),
+        )
+    return _finished(model, momentum)
+
+
+def _finished(model: keras.Model, momentum: float | None) -> keras.Model:
+    if momentum is not None:
+        set_batchnorm_momentum(model, momentum)
+    return model
