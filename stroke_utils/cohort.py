@@ -4,14 +4,11 @@
 """
 
 import argparse
-import csv
 import io
 import itertools
 import json
 import os
-import re
 import sys
-import unicodedata
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,6 +20,7 @@ from PIL import Image
 
 from stroke_utils import files, vocabulary
 from stroke_utils.files import UserError
+from stroke_utils.layouts import Problems, SliceFile, checked_root, other_layout, read_table, walk
 
 COLUMNS = (
     *("slice_id", "label", "stroke", "part", "png", "overlay", "mask", "dicom"),
@@ -33,18 +31,7 @@ COLUMNS = (
 PROBLEM_COLUMNS = ("kind", "path", "detail", "used")
 """Columns of ``Cohort.problems``; ``used`` tells whether the slice or file in question is still used."""
 
-# Plain names of the session folders: the portal's and mirror A's, the competition server's, mirror B's.
-_SESSION = re.compile(r"(?<![a-z])yarisma\D*([12])(?!\d)|(?<!\d)([12]) ?oturum|(?<![a-z])session ?([12])(?!\d)")
-_EXTERNAL_TEST = "external test"
-# Header words of the label files and of patients.csv, in plain form without question marks.
-_HEADERS = {
-    "id": ("image id", "imageid", "slice id"),
-    "stroke": ("inme var mi", "stroke"),
-    "type": ("inme tipi",),
-    "patient": ("patient", "patient id"),
-}
-_NO_HEADER = re.compile(r"(\S+?)[\s,;]+([01])\s*")
-_LARGEST_TABLE = 5_000_000  # bytes; the organiser's largest label file has 0.2 MB
+_SAME_PATIENT = 20  # slices: an anonymiser's constant, not a patient, when this many and all carry one id
 
 
 @dataclass(frozen=True)
@@ -95,17 +82,6 @@ class Cohort:
         return table.astype({"found": "Int64", "published": "Int64"})
 
 
-@dataclass(frozen=True)
-class _File:
-    """A file that belongs to a slice: what it is, by the folders it lies in."""
-
-    path: Path
-    kind: str  # png, overlay, mask, dicom
-    part: str
-    label: str | None  # the class folder's; None in the sessions
-    slice_id: str
-
-
 @dataclass
 class _Facts:
     """What was read from one file; ``error`` is set where it can't be used."""
@@ -119,16 +95,6 @@ class _Facts:
     patient: str | None = None
 
 
-class _Problems(list):
-    def __init__(self, root: Path):
-        super().__init__()
-        self.root = root
-
-    def add(self, kind: str, path: Path, detail: str, used: bool) -> None:
-        relative = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
-        self.append((kind, relative, detail, used))
-
-
 def read_cohort(folder: str | os.PathLike, quiet: bool = False) -> Cohort:
     """Read a data folder in the portal's layout, or one whose session folders have the mirrors' flat form.
 
@@ -139,12 +105,12 @@ def read_cohort(folder: str | os.PathLike, quiet: bool = False) -> Cohort:
     Raises:
         UserError: no such folder, an archive or another file, an empty folder, another layout, or no usable slice.
     """
-    root = _checked_root(folder)
-    problems = _Problems(root)
+    root = checked_root(folder)
+    problems = Problems(root)
     origin = _read_origin(root, problems)
-    found, tables = _walk(root, _true_masks(root, origin), problems)
+    found, tables = walk(root, _true_masks(root, origin), problems)
     if not any(f.kind == "png" for f in found):
-        raise UserError(_other_layout(root, problems))
+        raise UserError(other_layout(root, problems))
     with ThreadPoolExecutor(2) as pool:
         results = files.progress(pool.map(_inspect, found), "Reading the slices", total=len(found), quiet=quiet)
         facts = dict(zip(found, results, strict=True))
@@ -195,21 +161,7 @@ def painted_types(rgb: np.ndarray) -> list[str]:
     return sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
 
 
-def _checked_root(folder: str | os.PathLike) -> Path:
-    root = Path(os.path.abspath(Path(folder).expanduser()))
-    if not root.exists():
-        raise UserError(f"The data folder {root} does not exist. Check data_dir (or STROKE_DATA) for a typing error.")
-    if not root.is_dir():
-        raise UserError(
-            f"{root} is a file; expected the folder that it unpacks to. Unpack the archive first (all parts of a "
-            "multi-part zip together, for example with `7z x`) and give the folder that then holds the class folders."
-        )
-    if not any(root.iterdir()):
-        raise UserError(f"The data folder {root} is empty. Unpack the data set into it, or choose another folder.")
-    return root
-
-
-def _read_origin(root: Path, problems: _Problems) -> dict:
+def _read_origin(root: Path, problems: Problems) -> dict:
     path = root / "DATASET.json"
     if not path.is_file():
         return {}
@@ -230,99 +182,7 @@ def _true_masks(root: Path, origin: dict) -> Path | None:
     return path if path and path.is_dir() and path.resolve().is_relative_to(root.resolve()) else None
 
 
-def _spellings(name: str) -> list[str]:
-    """Plain forms of a folder name: as it is, and as it was before a zip tool took its bytes for another code page."""
-    forms = [vocabulary.plain(name)]
-    if not name.isascii():
-        for wrong, right in (("cp437", "utf-8"), ("cp857", "utf-8"), ("cp437", "cp857"), ("cp1252", "utf-8")):
-            try:
-                forms.append(vocabulary.plain(unicodedata.normalize("NFC", name).encode(wrong).decode(right)))
-            except UnicodeError:
-                continue
-    return forms
-
-
-def _recognise(names: tuple[str, ...]) -> tuple[str | None, str | None, str | None]:
-    """Give (part, class label, kind) for the folders between the root and a file; the innermost match wins."""
-    part = label = kind = None
-    for name in names:
-        for form in _spellings(name):
-            session = _SESSION.search(form)
-            if session or form == _EXTERNAL_TEST:
-                part = f"session{next(filter(None, session.groups())) if session else 1}"
-            for candidate, aliases in vocabulary.CLASS_FOLDERS.items():
-                # Not after a letter, so that "abnormal" is not "normal".
-                if any(re.search(rf"(?<![a-z]){alias}", form) for alias in aliases):
-                    label = candidate
-            for candidate, aliases in vocabulary.KIND_FOLDERS.items():
-                if form in aliases:
-                    kind = candidate
-    if part:
-        return part, None, kind
-    return ("train" if label else None), label, kind
-
-
-def _walk(root: Path, skipped: Path | None, problems: _Problems) -> tuple[list[_File], list[Path]]:
-    """List the slices' files and the tables under ``root``; follows links to folders, each folder once."""
-    found, tables, seen, hidden = [], [], set(), 0
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        here = Path(folder)
-        status = here.stat()
-        if (status.st_dev, status.st_ino) in seen:
-            problems.add("folder_twice", here, "A link to a folder that was read already; it is not followed.", True)
-            subfolders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        hidden += sum(n.startswith("._") for n in names) + ("__MACOSX" in subfolders)
-        # Links last, so that a folder is read under its own name rather than under a link's.
-        subfolders[:] = sorted(
-            (n for n in subfolders if not n.startswith(".") and n != "__MACOSX" and here / n != skipped),
-            key=lambda n: ((here / n).is_symlink(), n),
-        )
-        names = sorted(n for n in names if not n.startswith("."))
-        tables += [here / n for n in names if n.lower().endswith((".txt", ".csv", ".tsv"))]
-        _sort_files(here, names, _recognise(here.relative_to(root).parts), found, problems)
-    if hidden:
-        detail = f"{hidden} hidden entries of a macOS archive (._* or __MACOSX) were skipped; they hold no slices."
-        problems.add("hidden_files", root, detail, True)
-    return found, tables
-
-
-def _sort_files(here: Path, names: list[str], place: tuple, found: list[_File], problems: _Problems) -> None:
-    """Append the files of one folder to ``found``, or one row to ``problems`` for those that belong nowhere."""
-    part, label, kind = place
-    pngs = [n for n in names if n.lower().endswith(".png")]
-    dicoms = [n for n in names if n.lower().endswith(".dcm") or (kind == "dicom" and "." not in n)]
-    if pngs and part is None:
-        detail = f"{len(pngs)} PNG in a folder that is no class and no session (first: {pngs[0]}); they are not used."
-        problems.add("unknown_folder", here, detail, False)
-    elif pngs and kind == "dicom":
-        detail = f"{len(pngs)} PNG in a DICOM folder (first: {pngs[0]}); they are not used."
-        problems.add("png_in_dicom_folder", here, detail, False)
-    elif pngs:
-        found += [_File(here / n, kind or "png", part, label, _stem(n)) for n in pngs]
-    if part is not None:
-        found += [_File(here / n, "dicom", part, label, _stem(n)) for n in dicoms]
-
-
-def _stem(name: str) -> str:
-    return re.sub(r"\.(png|dcm)$", "", unicodedata.normalize("NFC", name.strip()), flags=re.IGNORECASE)
-
-
-def _other_layout(root: Path, problems: _Problems) -> str:
-    entries = sorted(p.name + ("/" if p.is_dir() else "") for p in root.iterdir() if not p.name.startswith("."))
-    shown = ", ".join(entries[:8]) + (", …" if len(entries) > 8 else "")
-    pngs = sum(1 for kind, *_ in problems if kind == "unknown_folder")
-    extra = f" PNGs lie in {pngs} folder(s) whose names are unknown." if pngs else " It holds no PNG in a known folder."
-    return (
-        f"No layout of the data set recognised in {root}, which holds: {shown or 'hidden files only'}.{extra} Expected "
-        "class folders such as 'İskemi Veri Seti', 'Kanama Veri Seti', 'İnme Yok_…' or 'Ischemia', 'Bleeding', "
-        "'Normal' with PNG files or PNG/ and OVERLAY/ inside, and session folders such as 'YarısmaVeriSeti_1.Oturum'. "
-        "Give the folder that holds those; if it is still an archive, unpack it first."
-    )
-
-
-def _inspect(file: _File) -> _Facts:
+def _inspect(file: SliceFile) -> _Facts:
     """Read one file's facts. Files come from anywhere, so whatever a decoder throws is a finding about the file."""
     try:
         if file.kind == "dicom":
@@ -336,7 +196,7 @@ def _inspect(file: _File) -> _Facts:
                              f"file: {reason}. The file is not used."))  # fmt: skip
 
 
-def _inspect_png(file: _File) -> _Facts:
+def _inspect_png(file: SliceFile) -> _Facts:
     data = file.path.read_bytes()
     if not data:
         raise ValueError("it has zero bytes")
@@ -357,9 +217,9 @@ def _inspect_dicom(path: Path) -> _Facts:
     return _Facts(patient=str(header.get("PatientID") or "").strip() or None)
 
 
-def _sort_out(facts: dict[_File, _Facts], problems: _Problems) -> tuple[list[_File], dict[tuple, _File]]:
+def _sort_out(facts: dict[SliceFile, _Facts], problems: Problems) -> tuple[list[SliceFile], dict[tuple, SliceFile]]:
     """Set damaged and ambiguous files aside. Gives one original per slice id, and the other files by their key."""
-    by_key: dict[tuple, _File] = {}
+    by_key: dict[tuple, SliceFile] = {}
     contested = set()
     for file, seen in facts.items():
         if seen.error:
@@ -386,7 +246,7 @@ def _sort_out(facts: dict[_File, _Facts], problems: _Problems) -> tuple[list[_Fi
     return originals, {key: file for key, file in by_key.items() if file.kind != "png"}
 
 
-def _one_owner(slice_id: str, group: list[_File], problems: _Problems) -> list[_File]:
+def _one_owner(slice_id: str, group: list[SliceFile], problems: Problems) -> list[SliceFile]:
     """Decide which part keeps an id that several hold: the latest session; two classes of training lose it both."""
     latest = max((f.part for f in group), key=vocabulary.PARTS.index)
     keep = [f for f in group if f.part == latest]
@@ -405,11 +265,11 @@ def _one_owner(slice_id: str, group: list[_File], problems: _Problems) -> list[_
 class _LabelTables:
     """Stroke / none, type and patient by slice id, from every table under the root that has a known header."""
 
-    def __init__(self, paths: list[Path], originals: list[_File], problems: _Problems):
+    def __init__(self, paths: list[Path], originals: list[SliceFile], problems: Problems):
         self.stroke: dict[str, int] = {}
         self.patient: dict[str, str] = {}
         present = {f.slice_id for f in originals}
-        tables = [(path, table) for path in paths if (table := _read_table(path)) is not None]
+        tables = [(path, table) for path in paths if (table := read_table(path)) is not None]
         # A file that names more of the slices speaks first, so that an example with made-up ids never overrules.
         for path, table in sorted(tables, key=lambda t: (-len(present.intersection(t[1]["id"])), str(t[0]))):
             if "patient" in table:
@@ -418,7 +278,7 @@ class _LabelTables:
             if "stroke" in table:
                 self._take_labels(path, table, present, problems)
 
-    def _take_labels(self, path: Path, table: pd.DataFrame, present: set[str], problems: _Problems) -> None:
+    def _take_labels(self, path: Path, table: pd.DataFrame, present: set[str], problems: Problems) -> None:
         valid = table["stroke"].isin(["0", "1"])
         if not valid.all():
             first = table[~valid].iloc[0]
@@ -441,41 +301,8 @@ class _LabelTables:
             problems.add("labels_disagree", path, detail, True)
 
 
-def _read_table(path: Path) -> pd.DataFrame | None:
-    """Read a label or patient table as strings with columns id and stroke and / or patient, or None if it is none."""
-    try:
-        if path.stat().st_size > _LARGEST_TABLE:
-            return None
-        data = path.read_bytes()
-    except OSError:
-        return None
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = data.decode("utf-16", "replace")
-    else:
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = data.decode("cp1254", "replace")
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        return None
-    bare = [_NO_HEADER.fullmatch(line) for line in lines]
-    if all(bare):
-        return pd.DataFrame([(_stem(m[1]), m[2]) for m in bare], columns=["id", "stroke"])
-    delimiter = max("\t,;", key=lines[0].count)
-    rows = list(csv.reader(lines, delimiter=delimiter))
-    header = [vocabulary.plain(name).rstrip("? ") for name in rows[0]]
-    columns = {name: header.index(w) for name, words in _HEADERS.items() for w in words if w in header}
-    if "id" not in columns or not {"stroke", "patient"} & columns.keys():
-        return None
-    rows = [row for row in rows[1:] if len(row) >= len(header)]
-    table = pd.DataFrame({name: [row[i].strip() for row in rows] for name, i in columns.items()}, dtype=object)
-    table["id"] = table["id"].map(_stem)
-    return table
-
-
 def _join(
-    originals: list[_File], companions: dict, facts: dict, tables: _LabelTables, problems: _Problems
+    originals: list[SliceFile], companions: dict, facts: dict, tables: _LabelTables, problems: Problems
 ) -> tuple[pd.DataFrame, list[str | None]]:
     """Build the slices table; beside it, per slice, the hash of the file that its class mask comes from."""
     has_paint = {
@@ -519,11 +346,15 @@ def _join(
             detail = f"The {other.kind} has no original PNG of the same name in its class; it is not used."
             problems.add(f"{other.kind}_without_original", other.path, detail, False)
     slices = pd.DataFrame(rows, columns=COLUMNS).astype({"stroke": "Int64"})
+    if slices["patient"].count() >= _SAME_PATIENT and slices["patient"].nunique() == 1:
+        detail = f"All {slices['patient'].count()} slices name the same patient; taken as a placeholder, not an id."
+        problems.add("patient_ids_useless", problems.root, detail, True)
+        slices["patient"] = None
     return slices, paints
 
 
 def _label(
-    file: _File, paths: dict, facts: dict, tables: _LabelTables, labelled: bool, has_paint: bool, problems: _Problems
+    file: SliceFile, paths: dict, facts: dict, tables: _LabelTables, labelled: bool, has_paint: bool, problems: Problems
 ) -> tuple[str | None, int | None]:
     """Give (label, stroke) of one slice, and note where its folder, label files, mask and overlay contradict."""
     stated = tables.stroke.get(file.slice_id)

@@ -1,0 +1,202 @@
+"""Finds the files of a data folder: which are slices, overlays, masks, DICOMs and tables, in every known layout.
+
+`cohort` reads and joins what this module finds.
+"""
+
+import csv
+import os
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from stroke_utils import vocabulary
+from stroke_utils.files import UserError
+
+# Plain names of the session folders: the portal's and mirror A's, the competition server's, mirror B's.
+_SESSION = re.compile(r"(?<![a-z])(?:yarisma\D*|test veri seti |session ?)([12])(?!\d)|(?<!\d)([12]) ?oturum")
+_EXTERNAL_TEST = "external test"
+# Header words of the label files and of patients.csv, in plain form without question marks.
+_HEADERS = {
+    "id": ("image id", "imageid", "slice id"),
+    "stroke": ("inme var mi", "stroke"),
+    "patient": ("patient", "patient id"),
+}
+_NO_HEADER = re.compile(r"(\S+?)[\s,;]+([01])\s*")
+_LARGEST_TABLE = 5_000_000  # bytes; the organiser's largest label file has 0.2 MB
+
+
+@dataclass(frozen=True)
+class SliceFile:
+    """A file that belongs to a slice: what it is, by the folders it lies in."""
+
+    path: Path
+    kind: str  # png, overlay, mask, dicom
+    part: str
+    label: str | None  # the class folder's; None in the sessions
+    slice_id: str
+
+
+class Problems(list):
+    """Rows (kind, path relative to the root, detail, used) in the order of finding."""
+
+    def __init__(self, root: Path):
+        super().__init__()
+        self.root = root
+
+    def add(self, kind: str, path: Path, detail: str, used: bool) -> None:
+        """Note one finding: a short kind, the file or folder, a sentence, and whether it is used all the same."""
+        relative = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        self.append((kind, relative, detail, used))
+
+
+def checked_root(folder: str | os.PathLike) -> Path:
+    """Return the absolute path of a data folder that can be looked into.
+
+    Raises:
+        UserError: no such folder, an archive or another file, or an empty folder.
+    """
+    root = Path(os.path.abspath(Path(folder).expanduser()))
+    if not root.exists():
+        raise UserError(f"The data folder {root} does not exist. Check data_dir (or STROKE_DATA) for a typing error.")
+    if not root.is_dir():
+        raise UserError(
+            f"{root} is a file; expected the folder that it unpacks to. Unpack the archive first (all parts of a "
+            "multi-part zip together, for example with `7z x`) and give the folder that then holds the class folders."
+        )
+    if not any(root.iterdir()):
+        raise UserError(f"The data folder {root} is empty. Unpack the data set into it, or choose another folder.")
+    return root
+
+
+def _spellings(name: str) -> list[str]:
+    """Plain forms of a folder name: as it is, and as it was before a zip tool took its bytes for another code page."""
+    forms = [vocabulary.plain(name)]
+    if not name.isascii():
+        for wrong, right in (("cp437", "utf-8"), ("cp857", "utf-8"), ("cp437", "cp857"), ("cp1252", "utf-8")):
+            try:
+                forms.append(vocabulary.plain(unicodedata.normalize("NFC", name).encode(wrong).decode(right)))
+            except UnicodeError:
+                continue
+    return forms
+
+
+def recognise(names: tuple[str, ...]) -> tuple[str | None, str | None, str | None]:
+    """Give (part, class label, kind) for the folders between the root and a file; the innermost match wins."""
+    part = label = kind = None
+    for name in names:
+        for form in _spellings(name):
+            session = _SESSION.search(form)
+            if session or form == _EXTERNAL_TEST:
+                part = f"session{next(filter(None, session.groups())) if session else 1}"
+            for candidate, aliases in vocabulary.CLASS_FOLDERS.items():
+                # Not after a letter, so that "abnormal" is not "normal".
+                if any(re.search(rf"(?<![a-z]){alias}", form) for alias in aliases):
+                    label = candidate
+            for candidate, aliases in vocabulary.KIND_FOLDERS.items():
+                if form in aliases:
+                    kind = candidate
+    if part:
+        return part, None, kind
+    return ("train" if label else None), label, kind
+
+
+def walk(root: Path, skipped: Path | None, problems: Problems) -> tuple[list[SliceFile], list[Path]]:
+    """List the slices' files and the tables under ``root``; follows links to folders, each folder once."""
+    found, tables, seen, hidden = [], [], set(), 0
+
+    def unreadable(error: OSError) -> None:
+        problems.add("unreadable_folder", Path(error.filename), f"{error.strerror}; nothing in it is used.", False)
+
+    for folder, subfolders, names in os.walk(root, onerror=unreadable, followlinks=True):
+        here = Path(folder)
+        status = here.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            problems.add("folder_twice", here, "A link to a folder that was read already; it is not followed.", True)
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        hidden += sum(n.startswith("._") for n in names) + ("__MACOSX" in subfolders)
+        # Links last, so that a folder is read under its own name rather than under a link's.
+        subfolders[:] = sorted(
+            (n for n in subfolders if not n.startswith(".") and n != "__MACOSX" and here / n != skipped),
+            key=lambda n: ((here / n).is_symlink(), n),
+        )
+        names = sorted(n for n in names if not n.startswith("."))
+        tables += [here / n for n in names if n.lower().endswith((".txt", ".csv", ".tsv"))]
+        _sort_files(here, names, recognise(here.relative_to(root).parts), found, problems)
+    if hidden:
+        detail = f"{hidden} hidden entries of a macOS archive (._* or __MACOSX) were skipped; they hold no slices."
+        problems.add("hidden_files", root, detail, True)
+    return found, tables
+
+
+def _sort_files(here: Path, names: list[str], place: tuple, found: list[SliceFile], problems: Problems) -> None:
+    """Append the files of one folder to ``found``, or one row to ``problems`` for those that belong nowhere."""
+    part, label, kind = place
+    pngs = [n for n in names if n.lower().endswith(".png")]
+    dicoms = [n for n in names if n.lower().endswith(".dcm") or (kind == "dicom" and "." not in n)]
+    if pngs and part is None:
+        detail = f"{len(pngs)} PNG in a folder that is no class and no session (first: {pngs[0]}); they are not used."
+        problems.add("unknown_folder", here, detail, False)
+    elif pngs and kind == "dicom":
+        detail = f"{len(pngs)} PNG in a DICOM folder (first: {pngs[0]}); they are not used."
+        problems.add("png_in_dicom_folder", here, detail, False)
+    elif pngs:
+        found += [SliceFile(here / n, kind or "png", part, label, stem(n)) for n in pngs]
+    if part is not None:
+        found += [SliceFile(here / n, "dicom", part, label, stem(n)) for n in dicoms]
+
+
+def stem(name: str) -> str:
+    """Return the slice id of a file name: without the suffix, in the composed Unicode form."""
+    return re.sub(r"\.(png|dcm)$", "", unicodedata.normalize("NFC", name.strip()), flags=re.IGNORECASE)
+
+
+def other_layout(root: Path, problems: Problems) -> str:
+    """Say what a folder without slices holds, and what was expected."""
+    entries = sorted(p.name + ("/" if p.is_dir() else "") for p in root.iterdir() if not p.name.startswith("."))
+    shown = ", ".join(entries[:8]) + (", …" if len(entries) > 8 else "")
+    pngs = sum(1 for kind, *_ in problems if kind == "unknown_folder")
+    extra = f" PNGs lie in {pngs} folder(s) whose names are unknown." if pngs else " It holds no PNG in a known folder."
+    return (
+        f"No layout of the data set recognised in {root}, which holds: {shown or 'hidden files only'}.{extra} Expected "
+        "class folders such as 'İskemi Veri Seti', 'Kanama Veri Seti', 'İnme Yok_…' or 'Ischemia', 'Bleeding', "
+        "'Normal' with PNG files or PNG/ and OVERLAY/ inside, and session folders such as 'YarısmaVeriSeti_1.Oturum'. "
+        "Give the folder that holds those; if it is still an archive, unpack it first."
+    )
+
+
+def read_table(path: Path) -> pd.DataFrame | None:
+    """Read a label or patient table as strings with columns id and stroke and / or patient, or None if it is none."""
+    try:
+        if path.stat().st_size > _LARGEST_TABLE:
+            return None
+        data = path.read_bytes()
+    except OSError:
+        return None
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = data.decode("utf-16", "replace")
+    else:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode("cp1254", "replace")
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        return None
+    bare = [_NO_HEADER.fullmatch(line) for line in lines]
+    if all(bare):
+        return pd.DataFrame([(stem(m[1]), m[2]) for m in bare], columns=["id", "stroke"])
+    delimiter = max("\t,;", key=lines[0].count)
+    rows = list(csv.reader(lines, delimiter=delimiter))
+    header = [vocabulary.plain(name).rstrip("? ") for name in rows[0]]
+    columns = {name: header.index(w) for name, words in _HEADERS.items() for w in words if w in header}
+    if "id" not in columns or not {"stroke", "patient"} & columns.keys():
+        return None
+    rows = [row for row in rows[1:] if len(row) >= len(header)]
+    table = pd.DataFrame({name: [row[i].strip() for row in rows] for name, i in columns.items()}, dtype=object)
+    table["id"] = table["id"].map(stem)
+    return table

@@ -1,0 +1,455 @@
+"""`read_cohort` on small folders written here: layouts, spellings, labels and every kind of problem."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stroke_utils import vocabulary
+from stroke_utils.cohort import COLUMNS, PROBLEM_COLUMNS, painted_types, read_cohort
+from stroke_utils.files import UserError
+
+REAL = Path(__file__).resolve().parents[2] / "shared" / "real_samples"
+ISCHEMIA = "İNME VERİ SETİ/Eğitim Veri Seti_İskemi/İskemi Veri Seti"
+HEMORRHAGE = "İNME VERİ SETİ/Kanama Veri Seti"
+NONE = "Eğitim Veri Seti İnme Yok_kronik süreç_PNG/İnme Yok_kronik süreç_diğer Veri Set_PNG"
+SESSION1 = "YarısmaVeriSeti_1.Oturum/Test Veri Seti_1"
+SESSION2 = "YarısmaVeriSeti_2_Oturum"
+LABELS = "Image Id\tİnme Var mı?\r\n10020\t0\r\n10021\t1\r\n10022\t1\r\n99999\t0\r\n"
+
+
+def png(path: Path, colour: tuple = (), size: tuple = (8, 8), mode: str = "RGBA") -> None:
+    """Write a small PNG whose bytes depend on its name; ``colour`` paints its first row."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.new("RGB", size, (sum(path.stem.encode()) % 200,) * 3)
+    for x in range(size[0] if colour else 0):
+        image.putpixel((x, 0), colour)
+    image.convert(mode).save(path)
+
+
+def portal(root: Path) -> Path:
+    """Write nine slices in the portal's layout, session 1 with overlays as in the mirrors."""
+    for folder, slice_id, kind in (
+        (NONE, 10001, None),
+        (NONE, 10002, None),
+        (ISCHEMIA, 10010, "ischemia"),
+        (HEMORRHAGE, 10011, "hemorrhage"),
+        (SESSION1, 10020, None),
+        (SESSION1, 10021, "ischemia"),
+        (SESSION1, 10022, "hemorrhage"),
+        (SESSION2, 10030, "ischemia"),
+        (SESSION2, 10031, "hemorrhage"),
+    ):
+        png(root / folder / ("" if folder == NONE else "PNG") / f"{slice_id}.png")
+        if kind:
+            png(root / folder / "OVERLAY" / f"{slice_id}.png", vocabulary.BORDER_COLOURS[kind][0])
+        if folder == SESSION2:
+            png(root / folder / "MASKS" / f"{slice_id}.png", vocabulary.MASK_COLOURS[kind], mode="RGB")
+    (root / "ASAMA1_Cevaplar.txt").write_bytes(LABELS.encode())
+    return root
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return portal(tmp_path / "data")
+
+
+def plain_rows(cohort):
+    return cohort.slices[["slice_id", "label", "stroke", "part", "width", "height", "mode"]].values.tolist()
+
+
+EXPECTED = [
+    ["10001", "none", 0, "train", 8, 8, "RGBA"],
+    ["10002", "none", 0, "train", 8, 8, "RGBA"],
+    ["10010", "ischemia", 1, "train", 8, 8, "RGBA"],
+    ["10011", "hemorrhage", 1, "train", 8, 8, "RGBA"],
+    ["10020", "none", 0, "session1", 8, 8, "RGBA"],
+    ["10021", "ischemia", 1, "session1", 8, 8, "RGBA"],
+    ["10022", "hemorrhage", 1, "session1", 8, 8, "RGBA"],
+    ["10030", "ischemia", 1, "session2", 8, 8, "RGBA"],
+    ["10031", "hemorrhage", 1, "session2", 8, 8, "RGBA"],
+]
+
+
+def test_portal_layout_gives_one_sorted_table(folder):
+    cohort = read_cohort(folder, quiet=True)
+    assert tuple(cohort.slices.columns) == COLUMNS and tuple(cohort.problems.columns) == PROBLEM_COLUMNS
+    assert plain_rows(cohort) == EXPECTED
+    assert str(cohort.slices["stroke"].dtype) == "Int64"
+    row = cohort.slices.set_index("slice_id").loc["10030"]
+    assert Path(row["png"]).is_absolute() and Path(row["overlay"]).is_file() and Path(row["mask"]).is_file()
+    none = cohort.slices.set_index("slice_id").loc["10001"]
+    assert none["overlay"] is None and none["mask"] is None and none["dicom"] is None and none["patient"] is None
+    assert cohort.problems["kind"].tolist() == ["label_without_slice"]
+    assert "1 of 4 ids" in cohort.problems["detail"][0] and cohort.origin == {}
+
+
+def rename_all(root: Path, change) -> None:
+    for path in sorted(root.rglob("*"), key=lambda p: -len(p.parts)):
+        if path.is_dir():
+            path.rename(path.with_name(change(path.name)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda n: unicodedata.normalize("NFD", n),
+        lambda n: unicodedata.normalize("NFC", n).upper(),
+        lambda n: n.lower(),
+        lambda n: n.encode().decode("cp437"),
+        lambda n: n.encode().decode("cp857", "replace") if "İ" in n else n,
+    ],
+    ids=["nfd", "upper", "lower", "cp437", "cp857"],
+)
+def test_every_spelling_gives_the_same_table_and_fingerprint(folder, tmp_path, change):
+    before = read_cohort(folder, quiet=True)
+    rename_all(folder, change)
+    after = read_cohort(folder, quiet=True)
+    assert plain_rows(after) == EXPECTED
+    assert after.fingerprint == before.fingerprint
+
+
+def test_sessions_in_the_mirrors_flat_form(folder):
+    (folder / SESSION1).rename(folder / "flat")
+    (folder / "flat").rename(folder / "YarısmaVeriSeti_1_Oturum")
+    assert plain_rows(read_cohort(folder, quiet=True)) == EXPECTED
+
+
+def test_english_names_of_the_other_mirror(folder):
+    for source, target in ((ISCHEMIA, "Ischemia"), (HEMORRHAGE, "Bleeding"), (NONE, "Normal/PNG"), (SESSION1, "X")):
+        shutil.copytree(folder / source, folder / "B" / target)
+    (folder / "B" / "X").rename(folder / "B" / "External_Test")
+    (folder / "B" / "External_Test" / "labels.csv").write_text("image_id,Stroke\n10020,0\n10021,1\n10022,1\n")
+    cohort = read_cohort(folder / "B", quiet=True)
+    assert plain_rows(cohort) == EXPECTED[:7] and cohort.problems.empty
+
+
+def test_a_word_that_contains_an_alias_is_no_class(folder):
+    png(folder / "Abnormal" / "PNG" / "10050.png")
+    cohort = read_cohort(folder, quiet=True)
+    assert len(cohort.slices) == 9 and cohort.problems["path"].tolist() == ["Abnormal/PNG", "ASAMA1_Cevaplar.txt"]
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("deep/down/a.txt", LABELS.encode()),
+        ("labels.txt", LABELS.encode("utf-8-sig")),
+        ("labels.txt", LABELS.encode("utf-16")),
+        ("labels.txt", LABELS.encode("cp1254")),
+        ("answers.TXT", b"10020 0\n10021 1\n10022   1\n"),
+        ("labels.csv", b"image_id,Stroke\n10020,0\n10021,1\n10022,1"),
+        ("labels.csv", b"image_id;Stroke\r\n10020.png;0\r\n10021.png;1\r\n10022.png;1\r\n"),
+        (
+            "egitim.csv",
+            "Image Id,Bulunduğu Klasör,İnme Var mı?,İnme tipi\r\n10020,Test\\1,0,N/A\r\n10021,Test\\1,1,İSKEMİ\r\n"
+            "10022,Test\\1,1,KANAMA\r\n".encode(),
+        ),
+    ],
+)
+def test_label_files_are_known_by_their_header(folder, name, content):
+    (folder / "ASAMA1_Cevaplar.txt").unlink()
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+    assert plain_rows(read_cohort(folder, quiet=True)) == EXPECTED
+
+
+def test_an_example_with_made_up_ids_never_overrules(folder):
+    (folder / "AAA.txt").write_text("Image Id\tİnme Var mı?\n1\t1\n10020\t1\n3\t0")
+    cohort = read_cohort(folder, quiet=True)
+    assert plain_rows(cohort) == EXPECTED
+    assert "labels_disagree" in set(cohort.problems["kind"])
+
+
+def test_types_of_session_1_are_unknown_without_overlays_and_that_is_no_problem(folder):
+    shutil.rmtree(folder / SESSION1 / "OVERLAY")
+    cohort = read_cohort(folder, quiet=True)
+    here = cohort.slices[cohort.slices["part"] == "session1"]
+    assert here["label"].tolist() == ["none", None, None] and here["stroke"].tolist() == [0, 1, 1]
+    assert set(cohort.problems["kind"]) == {"label_without_slice"}
+    counts = cohort.counts().set_index(["part", "label"])["found"]
+    assert counts["session1", "stroke of unknown type"] == 2 and counts["session1", "all"] == 3
+
+
+def test_counts_stand_beside_the_published_ones(folder):
+    counts = read_cohort(folder, quiet=True).counts().set_index(["part", "label"])
+    assert counts.loc[("train", "none")].tolist() == [2, 4427]
+    assert counts.loc[("session2", "all")].tolist() == [2, 100]
+    assert counts.loc[("release", "all")].tolist() == [9, 6950]
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-15])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(data)
+
+
+NONE_SLICE, STROKE_PNG = f"{NONE}/10001.png", f"{ISCHEMIA}/PNG/10010.png"
+OVERLAY, SESSION_OVERLAY = f"{ISCHEMIA}/OVERLAY/10010.png", f"{SESSION1}/OVERLAY/10021.png"
+BLUE, GREEN = (0, 0, 255), (0, 255, 0)
+
+
+def dicom_text(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("not a DICOM file")
+
+
+# what is done to the folder, the row of problems that must come of it, slices that remain
+PROBLEMS = {
+    "zero bytes": (lambda d: (d / NONE_SLICE).write_bytes(b""), "unreadable_png", NONE_SLICE, False, 8),
+    "truncated": (lambda d: truncate(d / NONE_SLICE), "unreadable_png", NONE_SLICE, False, 8),
+    "flipped byte": (lambda d: flip(d / NONE_SLICE), "unreadable_png", NONE_SLICE, False, 8),
+    "no png": (lambda d: (d / NONE_SLICE).write_bytes(b"GIF89a--"), "unreadable_png", NONE_SLICE, False, 8),
+    "bad overlay": (lambda d: truncate(d / OVERLAY), "unreadable_overlay", OVERLAY, False, 9),
+    "no overlay": (lambda d: (d / OVERLAY).unlink(), "stroke_without_overlay", STROKE_PNG, True, 9),
+    "overlay size": (lambda d: png(d / OVERLAY, BLUE, (8, 9)), "overlay_size_differs", OVERLAY, True, 9),
+    "mask size": (
+        lambda d: png(d / SESSION2 / "MASKS/10030.png", BLUE, (9, 8)),
+        "mask_size_differs",
+        f"{SESSION2}/MASKS/10030.png",
+        True,
+        9,
+    ),
+    "lone overlay": (lambda d: (d / STROKE_PNG).unlink(), "overlay_without_original", OVERLAY, False, 8),
+    "unknown folder": (lambda d: png(d / "odd" / "a.png"), "unknown_folder", "odd", False, 9),
+    "png among dicoms": (
+        lambda d: png(d / SESSION2 / "DICOM" / "a.png"),
+        "png_in_dicom_folder",
+        f"{SESSION2}/DICOM",
+        False,
+        9,
+    ),
+    "two classes": (lambda d: png(d / NONE / "10010.png"), "id_in_two_classes", STROKE_PNG, False, 8),
+    "two parts": (lambda d: png(d / NONE / "10020.png"), "id_in_two_parts", f"{NONE}/10020.png", False, 9),
+    "twice": (lambda d: png(d / NONE / "PNG" / "10001.png"), "duplicate_file", f"{NONE}/PNG/10001.png", True, 9),
+    "twice, unlike": (lambda d: png(d / NONE / "PNG" / "10001.png", BLUE), "name_twice", NONE_SLICE, False, 8),
+    "grey": (lambda d: png(d / NONE_SLICE, mode="L"), "unexpected_mode", NONE_SLICE, True, 9),
+    "palette": (lambda d: png(d / NONE_SLICE, mode="P"), "unexpected_mode", NONE_SLICE, True, 9),
+    "rgb": (lambda d: png(d / NONE_SLICE, mode="RGB"), "unexpected_mode", NONE_SLICE, True, 9),
+    "16 bit": (
+        lambda d: Image.fromarray(np.full((8, 8), 1000, np.uint16)).save(d / NONE_SLICE),
+        "unexpected_mode",
+        NONE_SLICE,
+        False,
+        8,
+    ),
+    "no label": (
+        lambda d: png(d / SESSION1 / "PNG" / "10029.png"),
+        "slice_without_label",
+        f"{SESSION1}/PNG/10029.png",
+        True,
+        10,
+    ),
+    "no labels": (lambda d: (d / "ASAMA1_Cevaplar.txt").unlink(), "no_labels", f"{SESSION1}/PNG", True, 9),
+    "bad label": (lambda d: (d / "l.csv").write_text("image_id,Stroke\n10020,x"), "bad_label", "l.csv", True, 9),
+    "0 with overlay": (
+        lambda d: png(d / SESSION1 / "OVERLAY/10020.png", BLUE),
+        "no_stroke_with_mask",
+        f"{SESSION1}/PNG/10020.png",
+        True,
+        9,
+    ),
+    "1 without overlay": (
+        lambda d: (d / SESSION_OVERLAY).unlink(),
+        "stroke_without_overlay",
+        f"{SESSION1}/PNG/10021.png",
+        True,
+        9,
+    ),
+    "no colour": (lambda d: png(d / SESSION_OVERLAY), "no_type_colour", SESSION_OVERLAY, True, 9),
+    "folder or label": (
+        lambda d: (d / "l.csv").write_text("image_id,Stroke\n10010,0"),
+        "label_contradicts_folder",
+        STROKE_PNG,
+        True,
+        9,
+    ),
+    "mac archive": (lambda d: (d / NONE / "._10001.png").write_bytes(b"x"), "hidden_files", ".", True, 9),
+    "mac folder": (lambda d: png(d / "__MACOSX" / NONE / "10001.png"), "hidden_files", ".", True, 9),
+    "link loop": (lambda d: os.symlink(d, d / NONE / "loop"), "folder_twice", f"{NONE}/loop", True, 9),
+    "bad DATASET.json": (lambda d: (d / "DATASET.json").write_text("{"), "bad_dataset_json", "DATASET.json", True, 9),
+    "bad dicom": (
+        lambda d: dicom_text(d / ISCHEMIA / "DICOM/10010.dcm"),
+        "unreadable_dicom",
+        f"{ISCHEMIA}/DICOM/10010.dcm",
+        False,
+        9,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_each_problem_is_a_row_and_good_slices_stay(folder, name):
+    change, kind, path, used, remaining = PROBLEMS[name]
+    before = set(read_cohort(folder, quiet=True).problems["kind"])
+    change(folder)
+    cohort = read_cohort(folder, quiet=True)
+    assert kind not in before
+    rows = cohort.problems[(cohort.problems["kind"] == kind) & (cohort.problems["path"] == path)]
+    assert len(rows) == 1 and bool(rows["used"].iloc[0]) is used and len(rows["detail"].iloc[0]) > 20
+    assert len(cohort.slices) == remaining and cohort.slices["slice_id"].is_unique
+    untouched = cohort.slices[cohort.slices["slice_id"].isin(["10002", "10011", "10022", "10031"])]
+    assert untouched[["label", "part"]].values.tolist() == [
+        [r[1], r[3]] for r in EXPECTED if r[0] in {*untouched["slice_id"]}
+    ]
+    assert len(untouched) == 4
+
+
+def test_what_becomes_of_a_contradicting_slice(folder):
+    png(folder / SESSION1 / "OVERLAY/10020.png", BLUE)
+    png(folder / NONE / "10022.png")
+    (folder / SESSION_OVERLAY).unlink()
+    slices = read_cohort(folder, quiet=True).slices.set_index("slice_id")
+    assert slices.loc["10020", "label"] == "none" and slices.loc["10020", "stroke"] == 0
+    assert slices.loc["10021", "label"] is None and slices.loc["10021", "stroke"] == 1
+    assert slices.loc["10022", "part"] == "session1"
+
+
+def test_an_overlay_of_another_size_is_not_offered(folder):
+    png(folder / OVERLAY, BLUE, (9, 8))
+    assert read_cohort(folder, quiet=True).slices.set_index("slice_id").loc["10010", "overlay"] is None
+
+
+def test_an_unlabelled_slice_is_kept_without_a_label(folder):
+    png(folder / SESSION1 / "PNG" / "10029.png")
+    row = read_cohort(folder, quiet=True).slices.set_index("slice_id").loc["10029"]
+    assert row["label"] is None and row["stroke"] is not 0 and row.isna()["stroke"]  # noqa: F632
+
+
+def test_two_types_on_one_overlay(folder):
+    image = Image.open(folder / SESSION_OVERLAY).convert("RGBA")
+    image.putpixel((0, 0), (*GREEN, 255))
+    image.save(folder / SESSION_OVERLAY)
+    cohort = read_cohort(folder, quiet=True)
+    assert "two_types" in set(cohort.problems["kind"])
+    assert cohort.slices.set_index("slice_id").loc["10021", "label"] == "ischemia"
+
+
+def test_painted_types_ignore_markers_and_grey():
+    image = np.full((4, 4, 3), 128, np.uint8)
+    image[0] = vocabulary.MARKER_COLOUR
+    assert painted_types(image) == []
+    image[1, :3], image[2, 0] = vocabulary.BORDER_COLOURS["hemorrhage"][1], vocabulary.BORDER_COLOURS["ischemia"][1]
+    assert painted_types(image) == ["hemorrhage", "ischemia"]
+
+
+def test_fingerprint_depends_on_content_only(folder, tmp_path):
+    first = read_cohort(folder, quiet=True)
+    (folder / "DATASET.json").write_text(json.dumps({"name": "mine"}))
+    moved = folder.rename(tmp_path / "elsewhere")
+    second = read_cohort(moved, quiet=True)
+    assert second.fingerprint == first.fingerprint and len(first.fingerprint) == 10
+    assert second.origin == {"name": "mine"}
+    png(moved / OVERLAY, GREEN)
+    third = read_cohort(moved, quiet=True)
+    png(moved / NONE_SLICE, BLUE)
+    fourth = read_cohort(moved, quiet=True)
+    (moved / "ASAMA1_Cevaplar.txt").write_text("10020 0\n10021 0\n10022 1\n")
+    fifth = read_cohort(moved, quiet=True)
+    assert len({c.fingerprint for c in (second, third, fourth, fifth)}) == 4
+
+
+def test_true_masks_are_no_slices(folder):
+    png(folder / "TRUE_MASKS" / "10010.png", mode="L")
+    assert "unknown_folder" in set(read_cohort(folder, quiet=True).problems["kind"])
+    (folder / "DATASET.json").write_text(json.dumps({"true_masks": "TRUE_MASKS"}))
+    cohort = read_cohort(folder, quiet=True)
+    assert cohort.true_masks == folder / "TRUE_MASKS" and "unknown_folder" not in set(cohort.problems["kind"])
+    (folder / "DATASET.json").write_text(json.dumps({"true_masks": "../.."}))
+    assert read_cohort(folder, quiet=True).true_masks is None
+
+
+def write_dicom(path: Path, patient: str) -> None:
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = Dataset()
+    dataset.file_meta, dataset.PatientID = meta, patient
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def test_patients_come_from_the_table_or_the_dicom(folder):
+    write_dicom(folder / ISCHEMIA / "DICOM" / "10010.dcm", "P7")
+    write_dicom(folder / HEMORRHAGE / "DICOM" / "10011.dcm", "P8")
+    (folder / "patients.csv").write_text("slice_id,patient\n10010,A1\n10001,A2\n")
+    slices = read_cohort(folder, quiet=True).slices.set_index("slice_id")
+    assert slices["patient"].dropna().to_dict() == {"10001": "A2", "10010": "A1", "10011": "P8"}
+    assert slices.loc["10011", "dicom"].endswith("10011.dcm")
+
+
+def test_one_patient_id_for_all_is_no_id(folder):
+    for i in range(10040, 10061):
+        png(folder / NONE / f"{i}.png")
+    lines = "".join(f"{i},ANON\n" for i in range(10040, 10061))
+    (folder / "patients.csv").write_text("slice_id,patient\n" + lines)
+    cohort = read_cohort(folder, quiet=True)
+    assert cohort.slices["patient"].isna().all() and "patient_ids_useless" in set(cohort.problems["kind"])
+
+
+def test_links_to_class_folders_are_followed(folder, tmp_path):
+    shutil.move(folder / HEMORRHAGE, tmp_path / "disk2")
+    (folder / HEMORRHAGE).symlink_to(tmp_path / "disk2")
+    assert plain_rows(read_cohort(folder, quiet=True)) == EXPECTED
+
+
+def test_what_is_no_data_folder_gets_one_clear_message(folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.zip").write_bytes(b"PK")
+    png(tmp_path / "cats" / "train" / "cat.png")
+    png(tmp_path / "broken" / "Kanama" / "1.png")
+    truncate(tmp_path / "broken" / "Kanama" / "1.png")
+    for name, words in (
+        ("missing", "does not exist"),
+        ("empty", "is empty"),
+        ("a.zip", "npack"),
+        ("cats", "cats, which holds: train/"),
+        ("broken", "unreadable_png 1"),
+    ):
+        with pytest.raises(UserError, match=words):
+            read_cohort(tmp_path / name)
+
+
+def run_command(*arguments):
+    command = [sys.executable, "-m", "stroke_utils.cohort", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_command_line(folder, tmp_path):
+    good = run_command(folder)
+    assert good.returncode == 0 and "9 usable slices" in good.stdout and "label_without_slice: 1" in good.stdout
+    bad = run_command(tmp_path / "missing")
+    assert bad.returncode == 2 and "does not exist" in bad.stderr and "Traceback" not in bad.stderr
+
+
+def test_reading_needs_no_tensorflow():
+    code = "import sys, stroke_utils.cohort, stroke_utils.masks; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real samples are not part of the project")
+def test_real_samples():
+    cohort = read_cohort(REAL, quiet=True)
+    slices = cohort.slices.set_index("slice_id")
+    assert len(slices) == 11
+    train = slices[slices["part"] == "train"]["label"].value_counts().to_dict()
+    assert train == {"none": 3, "hemorrhage": 2, "ischemia": 1}
+    session1 = slices[slices["part"] == "session1"]["label"].to_dict()
+    assert session1.pop("14343") == "hemorrhage" and session1.pop("13239") == "ischemia"
+    assert list(session1.values()) == ["none"] * 3
+    unknown = cohort.problems[cohort.problems["kind"] == "unknown_folder"]
+    assert unknown["path"].tolist() == ["odd"] and not unknown["used"].iloc[0]
