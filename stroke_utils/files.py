@@ -187,6 +187,23 @@ def lock(target: str | os.PathLike, what: str, poll: float = 0.5) -> Iterator[No
         yield
 
 
+@contextlib.contextmanager
+def silence_stderr() -> Iterator[None]:
+    """Discard what C libraries print on file descriptor 2; exceptions still pass.
+
+    TensorFlow's import prints time-stamped lines there whatever its log level is.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as sink:
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
 def in_notebook() -> bool:
     """Tell whether this code runs in a Jupyter kernel."""
     shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
 from stroke_utils import files, masks
 from stroke_utils.files import UserError
 from stroke_utils.vocabulary import MASK_CLASSES
+
+with files.silence_stderr():
+    import tensorflow as tf
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of ImageNet's RGB channels on [0, 1]."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stroke_utils import inputs  # sets SM_FRAMEWORK before segmentation-models is imported
+from stroke_utils import inputs  # prepares TensorFlow and SM_FRAMEWORK before anything below is imported
 from stroke_utils.files import UserError
 
 # isort: split

@@ -1,0 +1,82 @@
+import keras
+import numpy as np
+import pytest
+
+from stroke_utils import inputs, models
+from stroke_utils.files import UserError
+
+
+def test_unet_parameter_counts_are_the_published_architectures():
+    assert models.unet("resnet50", 64).count_params() == 32_561_404
+    assert models.unet("efficientnetb3", 64).count_params() == 17_868_123
+
+
+@pytest.mark.parametrize("name", models.BACKBONES)
+def test_detector_has_the_papers_head_and_all_weights_trainable(name):
+    model = models.detector(name, 64, dropout=0.4)
+    tail = [type(layer).__name__ for layer in model.layers[-4:]]
+    assert tail == ["GlobalAveragePooling2D", "Dropout", "Dense", "Dense"]
+    assert model.layers[-3].rate == 0.4
+    assert (model.layers[-2].units, model.layers[-2].activation.__name__) == (128, "relu")
+    assert (model.layers[-1].units, model.layers[-1].activation.__name__) == (1, "sigmoid")
+    frozen = [layer.name for layer in model.layers if layer.weights and not layer.trainable]
+    assert frozen == []
+
+
+@pytest.mark.parametrize("name", models.TYPE_PREPROCESS)
+def test_type_classifier_gives_two_probabilities(name):
+    model = models.type_classifier(name, 64)
+    out = model(np.random.default_rng(0).normal(size=(3, 64, 64, 3)).astype("float32")).numpy()
+    assert out.shape == (3, 2)
+    np.testing.assert_allclose(out.sum(axis=1), 1, atol=1e-5)
+
+
+def test_type_head_of_efficientnetv2b0_normalises_before_dropout():
+    tail = [type(layer).__name__ for layer in models.type_classifier("efficientnetv2b0", 64).layers[-4:]]
+    assert tail == ["GlobalAveragePooling2D", "BatchNormalization", "Dropout", "Dense"]
+
+
+def test_momentum_reaches_every_batchnorm_layer():
+    model = models.detector("mobilenetv2", 64, momentum=0.8)
+    found = {layer.momentum for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
+    assert found == {0.8}
+
+
+def test_weights_come_back_from_a_file(tmp_path):
+    first = models.build_backbone("cnn", 64)
+    first.save_weights(tmp_path / "cnn.weights.h5")
+    second = models.build_backbone("cnn", 64, str(tmp_path / "cnn.weights.h5"))
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_wrong_names_and_weights_say_what_to_do(tmp_path):
+    with pytest.raises(UserError, match="'resnet19' is no detection backbone. Known: cnn, resnet18"):
+        models.detector("resnet19", 64)
+    with pytest.raises(UserError, match="No weights file at .*Give 'none', 'imagenet'"):
+        models.detector("cnn", 64, weights=str(tmp_path / "absent.h5"))
+    models.build_backbone("cnn", 64).save_weights(tmp_path / "cnn.weights.h5")
+    with pytest.raises(UserError, match="does not hold weights of mobilenetv2"):
+        models.build_backbone("mobilenetv2", 64, str(tmp_path / "cnn.weights.h5"))
+    with pytest.raises(UserError, match="multiple of 32, found 100"):
+        models.unet("resnet50", 100)
+
+
+def test_a_failed_download_is_explained(monkeypatch):
+    def fail(*args, **kwargs):
+        raise Exception("URL fetch failure on https://example.org/weights.h5: None -- unreachable")
+
+    monkeypatch.setitem(models.BACKBONES, "mobilenetv2", models.Backbone("MobileNetV2", fail, inputs.raw))
+    with pytest.raises(UserError, match=r"Download https://example.org/weights.h5 elsewhere, put the file into"):
+        models.detector("mobilenetv2", 64, weights="imagenet")
+
+
+def test_preprocessing_equals_its_references():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype("float32")
+    np.testing.assert_array_equal(models.BACKBONES["cnn"].preprocess(pixels), pixels)
+    expected = keras.applications.mobilenet_v2.preprocess_input(pixels.copy())
+    np.testing.assert_allclose(models.BACKBONES["mobilenetv2"].preprocess(pixels.copy()), expected)
+    # ImageNet's mean in 0–255 is the grey that normalises to zero.
+    mean = np.array(inputs.IMAGENET_MEAN, "float32") * 255 * np.ones((1, 1, 1, 3), "float32")
+    np.testing.assert_allclose(inputs.imagenet_normalise(mean), 0, atol=1e-6)
+    np.testing.assert_allclose(inputs.unit_range(np.float32([0, 255])), [0, 1])

@@ -1,0 +1,119 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stroke_utils import runs
+from stroke_utils.cohort import Cohort
+from stroke_utils.files import UserError
+
+
+@pytest.fixture
+def cohort():
+    return Cohort(Path("/nowhere"), pd.DataFrame({"slice_id": ["1"]}), pd.DataFrame(), {"phantom": True}, "abc123")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("STROKE_RESULTS", str(tmp_path))
+    file = tmp_path / "defaults.yaml"
+    file.write_text("profile: quick\ndata_dir: ''\nseed: 0\nmodels: [cnn]\nrate: 0.001\nepochs: 3\nreuse: false\n")
+    monkeypatch.setattr(runs, "parameters_file", lambda notebook, profile="quick": file)
+    return tmp_path
+
+
+PARAMETERS = {
+    "profile": "quick", "data_dir": "", "seed": 0, "models": ["cnn"], "rate": 0.001, "epochs": 3, "reuse": True,
+}  # fmt: skip
+
+
+def test_a_record_holds_what_is_needed_to_trace_a_number(home, cohort):
+    run = runs.start("03", PARAMETERS)
+    path = run.finish(cohort, {"cnn": {"session1": {"auc": {"value": np.float64(0.9), "n": np.int64(7)}}}})
+    record = json.loads(path.read_text())
+    assert path == home / "quick" / "03" / run.run_id / "record.json"
+    assert run.run_id.startswith("cnn-seed0-") and len(run.run_id) == len("cnn-seed0-") + 8
+    assert record["metrics"]["cnn"]["session1"]["auc"] == {"value": 0.9, "n": 7}
+    assert record["cohort"]["fingerprint"] == "abc123" and record["cohort"]["origin"] == {"phantom": True}
+    assert record["parameters"]["rate"] == 0.001 and "data_dir" not in record["parameters"]
+    assert record["versions"]["numpy"] == np.__version__
+    assert record["peak_memory_mib"] > 10
+
+
+def test_identity_follows_parameters_and_cohort_but_not_the_place_of_the_data(home, cohort):
+    def identity(fingerprint="abc123", **changed):
+        run = runs.start("03", PARAMETERS | changed)
+        run.open(Cohort(cohort.root, cohort.slices, cohort.problems, {}, fingerprint))
+        return run.run_id
+
+    assert identity() == identity(data_dir="/elsewhere", reuse=False)
+    others = {identity(), identity(seed=1), identity(rate=0.01), identity(models=["cnn", "b"]), identity("other")}
+    assert len(others) == 5
+
+
+def test_reuse_needs_a_finished_record(home, cohort):
+    run = runs.start("03", PARAMETERS)
+    run.open(cohort)
+    assert not run.reuse
+    run.finish(cohort, {})
+    again = runs.start("03", PARAMETERS)
+    again.open(cohort)
+    assert again.reuse
+    fresh = runs.start("03", PARAMETERS | {"reuse": False})
+    fresh.open(cohort)
+    assert not fresh.reuse
+
+
+def test_parameters_are_read_in_the_type_of_their_default():
+    assert runs.coerce("models", "cnn, resnet18", ["cnn"]) == ["cnn", "resnet18"]
+    assert runs.coerce("seeds", "0,1", [0]) == [0, 1]
+    assert runs.coerce("seeds", 2, [0]) == [2]
+    assert runs.coerce("rate", 1, 0.001) == 1.0
+    assert runs.coerce("data_dir", 2021, "") == "2021"
+    assert runs.coerce("epochs", 3.0, 1) == 3
+
+
+@pytest.mark.parametrize(("value", "default"), [("many", 3), (2.5, 3), ("yes", True), (1, True), (True, 3)])
+def test_a_mistyped_value_is_refused(value, default):
+    with pytest.raises(UserError, match="Parameter 'x' is .* expected a"):
+        runs.coerce("x", value, default)
+
+
+def test_a_mistyped_name_gets_a_suggestion(home, monkeypatch):
+    with pytest.raises(UserError, match=r"has no parameter 'sede'. Did you mean 'seed'\? It knows: "):
+        runs.check_names({"sede"}, {"seed", "size"}, "Notebook 03")
+    monkeypatch.setattr(runs, "_injected_names", lambda: {"seeed"})
+    with pytest.raises(UserError, match="Notebook 03 has no parameter 'seeed'"):
+        runs.start("03", PARAMETERS)
+
+
+def test_missing_parameters_are_named(home):
+    with pytest.raises(UserError, match="Run the cell tagged 'parameters' of 03 first: rate not set"):
+        runs.start("03", {k: v for k, v in PARAMETERS.items() if k != "rate"})
+
+
+def test_scores_are_flattened_and_foreign_files_are_named(home, cohort):
+    run = runs.start("03", PARAMETERS)
+    run.finish(cohort, {"cnn": {"session1": {"auc": runs_score(0.9)}, "threshold": 0.4}, "problems": 3})
+    bad = home / "quick" / "03" / "broken"
+    bad.mkdir()
+    (bad / "record.json").write_text("{")
+    old = home / "quick" / "03" / "old"
+    old.mkdir()
+    (old / "record.json").write_text(json.dumps({"schema": 0}))
+    found, refused = runs.records("quick")
+    table = runs.scores(found)
+    assert table[["model", "part", "metric", "value", "n"]].values.tolist() == [["cnn", "session1", "auc", 0.9, 200]]
+    assert len(refused) == 2
+    assert "is no run record" in refused[0] and "schema 0, this version reads 1" in refused[1]
+
+
+def runs_score(value):
+    return {"value": value, "low": 0.8, "high": 0.95, "n": 200, "baseline": 0.5}
+
+
+def test_numbers_that_json_lacks_become_null(home, cohort):
+    path = runs.start("03", PARAMETERS).finish(cohort, {"a": float("nan"), "b": [np.inf, 1]})
+    assert json.loads(path.read_text())["metrics"] == {"a": None, "b": [None, 1]}
