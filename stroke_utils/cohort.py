@@ -4,23 +4,23 @@
 """
 
 import argparse
+import filecmp
 import io
 import itertools
 import json
 import os
 import sys
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from PIL import Image
 
 from stroke_utils import files, vocabulary
 from stroke_utils.files import UserError
 from stroke_utils.layouts import Problems, SliceFile, checked_root, other_layout, read_table, walk
+from stroke_utils.pixels import painted_types, read_patient, read_rgb
 
 COLUMNS = (
     *("slice_id", "label", "stroke", "part", "png", "overlay", "mask", "dicom"),
@@ -129,38 +129,6 @@ def read_cohort(folder: str | os.PathLike, quiet: bool = False) -> Cohort:
     return Cohort(root, slices, table, origin, fingerprint)
 
 
-def read_rgb(path: str | os.PathLike) -> np.ndarray:
-    """Decode an image file to RGB, whatever its mode; alpha is dropped.
-
-    Returns:
-        uint8 array (height, width, 3).
-
-    Raises:
-        OSError, SyntaxError, ValueError: the file can't be decoded.
-    """
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def packed(rgb: np.ndarray) -> np.ndarray:
-    """Give every pixel of an RGB uint8 array (H, W, 3) as one number, so that a colour is one comparison."""
-    channels = rgb[..., :3].astype(np.uint32)
-    return channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]
-
-
-def painted_types(rgb: np.ndarray) -> list[str]:
-    """Tell which stroke types a mask or an overlay shows, by exact border and mask colours, the most frequent first.
-
-    The border colours of an overlay contain the fill colours of the organiser's masks, so both kinds of file are
-    read alike. RGB uint8 array (H, W, 3) in, subset of ``vocabulary.TYPES`` out.
-    """
-    pixels, counts = packed(rgb), {}
-    for name, colours in vocabulary.BORDER_COLOURS.items():
-        codes = [r << 16 | g << 8 | b for r, g, b in colours]
-        counts[name] = sum(int(np.count_nonzero(pixels == code)) for code in codes)
-    return sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
-
-
 def _read_origin(root: Path, problems: Problems) -> dict:
     path = root / "DATASET.json"
     if not path.is_file():
@@ -186,7 +154,7 @@ def _inspect(file: SliceFile) -> _Facts:
     """Read one file's facts. Files come from anywhere, so whatever a decoder throws is a finding about the file."""
     try:
         if file.kind == "dicom":
-            return _inspect_dicom(file.path)
+            return _Facts(patient=read_patient(file.path))
         return _inspect_png(file)
     except Exception as error:
         reason = str(error) or type(error).__name__
@@ -208,15 +176,6 @@ def _inspect_png(file: SliceFile) -> _Facts:
     return facts
 
 
-def _inspect_dicom(path: Path) -> _Facts:
-    import pydicom  # here, because it takes a quarter of a second that a folder without DICOMs need not spend
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd values in tags that are not used here
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"])
-    return _Facts(patient=str(header.get("PatientID") or "").strip() or None)
-
-
 def _sort_out(facts: dict[SliceFile, _Facts], problems: Problems) -> tuple[list[SliceFile], dict[tuple, SliceFile]]:
     """Set damaged and ambiguous files aside. Gives one original per slice id, and the other files by their key."""
     by_key: dict[tuple, SliceFile] = {}
@@ -229,7 +188,7 @@ def _sort_out(facts: dict[SliceFile, _Facts], problems: Problems) -> tuple[list[
         first = by_key.setdefault(key, file)
         if first is file:
             continue
-        if facts[first].sha256 == seen.sha256:
+        if filecmp.cmp(first.path, file.path, shallow=False):
             detail = f"Same name and bytes as {first.path.relative_to(problems.root).as_posix()}, which is used."
             problems.add("duplicate_file", file.path, detail, True)
         else:

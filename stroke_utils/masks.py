@@ -1,6 +1,7 @@
 """Turns overlays into class masks: three ways to find the painted pixels, one to tell the type of stroke."""
 
 import functools
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from PIL import Image
 from scipy import ndimage
 
 from stroke_utils import files, vocabulary
-from stroke_utils.cohort import Cohort, packed, painted_types, read_rgb
+from stroke_utils.cohort import Cohort
+from stroke_utils.pixels import packed, painted_types, read_rgb
 
 METHODS = ("difference", "border", "paper")
 """Names of the extractors, the exact one first."""
@@ -151,11 +153,21 @@ def _write_one(row: tuple, folder: Path, method: str) -> tuple[str, str | None, 
             raise ValueError(f"It is labelled {row.label}, but painted as {' and '.join(sorted(found))}.")
     except (OSError, SyntaxError, ValueError) as error:  # what decoders and extractors say of a bad file
         return row.slice_id, None, str(error)
+    write_class_mask(target, classes)
+    return row.slice_id, str(target), None
+
+
+def write_class_mask(target: str | os.PathLike, classes: np.ndarray) -> None:
+    """Write a class mask, uint8 (H, W) of 0/1/2, as a palette PNG in the organiser's mask colours."""
     image = Image.fromarray(classes)
     image.putpalette([channel for name in vocabulary.MASK_CLASSES for channel in vocabulary.MASK_COLOURS[name]])
     with files.atomic_path(target) as temporary:
         image.save(temporary)
-    return row.slice_id, str(target), None
+
+
+def read_class_mask(path: str | os.PathLike) -> np.ndarray:
+    """Read a file of :func:`write_class_mask`, or one of the organiser's MASK files, as uint8 (H, W) of 0/1/2."""
+    return from_mask_file(read_rgb(path))
 
 
 def _typed(lesion: np.ndarray, overlay: np.ndarray) -> np.ndarray:

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from stroke_utils import vocabulary
-from stroke_utils.cohort import COLUMNS, PROBLEM_COLUMNS, painted_types, read_cohort
+from stroke_utils.cohort import COLUMNS, PROBLEM_COLUMNS, read_cohort
 from stroke_utils.files import UserError
+from stroke_utils.pixels import painted_types
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real_samples"
 ISCHEMIA = "İNME VERİ SETİ/Eğitim Veri Seti_İskemi/İskemi Veri Seti"
@@ -144,6 +145,7 @@ def test_a_word_that_contains_an_alias_is_no_class(folder):
         ("labels.txt", LABELS.encode("utf-8-sig")),
         ("labels.txt", LABELS.encode("utf-16")),
         ("labels.txt", LABELS.encode("cp1254")),
+        ("answers.TXT", b"\xef\xbb\xbf10020 0\n10021 1\n10022 1\n"),
         ("answers.TXT", b"10020 0\n10021 1\n10022   1\n"),
         ("labels.csv", b"image_id,Stroke\n10020,0\n10021,1\n10022,1"),
         ("labels.csv", b"image_id;Stroke\r\n10020.png;0\r\n10021.png;1\r\n10022.png;1\r\n"),
@@ -234,6 +236,13 @@ PROBLEMS = {
     "two parts": (lambda d: png(d / NONE / "10020.png"), "id_in_two_parts", f"{NONE}/10020.png", False, 9),
     "twice": (lambda d: png(d / NONE / "PNG" / "10001.png"), "duplicate_file", f"{NONE}/PNG/10001.png", True, 9),
     "twice, unlike": (lambda d: png(d / NONE / "PNG" / "10001.png", BLUE), "name_twice", NONE_SLICE, False, 8),
+    "dicom twice": (
+        lambda d: [write_dicom(d / ISCHEMIA / x / "10010.dcm", x) for x in ("DICOM", "DICOM/again")],
+        "name_twice",
+        f"{ISCHEMIA}/DICOM/again/10010.dcm",
+        False,
+        9,
+    ),
     "grey": (lambda d: png(d / NONE_SLICE, mode="L"), "unexpected_mode", NONE_SLICE, True, 9),
     "palette": (lambda d: png(d / NONE_SLICE, mode="P"), "unexpected_mode", NONE_SLICE, True, 9),
     "rgb": (lambda d: png(d / NONE_SLICE, mode="RGB"), "unexpected_mode", NONE_SLICE, True, 9),
@@ -276,7 +285,7 @@ PROBLEMS = {
         9,
     ),
     "mac archive": (lambda d: (d / NONE / "._10001.png").write_bytes(b"x"), "hidden_files", ".", True, 9),
-    "mac folder": (lambda d: png(d / "__MACOSX" / NONE / "10001.png"), "hidden_files", ".", True, 9),
+    "mac folder": (lambda d: png(d / "__MACOSX" / NONE / "10009.png"), "hidden_files", ".", True, 9),
     "link loop": (lambda d: os.symlink(d, d / NONE / "loop"), "folder_twice", f"{NONE}/loop", True, 9),
     "bad DATASET.json": (lambda d: (d / "DATASET.json").write_text("{"), "bad_dataset_json", "DATASET.json", True, 9),
     "bad dicom": (
@@ -304,6 +313,12 @@ def test_each_problem_is_a_row_and_good_slices_stay(folder, name):
         [r[1], r[3]] for r in EXPECTED if r[0] in {*untouched["slice_id"]}
     ]
     assert len(untouched) == 4
+
+
+def test_an_empty_file_is_called_empty(folder):
+    (folder / NONE_SLICE).write_bytes(b"")
+    detail = read_cohort(folder, quiet=True).problems.set_index("kind").loc["unreadable_png", "detail"]
+    assert "zero bytes" in detail
 
 
 def test_what_becomes_of_a_contradicting_slice(folder):
