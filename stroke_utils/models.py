@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,11 +150,18 @@ def build_backbone(name: str, size: int, weights: str = "none") -> keras.Model:
     with _explained_download(name, backbone.source):
         model = backbone.build((size, size, 3), given if given in (None, "imagenet") else None)
     if given not in (None, "imagenet"):
-        try:
-            model.load_weights(given)
-        except (ValueError, OSError) as error:
-            raise UserError(f"{given} does not hold weights of {name}: {error}") from error
+        _load(model, given, name)
     return model
+
+
+def _load(model: keras.Model, path: str, name: str) -> None:
+    """Read a weights file, or refuse it; Keras alone would only warn where a layer keeps its random start."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(path)
+    except (ValueError, OSError, UserWarning) as error:
+        raise UserError(f"{path} does not hold weights of {name}: {error}") from error
 
 
 def set_batchnorm_momentum(model: keras.Model, momentum: float) -> None:
@@ -212,7 +220,7 @@ def type_classifier(
     if name == "cnn":
         model = _type_cnn(size, dropout)
         if weights != "none":
-            model.load_weights(_weights_argument(weights))
+            _load(model, _weights_argument(weights), name)
         return model
     backbone = build_backbone(name, size, weights)
     x = keras.layers.GlobalAveragePooling2D()(backbone.output)

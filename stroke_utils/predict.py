@@ -1,5 +1,6 @@
 """From a fitted model and slices to a table of predictions, or to class masks at the slices' own size."""
 
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -67,7 +68,7 @@ def segment(
     references: pd.Series,
     size: int,
     preprocess: models.Preprocess,
-    folder: str,
+    folder: str | os.PathLike,
     quiet: bool = False,
 ) -> pd.DataFrame:
     """Segment slices, write each class mask as a palette PNG and score it at the slice's own size.

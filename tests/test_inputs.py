@@ -1,0 +1,135 @@
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from stroke_utils import inputs, masks
+from stroke_utils.files import UserError
+
+
+@pytest.fixture
+def slices(tmp_path):
+    """Seven slices of 40×40, each of one grey of its own, with a lesion mask."""
+    rows = []
+    for k in range(7):
+        grey = np.full((40, 40, 4), 255, np.uint8)
+        grey[..., :3] = 10 + 30 * k
+        Image.fromarray(grey).save(tmp_path / f"{k}.png")
+        classes = np.zeros((40, 40), np.uint8)
+        classes[10 : 12 + k, 20:30] = 1 + k % 2
+        masks.write_class_mask(tmp_path / f"m{k}.png", classes)
+        rows.append((str(k), str(tmp_path / f"{k}.png"), str(tmp_path / f"m{k}.png"), "ischemia", 40, 40))
+    return pd.DataFrame(rows, columns=["slice_id", "png", "class_mask", "label", "height", "width"])
+
+
+def test_each_pass_sees_every_slice_once_in_an_order_of_seed_and_epoch_alone():
+    passes = [b.tolist() for b in inputs.index_batches(7, 3, seed=5, epochs=4).as_numpy_iterator()]
+    assert [len(b) for b in passes] == [3, 3, 1] * 4
+    orders = [list(itertools.chain(*passes[3 * e : 3 * e + 3])) for e in range(4)]
+    assert all(sorted(order) == list(range(7)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 4
+    again = [b.tolist() for b in inputs.index_batches(7, 3, seed=5, epochs=4).skip(6).as_numpy_iterator()]
+    assert again == passes[6:], "a resumed run must see what an unbroken one sees"
+    assert [b.tolist() for b in inputs.index_batches(7, 3, seed=6, epochs=1).as_numpy_iterator()] != passes[:3]
+
+
+def test_without_a_seed_the_order_is_kept():
+    assert [b.tolist() for b in inputs.index_batches(5, 2).as_numpy_iterator()] == [[0, 1], [2, 3], [4]]
+
+
+def test_images_stay_with_their_targets(slices):
+    targets = np.arange(7)
+    batches = list(
+        inputs.image_batches(slices["png"], targets, inputs.raw, 20, 3, seed=1, epochs=2).as_numpy_iterator()
+    )
+    assert [x.shape for x, _ in batches[:3]] == [(3, 20, 20, 3), (3, 20, 20, 3), (1, 20, 20, 3)]
+    for x, y in batches:
+        np.testing.assert_array_equal(x[:, 0, 0, 0], 10 + 30 * y)
+    assert batches[0][0].dtype == np.float32
+
+
+def test_preprocessing_is_applied_once(slices):
+    plain = next(inputs.image_batches(slices["png"], None, inputs.raw, 20).as_numpy_iterator())
+    unit = next(inputs.image_batches(slices["png"], None, inputs.unit_range, 20).as_numpy_iterator())
+    np.testing.assert_allclose(unit, plain / 255, rtol=1e-6)
+
+
+def test_resize_is_antialiased(tmp_path):
+    stripes = np.zeros((64, 64), np.uint8)
+    stripes[:, ::2] = 255
+    Image.fromarray(stripes).save(tmp_path / "s.png")
+    small = inputs.decode(tf.constant(str(tmp_path / "s.png")), 16).numpy()
+    # Without antialiasing a stripe pattern of period two aliases to black, white or bands.
+    assert abs(small[2:-2, 2:-2].astype(int) - 128).max() < 20
+
+
+def test_resized_files_equal_resizing_on_the_fly_and_are_made_once(slices, tmp_path, monkeypatch):
+    monkeypatch.setenv("STROKE_DERIVED", str(tmp_path / "derived"))
+    paths = inputs.resized(slices, 16, "abc", quiet=True)
+    direct = next(inputs.image_batches(slices["png"], None, inputs.raw, 16).as_numpy_iterator())
+    cached = next(inputs.image_batches(paths, None, inputs.raw, 16).as_numpy_iterator())
+    np.testing.assert_array_equal(direct, cached)
+    assert all(str(tmp_path / "derived" / "abc" / "resized" / "16") in p for p in paths)
+    stamp = {p: (tmp_path / p).stat().st_mtime_ns for p in paths}
+    inputs.resized(slices, 16, "abc", quiet=True)
+    assert stamp == {p: (tmp_path / p).stat().st_mtime_ns for p in paths}
+
+
+def test_records_come_back_bit_for_bit(slices, tmp_path):
+    manifest = inputs.write_records(slices, slices["class_mask"], 40, tmp_path / "records", quiet=True)
+    assert manifest["slices"] == 7 and manifest["size"] == 40
+    found = list(inputs.record_batches(tmp_path / "records", inputs.raw, batch=2).as_numpy_iterator())
+    assert [x.shape[0] for x, _ in found] == [2, 2, 2, 1]
+    images, classes = np.concatenate([x for x, _ in found]), np.concatenate([y for _, y in found])
+    for k, row in enumerate(slices.itertuples()):
+        np.testing.assert_array_equal(images[k], masks.read_rgb(row.png))
+        np.testing.assert_array_equal(classes[k].argmax(axis=-1), masks.read_class_mask(row.class_mask))
+    assert set(np.unique(classes)) == {0, 1}
+
+
+def test_record_passes_are_complete_differ_and_repeat(slices, tmp_path, monkeypatch):
+    monkeypatch.setattr(inputs, "SHARD_SLICES", 2)
+    inputs.write_records(slices, slices["class_mask"], 8, tmp_path / "records", quiet=True)
+    assert len(list((tmp_path / "records").glob("*.tfrecord"))) == 4
+
+    def orders():
+        batches = inputs.record_batches(tmp_path / "records", inputs.raw, batch=3, seed=2, epochs=3)
+        assert int(batches.cardinality()) == 9
+        greys = [x[:, 0, 0, 0].astype(int).tolist() for x, _ in batches.as_numpy_iterator()]
+        return [list(itertools.chain(*greys[3 * e : 3 * e + 3])) for e in range(3)]
+
+    first = orders()
+    assert all(sorted(order) == [10 + 30 * k for k in range(7)] for order in first)
+    assert len({tuple(o) for o in first}) == 3
+    assert orders() == first
+
+
+@pytest.mark.parametrize("harm", ["flip", "missing", "extra", "no manifest"])
+def test_a_damaged_set_of_records_is_refused_by_name(slices, tmp_path, harm):
+    folder = tmp_path / "records"
+    inputs.write_records(slices, slices["class_mask"], 8, folder, quiet=True)
+    shard = next(folder.glob("*.tfrecord"))
+    if harm == "flip":
+        data = bytearray(shard.read_bytes())
+        data[len(data) // 2] ^= 1
+        shard.write_bytes(data)
+    elif harm == "missing":
+        shard.unlink()
+    elif harm == "extra":
+        (folder / "old.tfrecord").write_bytes(shard.read_bytes())
+    else:
+        (folder / "manifest.json").unlink()
+    name = {"extra": "old.tfrecord", "no manifest": "manifest.json"}.get(harm, shard.name)
+    with pytest.raises(UserError, match=name):
+        inputs.record_batches(folder)
+
+
+def test_a_failed_write_leaves_nothing(slices, tmp_path):
+    slices.loc[3, "class_mask"] = str(tmp_path / "absent.png")
+    with pytest.raises(FileNotFoundError):
+        inputs.write_records(slices, slices["class_mask"], 8, tmp_path / "records", quiet=True)
+    assert not (tmp_path / "records").exists()
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".records")]

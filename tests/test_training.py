@@ -1,0 +1,94 @@
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from stroke_utils import inputs, models, predict, training
+from stroke_utils.files import UserError
+
+
+@pytest.fixture
+def task(tmp_path):
+    """Sixteen dark and sixteen bright slices: the easiest of tasks."""
+    rng, paths = np.random.default_rng(0), []
+    truth = np.arange(32) % 2
+    for k, bright in enumerate(truth):
+        pixels = rng.integers(0, 60, (32, 32)) + 150 * bright
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{k}.png")
+        paths.append(str(tmp_path / f"{k}.png"))
+    return paths, truth
+
+
+def fitted(task, folder, epochs=4, seed=0, **options):
+    paths, truth = task
+    training.set_seed(seed)
+    model = training.compile_classifier(models.detector("cnn", 32, momentum=0.8), 3e-3)
+    train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=seed, epochs=epochs)
+    held = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8)
+    schedule = options.pop("schedule", training.Schedule(epochs, reduce_after=2, stop_after=0))
+    history = training.fit(model, train, held, schedule, folder, "cnn", **options)
+    return model, history
+
+
+def test_training_learns_and_writes_history_and_best_weights(task, tmp_path):
+    model, history = fitted(task, tmp_path / "run", epochs=6, class_weight={0: 1.0, 1: 1.0})
+    assert list(history["epoch"]) == [1, 2, 3, 4, 5, 6]
+    assert history["val_accuracy"].max() == 1.0
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run" / "history.csv"), history)
+    probability = predict.probabilities(model, task[0], inputs.raw, 32)
+    assert ((probability > 0.5) == task[1]).all()
+    # The kept weights are those of the epoch with the lowest validation loss, not of the last one.
+    held = inputs.image_batches(task[0], task[1][:, None], inputs.raw, 32, 8)
+    assert model.evaluate(held, verbose=0)[0] == pytest.approx(history["val_loss"].min(), rel=1e-4)
+
+
+def test_the_same_seed_gives_the_same_predictions_and_another_does_not(task, tmp_path):
+    found = [
+        predict.probabilities(fitted(task, tmp_path / str(k), 2, seed)[0], task[0], inputs.raw, 32)
+        for k, seed in enumerate((0, 0, 1))
+    ]
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    assert np.abs(found[0] - found[2]).max() > 1e-3
+
+
+def test_reuse_loads_what_a_finished_run_left(task, tmp_path, capsys):
+    first, history = fitted(task, tmp_path / "run", 2)
+    second, again = fitted(task, tmp_path / "run", 2, seed=9, reuse=True)
+    assert "reused the finished run" in capsys.readouterr().out
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    pd.testing.assert_frame_equal(history, again)
+
+
+def test_training_stops_early_and_says_how_long_it_trained(task, tmp_path):
+    schedule = training.Schedule(6, reduce_after=1, stop_after=1, monitor="val_accuracy")
+    _, history = fitted(task, tmp_path / "run", 6, schedule=schedule)
+    best = history["val_accuracy"].to_numpy().argmax()
+    assert len(history) == min(6, best + 2)
+
+
+def test_class_weights_pull_the_predictions(task, tmp_path):
+    one, _ = fitted(task, tmp_path / "a", 1, class_weight={0: 1.0, 1: 30.0})
+    two, _ = fitted(task, tmp_path / "b", 1, class_weight={0: 30.0, 1: 1.0})
+    means = [predict.probabilities(m, task[0], inputs.raw, 32).mean() for m in (one, two)]
+    assert means[0] > means[1] + 0.05
+
+
+def test_a_diverging_loss_is_an_error_and_leaves_no_finished_run(task, tmp_path):
+    paths, truth = task
+    model = training.compile_classifier(models.detector("cnn", 32), 1e-3)
+    train = inputs.image_batches(paths, truth[:, None] * np.nan, inputs.raw, 32, 8, seed=0, epochs=2)
+    held = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8)
+    with pytest.raises(UserError, match="loss became NaN in epoch 1. Lower the learning rate"):
+        training.fit(model, train, held, training.Schedule(2, 1, 0), tmp_path / "run", "cnn")
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_compiled_losses_are_the_papers():
+    detector = training.compile_classifier(models.detector("cnn", 32), 2e-4)
+    assert detector.loss == "binary_crossentropy" and isinstance(detector.optimizer, keras.optimizers.Adam)
+    assert float(detector.optimizer.learning_rate) == pytest.approx(2e-4)
+    assert training.compile_classifier(models.type_classifier("cnn", 32), 1e-3).loss == "categorical_crossentropy"
+    unet = training.compile_unet(models.unet("resnet50", 32), 1e-4)
+    assert unet.loss is models.sm.losses.dice_loss
