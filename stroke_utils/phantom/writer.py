@@ -1,0 +1,215 @@
+"""Writes a phantom cohort in the Ministry portal's layout, and opens whichever cohort a person asks for."""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .. import files
+from ..vocabulary import LABELS
+from . import dicom, render
+from .lesions import draw_lesion
+from .patient import draw_patient
+from .spec import MEGABYTES, SIZES, SPEC_VERSION, PhantomSpec, PlannedPatient, plan, rng
+
+SPEC = PhantomSpec()
+
+LAYOUTS = {
+    "portal": {
+        ("train", "none"): {"png": "İnme Yok_kronik süreç_diğer Veri Set_PNG"},
+        ("train", "ischemia"): {
+            "png": "İskemi Veri Seti/PNG",
+            "overlay": "İskemi Veri Seti/OVERLAY",
+            "dicom": "İskemi Veri Seti/DICOM",
+        },
+        ("train", "hemorrhage"): {
+            "png": "Kanama Veri Seti/PNG",
+            "overlay": "Kanama Veri Seti/OVERLAY",
+            "dicom": "Kanama Veri Seti/DICOM",
+        },
+        ("session1", None): {
+            "png": "YarısmaVeriSeti_1.Oturum/Test Veri Seti_1/PNG",
+            "dicom": "YarısmaVeriSeti_1.Oturum/Test Veri Seti_1/DICOM",
+            "labels": "YarısmaVeriSeti_1.Oturum/Test Veri Seti_1/ASAMA1_Cevaplar.txt",
+        },
+        ("session2", None): {
+            "png": "YarısmaVeriSeti_2_Oturum/PNG",
+            "overlay": "YarısmaVeriSeti_2_Oturum/OVERLAY",
+            "mask": "YarısmaVeriSeti_2_Oturum/MASKS",
+            "dicom": "YarısmaVeriSeti_2_Oturum/DICOM",
+        },
+    }
+}
+"""Where each layout keeps each kind of file, by part and class (None for any class); names in Unicode NFC."""
+
+TRUE_MASKS = "TRUE_MASKS"
+
+
+def places(layout: str, part: str, label: str) -> dict:
+    """Return the folder of each kind of file for a slice of a part and class, relative to the cohort's root."""
+    table = LAYOUTS[layout]
+    return table.get((part, label)) or table[(part, None)]
+
+
+def _save(path: Path, pixels: np.ndarray) -> None:
+    Image.fromarray(pixels).save(path, compress_level=4)
+
+
+def _write_patient(task: tuple) -> list[tuple]:
+    """Draw and write all slices of one patient; return (slice id, patient, part, stroke) of each."""
+    root, planned, seed, layout, spec, shortcut = task
+    patient = draw_patient(seed, planned.number, len(planned.slices), spec)
+    if shortcut:
+        # The planted shortcut: the head-rest tells the class.
+        kind = "none" if planned.label == "none" else "arc"
+        patient.rest = (kind, patient.rest[1])
+    lesion = draw_lesion(seed, planned.number, planned.label, patient, spec)
+    where = {kind: root / folder for kind, folder in places(layout, planned.part, planned.label).items()}
+    name, rows = f"P{planned.number:04d}", []
+    for which in planned.slices:
+        drawn = render.draw_slice(patient, planned, which, lesion, seed, spec)
+        stem = which.slice_id
+        _save(where["png"] / f"{stem}.png", drawn.png())
+        if lesion and "overlay" in where:
+            strokes = rng(seed, planned.number, 5, which.index)
+            _save(where["overlay"] / f"{stem}.png", render.overlay(drawn.png(), drawn.truth, strokes, spec))
+        if lesion and "mask" in where:
+            _save(where["mask"] / f"{stem}.png", render.class_colours(drawn.truth))
+        if lesion:
+            _save(root / TRUE_MASKS / f"{stem}.png", drawn.truth)
+        if "dicom" in where:
+            dicom.write(
+                where["dicom"] / f"{stem}.dcm",
+                drawn.hu,
+                seed=seed,
+                patient=name,
+                instance=which.index + 1,
+                width=patient.width,
+                low=patient.low,
+                pixel=patient.pixel,
+                spacing=patient.spacing_z,
+                position=float(patient.heights[which.index]),
+            )
+        rows.append((stem, name, planned.part, int(lesion is not None)))
+    return rows
+
+
+def _check(size: str) -> None:
+    if size not in SIZES:
+        raise files.UserError(f"There is no phantom size {size!r}. Choose one of {', '.join(SIZES)}.")
+
+
+def make_phantom(
+    out: str | os.PathLike,
+    size: str = "quick",
+    seed: int = 0,
+    quiet: bool = False,
+    *,
+    layout: str = "portal",
+    shortcut: bool = False,
+    workers: int | None = None,
+) -> Path:
+    """Write a phantom cohort to the new folder ``out`` and return it; the same files whatever the number of workers.
+
+    ``shortcut`` plants a known one: every stroke slice has a head-rest, no other slice has.
+
+    Raises:
+        UserError: unknown size, ``out`` exists, or the disk is full.
+    """
+    _check(size)
+    out = Path(out).expanduser()
+    patients = plan(size, seed, SPEC)
+    with files.lock(out, f"the phantom {out.name}"), files.atomic_folder(out) as root:
+        free = os.statvfs(root)
+        if free.f_bavail * free.f_frsize < MEGABYTES[size] * 1_000_000:
+            raise files.UserError(
+                f"The {size} phantom takes {MEGABYTES[size]} MB, and {out.parent} has only "
+                f"{free.f_bavail * free.f_frsize // 1_000_000} MB left. Free some or choose another folder."
+            )
+        for table in LAYOUTS[layout].values():
+            for kind, folder in table.items():
+                (root / folder if kind != "labels" else (root / folder).parent).mkdir(parents=True, exist_ok=True)
+        (root / TRUE_MASKS).mkdir()
+        rows = _write_all(root, patients, seed, layout, shortcut, workers, quiet)
+        _write_tables(root, rows, layout)
+        files.write_json(
+            root / "DATASET.json",
+            {
+                "name": f"Phantom cohort, size {size}, seed {seed}" + (", with a planted shortcut" if shortcut else ""),
+                "phantom": True,
+                "size": size,
+                "seed": seed,
+                "spec_version": SPEC_VERSION,
+                "layout": layout,
+                "shortcut": shortcut,
+                "true_masks": TRUE_MASKS,
+                "note": "Drawn by a program. No patient was imaged, and no score on it says anything about patients.",
+                "spec": SPEC.as_dict(),
+            },
+        )
+    return out
+
+
+def _write_all(
+    root: Path, patients: list[PlannedPatient], seed: int, layout: str, shortcut: bool, workers: int | None, quiet: bool
+) -> list[tuple]:
+    """Write all patients, in several processes where that helps, and return all slices' rows."""
+    tasks = [(root, planned, seed, layout, SPEC, shortcut) for planned in patients]
+    total = sum(len(planned.slices) for planned in patients)
+    workers = min(workers or len(os.sched_getaffinity(0)), len(tasks))
+    rows: list[tuple] = []
+
+    def collect(results):
+        for result in results:
+            rows.extend(result)
+            yield from result
+
+    if workers < 2:
+        for _ in files.progress(collect(map(_write_patient, tasks)), "Phantom slices", total, quiet):
+            pass
+        return rows
+    with ProcessPoolExecutor(workers) as pool:
+        for _ in files.progress(collect(pool.map(_write_patient, tasks)), "Phantom slices", total, quiet):
+            pass
+    return rows
+
+
+def _write_tables(root: Path, rows: list[tuple], layout: str) -> None:
+    """Write patients.csv and session 1's label file in the organiser's form."""
+    rows = sorted(rows)
+    lines = [f"{stem},{patient}" for stem, patient, _, _ in rows]
+    files.write_text(root / "patients.csv", "\n".join(["slice_id,patient", *lines]) + "\n")
+    answers = [f"{stem}\t{stroke}" for stem, _, part, stroke in rows if part == "session1"]
+    target = root / places(layout, "session1", LABELS[0])["labels"]
+    files.write_text(target, "\r\n".join(["Image Id\tİnme Var mı?", *answers]) + "\r\n")
+
+
+def phantom_folder(size: str = "quick", seed: int = 0) -> Path:
+    """Return where a phantom lies or would lie: ``<home>/data/phantom-<size>-seed<seed>-v<spec version>``."""
+    return files.data_root() / f"phantom-{size}-seed{seed}-v{SPEC_VERSION}"
+
+
+def open_cohort(data_dir: str | os.PathLike = "", size: str = "quick", seed: int = 0, quiet: bool = False):
+    """Read the cohort at ``data_dir``, else at ``STROKE_DATA``, else the phantom, which is made when it is missing.
+
+    A notebook process that asks while another makes the phantom waits for it.
+
+    Raises:
+        UserError: as `cohort.read_cohort` and `make_phantom`.
+    """
+    from ..cohort import read_cohort
+
+    chosen = data_dir or os.environ.get("STROKE_DATA")
+    if chosen:
+        return read_cohort(Path(chosen).expanduser(), quiet=quiet)
+    _check(size)
+    folder = phantom_folder(size, seed)
+    with files.lock(folder.with_name(folder.name + ".open"), f"the phantom {folder.name}"):
+        if not folder.exists():
+            if not quiet:
+                shown, room = files.shown(folder), MEGABYTES[size]
+                print(f"No data folder was given: making the {size} phantom ({room} MB) in {shown}.", flush=True)
+            make_phantom(folder, size, seed, quiet)
+    return read_cohort(folder, quiet=quiet)
