@@ -37,6 +37,23 @@ PUBLISHED_COUNTS = {
 }
 """Slices per part and class in the organiser's information note (the article counts one more ischemia)."""
 
+PAPER_TABLES = {
+    "I": {
+        "efficientnetv2b0": {"precision": 0.9815, "recall": 0.9643, "f1": 0.9720},
+        "resnet50": {"precision": 0.9435, "recall": 0.9242, "f1": 0.9327},
+        "cnn": {"precision": 0.9490, "recall": 0.9104, "f1": 0.9256},
+        "efficientnetb0": {"precision": 0.9322, "recall": 0.9027, "f1": 0.9149},
+        "mobilenetv2": {"precision": 0.9117, "recall": 0.9100, "f1": 0.9082},
+    },
+    "II": {
+        "cnn": {"precision": 0.9860, "recall": 0.9635, "f1": 0.9746},
+        "efficientnetv2b0": {"precision": 0.9720, "recall": 0.9498, "f1": 0.9607},
+        "resnet18": {"precision": 0.9845, "recall": 0.9052, "f1": 0.9432},
+    },
+    "III": {"resnet50": {"f1": 0.6554, "iou": 0.55}, "efficientnetb3": {"f1": 0.52, "iou": 0.43}},
+}
+"""The paper's results as fractions, by table, model and metric: I detection, II type, III segmentation."""
+
 # Keys are in the form `plain` gives. A folder name may carry more words than the alias (the portal
 # writes "İskemi Veri Seti", "Eğitim Veri Seti_İskemi"), so `cohort` looks for the alias inside it.
 CLASS_FOLDERS = {
