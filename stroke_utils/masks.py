@@ -111,7 +111,7 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
     A pixel is agreed where both masks have the same class other than 0; bool masks work too. Two empty masks give 1.
     """
     total = np.count_nonzero(a) + np.count_nonzero(b)
-    return 2 * np.count_nonzero((a == b) & (a != 0)) / total if total else 1.0
+    return float(2 * np.count_nonzero((a == b) & (a != 0)) / total) if total else 1.0
 
 
 def write_class_masks(cohort: Cohort, method: str = "difference", quiet: bool = False) -> pd.DataFrame:

@@ -1,0 +1,185 @@
+"""Every figure of the project: one function each, the same style, and a note on figures of phantom data."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.colors import hsv_to_rgb, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from PIL import Image
+
+from stroke_utils.cohort import Cohort
+from stroke_utils.vocabulary import LABELS
+
+# Three colours of the Okabe-Ito palette, told apart with every kind of colour vision and in print.
+COLOURS = {"none": "#7f7f7f", "ischemia": "#0072b2", "hemorrhage": "#d55e00"}
+"""Colour of each label in every figure."""
+
+DPI = 110
+
+
+def use_style() -> None:
+    """Set the style that all figures share: white ground, colour-blind-safe palette, legible at notebook width."""
+    sns.set_theme("notebook", "ticks", palette="colorblind", font_scale=0.9)
+    plt.rcParams.update(
+        {
+            "figure.dpi": DPI,
+            "savefig.dpi": DPI,
+            "savefig.bbox": "tight",
+            "figure.constrained_layout.use": True,
+            "axes.titlesize": 10,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "figure.titlesize": 12,
+        }
+    )
+
+
+def stamp(figure: Figure, cohort: Cohort | dict) -> Figure:
+    """Say below a figure that its data are a phantom's, where the cohort (or its ``origin``) says so; return it."""
+    origin = getattr(cohort, "origin", cohort)
+    if origin.get("phantom"):
+        figure.supxlabel("phantom data, no patients", x=0.995, ha="right", fontsize=7, color="0.45")
+    return figure
+
+
+# --- Exploration and masks ---
+
+
+def image_grid(
+    images: Sequence[np.ndarray],
+    titles: Sequence[str],
+    cohort: Cohort | dict,
+    columns: int = 4,
+    rows: Sequence[str] = (),
+    side: float = 2.2,
+) -> Figure:
+    """Show images in a grid, row by row; small crops keep hard pixels. ``rows`` names the rows at the left margin."""
+    height = -(-len(images) // columns)
+    figure, axes = plt.subplots(height, columns, figsize=(side * columns, (side + 0.3) * height), squeeze=False)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    for axis, image, title in zip(axes.flat, images, titles, strict=False):
+        axis.imshow(
+            image, cmap="gray", vmin=0, vmax=255, interpolation="nearest" if len(image) < 150 else "antialiased"
+        )
+        axis.set_title(title)
+    for axis, name in zip(axes[:, 0], rows, strict=False):
+        axis.set_ylabel(name, fontweight="bold")
+    return stamp(figure, cohort)
+
+
+def crop(image: np.ndarray, region: np.ndarray, margin: int = 30) -> np.ndarray:
+    """Cut the square around a region (mask, 0 outside) out of an image of the same height and width."""
+    ys, xs = np.nonzero(region)
+    centre, half = ((ys.min() + ys.max()) // 2, (xs.min() + xs.max()) // 2), max(np.ptp(ys), np.ptp(xs)) // 2 + margin
+    (top, left) = (max(c - half, 0) for c in centre)
+    return image[top : centre[0] + half + 1, left : centre[1] + half + 1]
+
+
+def agreement(image: np.ndarray, truth: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Paint on a grey RGB image where two masks agree (sky blue), what was missed (vermilion) and added (yellow)."""
+    painted = image[..., :3].copy()
+    for where, colour in (
+        ((truth > 0) & (found > 0), "#56b4e9"),
+        ((truth > 0) & (found == 0), "#d55e00"),
+        ((truth == 0) & (found > 0), "#f0e442"),
+    ):
+        painted[where] = np.uint8(255 * np.array(to_rgb(colour)))
+    return painted
+
+
+def class_balance(counts: pd.DataFrame, cohort: Cohort | dict) -> Figure:
+    """Show the share of each label in each part, from ``Cohort.counts``."""
+    names = [*LABELS, "stroke of unknown type", "unlabelled"]
+    shades = [*COLOURS.values(), "#cc79a7", "#e0e0e0"]
+    table = counts[counts["label"].isin(names)].pivot(index="part", columns="label", values="found").fillna(0)
+    table = table.reindex(columns=[n for n in names if n in table]).astype(float)
+    figure, axis = plt.subplots(figsize=(7, 0.45 * len(table) + 0.9))
+    left = np.zeros(len(table))
+    for name, shade in zip(names, shades, strict=True):
+        if name in table and table[name].any():
+            width = table[name] / table.sum(axis=1) * 100
+            bars = axis.barh(table.index, width, left=left, color=shade, label=name)
+            texts = [f"{n:.0f}" if w > 6 else "" for n, w in zip(table[name], width, strict=True)]
+            axis.bar_label(bars, texts, label_type="center", color="white")
+            left += width.to_numpy()
+    axis.set(xlabel="% of the part's slices (numbers: slices)", xlim=(0, 100))
+    axis.invert_yaxis()
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False)
+    return stamp(figure, cohort)
+
+
+def grey_bands(image: np.ndarray, cohort: Cohort | dict) -> Figure:
+    """Show a slice beside a map of what its grey values can stand for, and the histogram behind both."""
+    bands = (
+        (0, 1, "black: air, fat", "#000000"),
+        (1, 85, "dark: fluid, damaged tissue", "#56b4e9"),
+        (85, 170, "middle: brain", "#f0e442"),
+        (170, 255, "bright: fresh blood, calcium", "#d55e00"),
+        (255, 256, "white: bone", "#ffffff"),
+    )
+    grey = image[..., 0]
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), width_ratios=(1, 1, 1.1))
+    painted = np.zeros((*grey.shape, 3))
+    for low, high, _, colour in bands:
+        painted[(grey >= low) & (grey < high)] = to_rgb(colour)
+        axes[2].axvspan(low, high, color=colour, alpha=0.35 if 0 < low < 255 else 0, lw=0)
+    axes[0].imshow(grey, cmap="gray", vmin=0, vmax=255)
+    axes[1].imshow(painted)
+    axes[0].set_title("the slice")
+    axes[1].set_title("its grey values in bands")
+    for axis in axes[:2]:
+        axis.axis("off")
+    values, number = np.unique(grey[(grey > 0) & (grey < 255)], return_counts=True)
+    axes[2].bar(values, number, width=1, color="0.15")
+    axes[2].set(xlabel="grey value", ylabel="pixels", title="between black and white: one tooth per HU", xlim=(0, 255))
+    handles = [Patch(facecolor=colour, edgecolor="0.5", label=name) for *_, name, colour in bands]
+    figure.legend(handles=handles, loc="outside lower left", ncols=5, frameon=False, fontsize=8)
+    return stamp(figure, cohort)
+
+
+def window_widths(widths: pd.DataFrame, cohort: Cohort | dict) -> Figure:
+    """Show how many slices of each label have which number of grey levels (columns ``label``, ``grey_levels``)."""
+    figure, axis = plt.subplots(figsize=(7, 2.6))
+    shares = pd.crosstab(widths["grey_levels"], widths["label"], normalize="columns") * 100
+    shares = shares[[name for name in LABELS if name in shares]]
+    shares.plot.bar(ax=axis, color=[COLOURS[name] for name in shares], width=0.75, rot=0)
+    axis.set(xlabel="grey levels of the slice = width of its window in HU", ylabel="% of the label's slices")
+    axis.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+    return stamp(figure, cohort)
+
+
+def hue_rule(overlay: np.ndarray, cohort: Cohort | dict, hue_to: int = 10, hue_from: int = 160) -> Figure:
+    """Show which hues an overlay's coloured pixels have in PIL's HSV and which of them the paper's rule takes."""
+    hue, saturation, _ = (np.asarray(c) for c in Image.fromarray(overlay[..., :3]).convert("HSV").split())
+    number = np.bincount(hue[saturation > 0], minlength=256)
+    figure, axis = plt.subplots(figsize=(8.5, 2.6))
+    for low, high in ((-4, hue_to + 0.5), (hue_from - 0.5, 259)):
+        axis.axvspan(low, high, color="0.88", lw=0)
+    present = np.flatnonzero(number)
+    axis.bar(present, number[present], width=3, color=[hsv_to_rgb((h / 255, 1, 0.9)) for h in present], edgecolor="0.3")
+    axis.set(yscale="log", xlim=(-4, 259), ylim=(0.7, 8 * number.max()), xlabel="hue (PIL, 0–255)", ylabel="pixels")
+    for place, name in ((0, "red"), (42, "yellow"), (85, "green"), (170, "blue"), (212, "magenta")):
+        axis.text(place, 5 * number.max(), name, ha="center", va="center", fontsize=9)
+    axis.text((hue_from + 255) / 2 + 20, 1, "taken by the rule", ha="center", fontsize=8, color="0.35")
+    return stamp(figure, cohort)
+
+
+def dice_by_size(scores: pd.DataFrame, cohort: Cohort | dict) -> Figure:
+    """Show Dice against lesion size, one panel per extractor (columns ``method``, ``type``, ``pixels``, ``dice``)."""
+    methods = list(dict.fromkeys(scores["method"]))
+    figure, axes = plt.subplots(1, len(methods), figsize=(3.4 * len(methods), 3), sharey=True, squeeze=False)
+    for axis, method in zip(axes[0], methods, strict=True):
+        for kind, group in scores[scores["method"] == method].groupby("type"):
+            axis.scatter(group["pixels"], group["dice"], s=14, alpha=0.7, color=COLOURS[kind], label=kind, lw=0)
+        axis.set(
+            xscale="log", xlabel="lesion size in pixels", title=method, ylabel="Dice" if axis is axes[0, 0] else ""
+        )
+        axis.axhline(1, color="0.8", lw=0.8, zorder=0)
+    axes[0, -1].legend(frameon=False, loc="lower right")
+    return stamp(figure, cohort)
