@@ -114,6 +114,45 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
     return float(2 * np.count_nonzero((a == b) & (a != 0)) / total) if total else 1.0
 
 
+def compare(cohort: Cohort, slices: pd.DataFrame, methods: tuple = METHODS, quiet: bool = False) -> pd.DataFrame:
+    """Score extractors on the overlays of ``slices`` against the truth.
+
+    The truth is the data set's own (``Cohort.true_masks``) where it has one; else the exact difference stands for it,
+    which then scores 1 against itself.
+
+    Returns:
+        one row per slice and method: slice_id, type, pixels (lesion size in the truth), marker (whether the slice has
+        burnt-in marker pixels), method, dice, missed and extra (pixels).
+    """
+
+    def score(row: tuple) -> list[tuple]:
+        overlay, original = read_rgb(row.overlay), read_rgb(row.png)
+        truth = true_mask(cohort, row.slice_id)
+        truth = extract(overlay, original) if truth is None else truth
+        size, marker = np.count_nonzero(truth), bool((packed(original) == _MARKER).any())
+        rows = []
+        for method in methods:
+            found = extract(overlay, original, method)
+            missed, extra = np.count_nonzero(truth[found == 0]), np.count_nonzero(found[truth == 0])
+            rows.append((row.slice_id, row.label, size, marker, method, dice(found, truth), missed, extra))
+        return rows
+
+    with ThreadPoolExecutor(2) as pool:
+        work = pool.map(score, slices.itertuples())
+        rows = [r for rs in files.progress(work, "Comparing masks", total=len(slices), quiet=quiet) for r in rs]
+    names = ["slice_id", "type", "pixels", "marker", "method", "dice", "missed", "extra"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def true_mask(cohort: Cohort, slice_id: str) -> np.ndarray | None:
+    """Read the data set's own class mask of a slice as uint8 array (H, W) of 0/1/2, or None where it has none."""
+    path = cohort.true_masks and cohort.true_masks / f"{slice_id}.png"
+    if not path or not path.is_file():
+        return None
+    with Image.open(path) as image:
+        return np.array(image)
+
+
 def write_class_masks(cohort: Cohort, method: str = "difference", quiet: bool = False) -> pd.DataFrame:
     """Write the class mask of every stroke slice as a palette PNG, and skip those that are there already.
 

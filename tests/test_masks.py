@@ -160,6 +160,24 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "data"
 
 
+def test_extractors_are_compared_with_the_truth(folder):
+    cohort = read_cohort(folder, quiet=True)
+    slices = cohort.slices[cohort.slices["slice_id"].isin(["10001", "10002"])]
+    scores = masks.compare(cohort, slices, quiet=True).set_index(["slice_id", "method"])
+    size, border = ring().sum(), (ring() & ~ndimage.binary_erosion(ring())).sum()
+    assert scores["pixels"].unique().tolist() == [size] and not scores["marker"].any()
+    assert scores.loc[("10001", "paper"), ["type", "dice", "missed", "extra"]].tolist() == ["ischemia", 1, 0, 0]
+    assert scores.loc[("10002", "paper"), ["missed", "extra"]].tolist() == [border, 0]
+    (folder / "TRUE").mkdir()
+    (folder / "DATASET.json").write_text('{"true_masks": "TRUE"}')
+    small = ndimage.binary_erosion(ring())
+    Image.fromarray(np.uint8(small)).save(folder / "TRUE" / "10001.png")
+    cohort = read_cohort(folder, quiet=True)
+    scores = masks.compare(cohort, slices, methods=("difference",), quiet=True).set_index("slice_id")
+    assert scores["pixels"].to_dict() == {"10001": small.sum(), "10002": size}
+    assert scores["extra"].to_dict() == {"10001": border, "10002": 0}
+
+
 def test_class_masks_are_palette_files_and_bad_overlays_are_notes(folder):
     cohort = read_cohort(folder, quiet=True)
     table = masks.write_class_masks(cohort, quiet=True).set_index("slice_id")
