@@ -1,0 +1,107 @@
+"""Notebooks as files: their parameters and headings, and the kernel that runs them without a browser."""
+
+import ast
+import os
+import re
+from pathlib import Path
+
+import ipykernel.kernelspec
+import nbformat
+import yaml
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from traitlets import default
+
+from stroke_utils import files, runs
+
+
+class OwnKernelSpecs(KernelSpecManager):
+    """Knows one kernel, the running interpreter, whatever kernels the user, ``JUPYTER_PATH`` or the notebook name."""
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        """Return the kernel specification of ``sys.executable`` for every name."""
+        kernel = ipykernel.kernelspec.get_kernel_dict()
+        kernel["argv"] += ["--IPKernelApp.log_level=CRITICAL"]  # it warns of its own default transport at every start
+        return KernelSpec(resource_dir=ipykernel.kernelspec.RESOURCES, **kernel)
+
+
+class OwnKernelManager(AsyncKernelManager):
+    """Starts kernels in the environment that this module runs in."""
+
+    @default("kernel_spec_manager")
+    def _own_kernel_specs(self) -> OwnKernelSpecs:
+        return OwnKernelSpecs(parent=self)
+
+
+def read_notebook(path: str | os.PathLike) -> nbformat.NotebookNode:
+    """Read a notebook.
+
+    Raises:
+        UserError: no such file, or not a notebook.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise files.UserError(f"There is no notebook {path}. Check the path.")
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as error:
+        raise files.UserError(f"{path} cannot be read as a notebook ({error}). Restore it from git.") from error
+
+
+def parameters(notebook: str | os.PathLike) -> dict[str, object]:
+    """Return the names and default values in the notebook's cell tagged ``parameters``.
+
+    Raises:
+        UserError: there is not exactly one such cell, or it holds anything but ``name = literal`` lines.
+    """
+    cells = [c for c in read_notebook(notebook).cells if "parameters" in c.metadata.get("tags", [])]
+    name = Path(notebook).name
+    if len(cells) != 1:
+        raise files.UserError(f"{name} has {len(cells)} cells tagged 'parameters'; exactly one is expected.")
+    found = {}
+    for node in ast.parse(cells[0].source).body:
+        try:
+            (target,) = node.targets
+            found[target.id] = ast.literal_eval(node.value)
+        except (AttributeError, ValueError) as error:
+            line = ast.unparse(node)
+            raise files.UserError(f"{name}: the parameters cell may hold literals only, found: {line}") from error
+    return found
+
+
+def read_parameters(path: str | os.PathLike) -> dict[str, object]:
+    """Read a flat parameters file.
+
+    Raises:
+        UserError: no such file, no valid YAML, or not a mapping.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise files.UserError(f"There is no parameters file {path}.")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise files.UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise files.UserError(f"{path} must hold lines 'key: value', found {type(values).__name__}.")
+    return values
+
+
+def check_parameters(given: dict[str, object], known: dict[str, object], where: str) -> dict[str, object]:
+    """Return ``given`` in the types of ``known``, the defaults of the notebook's parameters cell.
+
+    Raises:
+        UserError: an unknown key (a near match is suggested), or a value of another type than the default's.
+    """
+    runs.check_names(set(given), set(known), where)
+    switches = {"true": True, "false": False}  # a command line knows words only
+    words = {k: switches.get(str(v).lower(), v) if isinstance(known[k], bool) else v for k, v in given.items()}
+    return {key: runs.coerce(key, value, known[key]) for key, value in words.items()}
+
+
+def last_heading(cells: list, index: int) -> str:
+    """Return the nearest Markdown heading above cell ``index``, or an empty string."""
+    for cell in reversed(cells[:index]):
+        if cell.cell_type == "markdown" and (found := re.findall(r"^#{1,6} +(.+?) *$", cell.source, re.MULTILINE)):
+            return found[-1]
+    return ""

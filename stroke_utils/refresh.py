@@ -1,0 +1,132 @@
+"""Execute the committed notebooks in place and renew ``figures/``: what ``make refresh`` calls.
+
+The only part of the project that writes what git tracks. Notebooks run with their stored defaults, and their runs go
+to a folder of their own, so that nothing a person computed earlier shows up in the committed outputs.
+"""
+
+import argparse
+import base64
+import io
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from PIL import Image
+
+from stroke_utils import files
+from stroke_utils.headless import Watch
+from stroke_utils.notebook_files import OwnKernelManager, read_notebook
+
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python", "pygments_lexer": "ipython3"}
+"""Metadata of every committed notebook: what JupyterLab needs, nothing that differs between two machines."""
+
+
+def small_png(data: bytes) -> bytes:
+    """Return a PNG in a palette of 256 colours where that is smaller, else optimised losslessly."""
+    image = Image.open(io.BytesIO(data))
+    candidates = [data]
+    for version in (image, image.convert("RGB").quantize(256, dither=Image.Dither.NONE)):
+        stream = io.BytesIO()
+        version.save(stream, "PNG", optimize=True)
+        candidates.append(stream.getvalue())
+    return min(candidates, key=len)
+
+
+def clean(notebook: nbformat.NotebookNode) -> list[str]:
+    """Leave in an executed notebook only what is the same on every machine; return what was taken out, in words."""
+    dropped = []
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNELSPEC, "language_info": LANGUAGE})
+    for cell in notebook.cells:
+        for key in ("execution", "papermill", "ExecuteTime"):
+            cell.metadata.pop(key, None)
+        if cell.cell_type != "code":
+            continue
+        noise = [o for o in cell.outputs if o.output_type == "stream" and o.name == "stderr"]
+        dropped += [f"stderr of In[{cell.execution_count}]: {o.text.strip().splitlines()[-1][:100]}" for o in noise]
+        cell.outputs = [output for output in cell.outputs if output not in noise]
+        for data in (o.data for o in cell.outputs if o.output_type in ("display_data", "execute_result")):
+            if "image/png" in data:
+                data["image/png"] = base64.b64encode(small_png(base64.b64decode(data["image/png"]))).decode() + "\n"
+    return dropped
+
+
+def execute(path: Path) -> list[str]:
+    """Execute one notebook in place, whole or not at all; return what was taken out of its outputs.
+
+    Raises:
+        UserError: a cell failed; the notebook is left as it was.
+    """
+    notebook = read_notebook(path)
+    with Watch(path.stem) as watch:
+        client = NotebookClient(
+            notebook,
+            kernel_manager_class=OwnKernelManager,
+            resources={"metadata": {"path": str(path.parent)}},
+            timeout=None,
+            record_timing=False,
+            on_notebook_start=watch.notebook_started,
+            on_cell_execute=watch.cell_started,
+        )
+        try:
+            client.execute()
+        except CellExecutionError as error:
+            reason = f"{error.ename}: {error.evalue}"
+            raise files.UserError(f"{path.name} failed in {watch.where()}; it is unchanged.\n  {reason}") from error
+    dropped = clean(notebook)
+    files.write_text(path, nbformat.writes(notebook) + "\n")
+    return dropped
+
+
+def copy_figures(results: Path, figures: Path) -> list[Path]:
+    """Copy the PNG and CSV files of the latest run of the last notebook to ``figures``; return the new files."""
+    runs = sorted(results.glob("quick/06_results_figures/*/record.json"), key=lambda path: path.stat().st_mtime)
+    if not runs:
+        return []
+    found = [*runs[-1].parent.glob("figures/*.png"), *runs[-1].parent.glob("tables/*.csv")]
+    figures.mkdir(exist_ok=True)
+    for old in {*figures.glob("*.png"), *figures.glob("*.csv")} - {figures / path.name for path in found}:
+        old.unlink()
+    for path in found:
+        data = path.read_bytes()
+        with files.atomic_path(figures / path.name) as temporary:
+            temporary.write_bytes(small_png(data) if path.suffix == ".png" else data)
+    return sorted(figures / path.name for path in found)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Refresh all notebooks, or those named; return an exit status."""
+    parser = argparse.ArgumentParser(prog="python -m stroke_utils.refresh", description="Execute notebooks in place.")
+    parser.add_argument("notebooks", nargs="*", help="stems of notebooks (default: all); earlier refreshed runs stay")
+    given = parser.parse_args(arguments)
+    home = files.home()
+    paths = sorted((home / "notebooks").glob("*.ipynb"))
+    unknown = set(given.notebooks) - {path.stem for path in paths}
+    if unknown:
+        print(f"No such notebook: {', '.join(sorted(unknown))}. There are {', '.join(p.stem for p in paths)}.")
+        return 2
+    scratch = home / "results" / "refresh"
+    if not given.notebooks:
+        shutil.rmtree(scratch, ignore_errors=True)
+    os.environ.update(STROKE_RESULTS=str(scratch / "results"), STROKE_DERIVED=str(scratch / "derived"))
+    os.environ.pop("STROKE_DATA", None)
+    try:
+        with files.lock(home / "results" / "refresh", "the committed notebooks anew"):
+            for path in paths:
+                if not given.notebooks or path.stem in given.notebooks:
+                    for line in execute(path):
+                        print(f"{path.stem}: left out {line}")
+            for path in copy_figures(scratch / "results", home / "figures"):
+                print(f"{path.relative_to(home)}: {path.stat().st_size / 1024:.0f} KiB")
+    except files.UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
