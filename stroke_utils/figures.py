@@ -12,7 +12,8 @@ from matplotlib.patches import Patch
 from PIL import Image
 
 from stroke_utils.cohort import Cohort
-from stroke_utils.vocabulary import LABELS
+from stroke_utils.pixels import grey_levels
+from stroke_utils.vocabulary import LABELS, PARTS
 
 # Three colours of the Okabe-Ito palette, told apart with every kind of colour vision and in print.
 COLOURS = {"none": "#7f7f7f", "ischemia": "#0072b2", "hemorrhage": "#d55e00"}
@@ -58,7 +59,7 @@ def image_grid(
     side: float = 2.2,
 ) -> Figure:
     """Show images in a grid, row by row; small crops keep hard pixels. ``rows`` names the rows at the left margin."""
-    height = -(-len(images) // columns)
+    height = max(1, -(-len(images) // columns))
     figure, axes = plt.subplots(height, columns, figsize=(side * columns, (side + 0.3) * height), squeeze=False)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
@@ -98,7 +99,9 @@ def class_balance(counts: pd.DataFrame, cohort: Cohort | dict) -> Figure:
     names = [*LABELS, "stroke of unknown type", "unlabelled"]
     shades = [*COLOURS.values(), "#cc79a7", "#e0e0e0"]
     table = counts[counts["label"].isin(names)].pivot(index="part", columns="label", values="found").fillna(0)
-    table = table.reindex(columns=[n for n in names if n in table]).astype(float)
+    table = table.reindex([p for p in PARTS if p in table.index], columns=[n for n in names if n in table]).astype(
+        float
+    )
     figure, axis = plt.subplots(figsize=(7, 0.45 * len(table) + 0.9))
     left = np.zeros(len(table))
     for name, shade in zip(names, shades, strict=True):
@@ -115,15 +118,21 @@ def class_balance(counts: pd.DataFrame, cohort: Cohort | dict) -> Figure:
 
 
 def grey_bands(image: np.ndarray, cohort: Cohort | dict) -> Figure:
-    """Show a slice beside a map of what its grey values can stand for, and the histogram behind both."""
+    """Show a slice beside a map of what its grey values can stand for, and the histogram behind both.
+
+    Bands are set in Hounsfield units from the commonest value, brain: fluid is more than 14 below it, fresh blood more
+    than 16 above.
+    """
+    grey = image[..., 0]
+    values, number = np.unique(grey[(grey > 0) & (grey < 255)], return_counts=True)
+    unit, brain = 255 / grey_levels(image), int(values[number.argmax()])
     bands = (
         (0, 1, "black: air, fat", "#000000"),
-        (1, 85, "dark: fluid, damaged tissue", "#56b4e9"),
-        (85, 170, "middle: brain", "#f0e442"),
-        (170, 255, "bright: fresh blood, calcium", "#d55e00"),
+        (1, brain - 14 * unit, "dark: fluid, damaged tissue", "#56b4e9"),
+        (brain - 14 * unit, brain + 16 * unit, "middle: brain", "#f0e442"),
+        (brain + 16 * unit, 255, "bright: fresh blood, calcium", "#d55e00"),
         (255, 256, "white: bone", "#ffffff"),
     )
-    grey = image[..., 0]
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), width_ratios=(1, 1, 1.1))
     painted = np.zeros((*grey.shape, 3))
     for low, high, _, colour in bands:
@@ -135,8 +144,7 @@ def grey_bands(image: np.ndarray, cohort: Cohort | dict) -> Figure:
     axes[1].set_title("its grey values in bands")
     for axis in axes[:2]:
         axis.axis("off")
-    values, number = np.unique(grey[(grey > 0) & (grey < 255)], return_counts=True)
-    axes[2].bar(values, number, width=1, color="0.15")
+    axes[2].bar(values, number, width=1, color="0.15", lw=0)
     axes[2].set(xlabel="grey value", ylabel="pixels", title="between black and white: one tooth per HU", xlim=(0, 255))
     handles = [Patch(facecolor=colour, edgecolor="0.5", label=name) for *_, name, colour in bands]
     figure.legend(handles=handles, loc="outside lower left", ncols=5, frameon=False, fontsize=8)
@@ -164,22 +172,24 @@ def hue_rule(overlay: np.ndarray, cohort: Cohort | dict, hue_to: int = 10, hue_f
     present = np.flatnonzero(number)
     axis.bar(present, number[present], width=3, color=[hsv_to_rgb((h / 255, 1, 0.9)) for h in present], edgecolor="0.3")
     axis.set(yscale="log", xlim=(-4, 259), ylim=(0.7, 8 * number.max()), xlabel="hue (PIL, 0–255)", ylabel="pixels")
-    for place, name in ((0, "red"), (42, "yellow"), (85, "green"), (170, "blue"), (212, "magenta")):
+    for place, name in ((6, "red"), (42, "yellow"), (85, "green"), (170, "blue"), (212, "magenta")):
         axis.text(place, 5 * number.max(), name, ha="center", va="center", fontsize=9)
-    axis.text((hue_from + 255) / 2 + 20, 1, "taken by the rule", ha="center", fontsize=8, color="0.35")
+    axis.text(191, 1.2, "shaded: taken\nby the rule", ha="center", va="bottom", fontsize=8, color="0.35")
     return stamp(figure, cohort)
 
 
 def dice_by_size(scores: pd.DataFrame, cohort: Cohort | dict) -> Figure:
     """Show Dice against lesion size, one panel per extractor (columns ``method``, ``type``, ``pixels``, ``dice``)."""
     methods = list(dict.fromkeys(scores["method"]))
-    figure, axes = plt.subplots(1, len(methods), figsize=(3.4 * len(methods), 3), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(methods), figsize=(max(5, 3.4 * len(methods)), 3), sharey=True, squeeze=False)
     for axis, method in zip(axes[0], methods, strict=True):
         for kind, group in scores[scores["method"] == method].groupby("type"):
             axis.scatter(group["pixels"], group["dice"], s=14, alpha=0.7, color=COLOURS[kind], label=kind, lw=0)
         axis.set(
             xscale="log", xlabel="lesion size in pixels", title=method, ylabel="Dice" if axis is axes[0, 0] else ""
         )
+        axis.set_xticks([200, 500, 1000, 2000, 5000, 10000], ["200", "500", "1000", "2000", "5000", "10⁴"])
+        axis.minorticks_off()
         axis.axhline(1, color="0.8", lw=0.8, zorder=0)
     axes[0, -1].legend(frameon=False, loc="lower right")
     return stamp(figure, cohort)

@@ -114,8 +114,10 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
     return float(2 * np.count_nonzero((a == b) & (a != 0)) / total) if total else 1.0
 
 
-def compare(cohort: Cohort, slices: pd.DataFrame, methods: tuple = METHODS, quiet: bool = False) -> pd.DataFrame:
-    """Score extractors on the overlays of ``slices`` against the truth.
+def compare(
+    cohort: Cohort, slices: pd.DataFrame, methods: tuple = METHODS, quiet: bool = False, **paper: int
+) -> pd.DataFrame:
+    """Score extractors on the overlays of ``slices`` against the truth; ``paper`` are options of the paper's rule.
 
     The truth is the data set's own (``Cohort.true_masks``) where it has one; else the exact difference stands for it,
     which then scores 1 against itself.
@@ -132,7 +134,7 @@ def compare(cohort: Cohort, slices: pd.DataFrame, methods: tuple = METHODS, quie
         size, marker = np.count_nonzero(truth), bool((packed(original) == _MARKER).any())
         rows = []
         for method in methods:
-            found = extract(overlay, original, method)
+            found = extract(overlay, original, method, **(paper if method == "paper" else {}))
             missed, extra = np.count_nonzero(truth[found == 0]), np.count_nonzero(found[truth == 0])
             rows.append((row.slice_id, row.label, size, marker, method, dice(found, truth), missed, extra))
         return rows

@@ -1,0 +1,73 @@
+"""The pieces that figures are made of."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from stroke_utils import figures
+
+
+@pytest.fixture(autouse=True)
+def clean_figures():
+    figures.use_style()
+    yield
+    plt.close("all")
+
+
+def texts(figure):
+    return [t.get_text() for t in figure.findobj(matplotlib.text.Text)]
+
+
+@pytest.mark.parametrize("origin, noted", [({"phantom": True}, True), ({"phantom": False}, False), ({}, False)])
+def test_only_phantom_figures_say_so(origin, noted):
+    figure = figures.image_grid([np.zeros((4, 4))], ["one"], origin)
+    assert any("phantom" in t for t in texts(figure)) is noted
+
+
+def test_grid_has_a_place_for_each_image_and_none_is_no_error():
+    figure = figures.image_grid([np.zeros((4, 4, 3), np.uint8)] * 5, list("abcde"), {}, columns=3, rows=["x", "y"])
+    assert len(figure.axes) == 6 and sum(bool(a.images) for a in figure.axes) == 5
+    assert [a.get_ylabel() for a in figure.axes[::3]] == ["x", "y"]
+    assert not any(a.images for a in figures.image_grid([], [], {}).axes)
+
+
+def test_crop_is_square_around_the_region_and_stays_inside():
+    image, region = np.arange(10000).reshape(100, 100), np.zeros((100, 100), bool)
+    region[40:61, 45:56] = True
+    assert np.array_equal(figures.crop(image, region, margin=5), image[35:66, 35:66])
+    region[:3, :3] = True
+    assert figures.crop(image, region, margin=90).shape == (100, 100)
+
+
+def test_agreement_colours_agreed_missed_and_added():
+    image = np.full((1, 4, 3), 9, np.uint8)
+    painted = figures.agreement(image, np.array([[1, 1, 0, 0]]), np.array([[1, 0, 2, 0]]))
+    assert len({tuple(p) for p in painted[0]}) == 4 and tuple(painted[0, 3]) == (9, 9, 9)
+    assert (image == 9).all()
+
+
+def test_class_balance_keeps_the_order_of_parts():
+    rows = [("session1", "none", 3), ("train", "none", 1), ("train", "ischemia", 1), ("session2", "hemorrhage", 2)]
+    counts = pd.DataFrame(rows, columns=["part", "label", "found"]).assign(published=0)
+    axis = figures.class_balance(counts, {}).axes[0]
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["train", "session1", "session2"]
+    assert max(p.get_x() + p.get_width() for p in axis.patches) == pytest.approx(100)
+
+
+def test_the_other_figures_draw_what_they_are_given():
+    ramp = np.repeat(np.tile(np.arange(256, dtype=np.uint8), (64, 1))[..., None], 3, axis=2)
+    assert len(figures.grey_bands(ramp, {}).axes) == 3
+    overlay = ramp.copy()
+    overlay[:5], overlay[5:9] = (0, 255, 0), (255, 0, 255)
+    hues = {round(p.get_x() + p.get_width() / 2) for p in figures.hue_rule(overlay, {}).axes[0].patches}
+    assert {85, 212} <= hues
+    scores = pd.DataFrame({"method": ["a", "b"], "type": ["ischemia"] * 2, "pixels": [500, 900], "dice": [0.5, 1]})
+    assert [a.get_title() for a in figures.dice_by_size(scores, {}).axes] == ["a", "b"]
+    widths = pd.DataFrame({"label": ["none", "none", "ischemia"], "grey_levels": [80, 100, 80]})
+    heights = [p.get_height() for p in figures.window_widths(widths, {}).axes[0].patches]
+    assert sorted(heights) == [0, 50, 50, 100]
