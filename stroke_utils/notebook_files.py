@@ -48,14 +48,18 @@ def read_notebook(path: str | os.PathLike) -> nbformat.NotebookNode:
         raise files.UserError(f"{path} cannot be read as a notebook ({error}). Restore it from git.") from error
 
 
-def parameters(notebook: str | os.PathLike) -> dict[str, object]:
-    """Return the names and default values in the notebook's cell tagged ``parameters``.
+def parameters(path: str | os.PathLike) -> dict[str, object]:
+    """Return the names and default values in the cell tagged ``parameters`` of a notebook file."""
+    return parameters_of(read_notebook(path), Path(path).name)
+
+
+def parameters_of(notebook: nbformat.NotebookNode, name: str) -> dict[str, object]:
+    """Return the names and default values in a notebook's cell tagged ``parameters``; ``name`` is for messages.
 
     Raises:
         UserError: there is not exactly one such cell, or it holds anything but ``name = literal`` lines.
     """
-    cells = [c for c in read_notebook(notebook).cells if "parameters" in c.metadata.get("tags", [])]
-    name = Path(notebook).name
+    cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     if len(cells) != 1:
         raise files.UserError(f"{name} has {len(cells)} cells tagged 'parameters'; exactly one is expected.")
     found = {}
