@@ -10,6 +10,7 @@ os.environ.setdefault("SM_FRAMEWORK", "tf.keras")  # segmentation-models reads i
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -88,24 +89,93 @@ def raw(images: tf.Tensor) -> tf.Tensor:
     return images
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """How far a training slice may be changed, each amount drawn uniformly from plus to minus its limit.
+
+    Attributes:
+        flip: mirror left and right half of the time.
+        degrees: rotation about the centre.
+        zoom: relative change of size.
+        shift: translation as a fraction of the side.
+        contrast: relative change of the grey levels' spread about 128, and of brightness as a fraction of 255.
+    """
+
+    flip: bool = False
+    degrees: float = 0.0
+    zoom: float = 0.0
+    shift: float = 0.0
+    contrast: float = 0.0
+
+
+AUGMENTATIONS = {
+    "none": Augmentation(),
+    "light": Augmentation(flip=True, degrees=8, zoom=0.08, shift=0.04),
+    "strong": Augmentation(flip=True, degrees=25, zoom=0.2, shift=0.1, contrast=0.2),
+}
+"""Named amounts. The paper finds that more augmentation made its models overfit earlier, but gives no amounts."""
+
+
+def augment(images: tf.Tensor, indices: tf.Tensor, epoch: tf.Tensor, seed: int, amount: Augmentation) -> tf.Tensor:
+    """Change each training image by an amount that depends on (seed, epoch, slice) alone.
+
+    Args:
+        images: float32 (b, H, W, 3), values 0–255.
+        indices: int64 (b,), the slices' places in the table.
+        epoch: scalar int64.
+        seed: of the run.
+        amount: the limits.
+
+    Returns:
+        float32 (b, H, W, 3), values 0–255; what comes in from outside is black, as the scan's surroundings are.
+    """
+
+    def draw(index: tf.Tensor) -> tf.Tensor:
+        key = tf.stack([tf.constant(seed, tf.int64) * 1_000_003 + epoch, index])
+        return tf.random.stateless_uniform((7,), key, -1.0, 1.0)
+
+    drawn = tf.map_fn(draw, indices, fn_output_signature=tf.TensorSpec((7,), tf.float32))
+    turn, zoom, right, down, mirror, spread, bright = tf.unstack(drawn, axis=1)
+    side = tf.cast(tf.shape(images)[1], tf.float32)
+    angle, scale = turn * amount.degrees * np.pi / 180, 1 + zoom * amount.zoom
+    sign = tf.where((mirror < 0) & amount.flip, -1.0, 1.0)
+    cos, sin = tf.cos(angle) / scale, tf.sin(angle) / scale
+    # The op maps places of the output to places of the input; the centre stays where it is, but for the shift.
+    centre = (side - 1) / 2
+    a, b, c, d = cos * sign, -sin, sin * sign, cos
+    x = centre - a * centre - b * centre + right * amount.shift * side
+    y = centre - c * centre - d * centre + down * amount.shift * side
+    zero = tf.zeros_like(a)
+    images = tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=tf.stack([a, b, x, c, d, y, zero, zero], axis=1),
+        output_shape=tf.shape(images)[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )
+    spread, bright = spread[:, None, None, None] * amount.contrast, bright[:, None, None, None] * amount.contrast
+    return tf.clip_by_value((images - 128) * (1 + spread) + 128 + bright * 255, 0, 255)
+
+
 def index_batches(n: int, batch: int, seed: int | None = None, epochs: int = 1) -> tf.data.Dataset:
-    """Give the indices of each batch of ``epochs`` passes over ``range(n)``.
+    """Give the epoch and the indices of each batch of ``epochs`` passes over ``range(n)``.
 
     With a seed the order of a pass depends on (seed, epoch) alone, without it the order is kept. No
     batch spans two passes, so the last of each may be smaller.
 
     Returns:
-        ``epochs * ceil(n / batch)`` int64 tensors of up to ``batch`` indices.
+        ``epochs * ceil(n / batch)`` pairs: scalar epoch and up to ``batch`` indices, int64.
     """
     steps = -(-n // batch)
 
-    def indices(step: tf.Tensor) -> tf.Tensor:
+    def indices(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         epoch, first = step // steps, step % steps * batch
         positions = tf.range(first, tf.minimum(first + batch, n))
         if seed is None:
-            return positions
+            return epoch, positions
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
-        return tf.random.experimental.index_shuffle(positions, key, tf.constant(n - 1, tf.int64))
+        return epoch, tf.random.experimental.index_shuffle(positions, key, tf.constant(n - 1, tf.int64))
 
     return tf.data.Dataset.range(epochs * steps).map(indices)
 
@@ -118,6 +188,7 @@ def image_batches(
     batch: int = 32,
     seed: int | None = None,
     epochs: int = 1,
+    augmentation: str = "none",
 ) -> tf.data.Dataset:
     """Make batches of images and targets for a classifier.
 
@@ -129,17 +200,26 @@ def image_batches(
         batch: slices per batch; the last of a pass may be smaller.
         seed: order of training; None keeps the given order.
         epochs: passes over the slices, one after the other in the same dataset.
+        augmentation: a key of :data:`AUGMENTATIONS`, for training only.
 
     Returns:
         float32 images (b, size, size, 3) with float32 targets (b, …).
+
+    Raises:
+        UserError: unknown augmentation.
     """
+    if augmentation not in AUGMENTATIONS:
+        raise UserError(f"{augmentation!r} is no augmentation. Known: {', '.join(AUGMENTATIONS)}.")
     names = tf.constant(list(paths))
     labels = tf.constant(np.zeros(len(names)) if targets is None else targets, tf.float32)
 
-    def load(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def load(epoch: tf.Tensor, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         signature = tf.TensorSpec((size, size, 3), tf.uint8)
         images = tf.map_fn(lambda i: decode(names[i], size), indices, fn_output_signature=signature)
-        images = preprocess(tf.cast(images, tf.float32))
+        images = tf.cast(images, tf.float32)
+        if augmentation != "none":
+            images = augment(images, indices, epoch, seed, AUGMENTATIONS[augmentation])
+        images = preprocess(images)
         return images if targets is None else (images, tf.gather(labels, indices))
 
     batches = index_batches(len(names), batch, seed, epochs)
