@@ -1,19 +1,22 @@
 """Every figure of the project: one function each, the same style, and a note on figures of phantom data."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
 from stroke_utils.cohort import Cohort
-from stroke_utils.pixels import grey_levels
-from stroke_utils.vocabulary import LABELS, PARTS
+from stroke_utils.masks import read_class_mask
+from stroke_utils.pixels import grey_levels, read_rgb
+from stroke_utils.vocabulary import LABELS, MASK_CLASSES, MASK_COLOURS, PARTS, TYPES
 
 # Three colours of the Okabe-Ito palette, told apart with every kind of colour vision and in print.
 COLOURS = {"none": "#7f7f7f", "ischemia": "#0072b2", "hemorrhage": "#d55e00"}
@@ -193,3 +196,169 @@ def dice_by_size(scores: pd.DataFrame, cohort: Cohort | dict) -> Figure:
         axis.axhline(1, color="0.8", lw=0.8, zorder=0)
     axes[0, -1].legend(frameon=False, loc="lower right")
     return stamp(figure, cohort)
+
+
+# --- Training, detection and type classification ---
+
+
+def loss_curves(histories: dict[str, pd.DataFrame], cohort: Cohort, quantity: str = "loss") -> Figure:
+    """Draw a training quantity of several models over epochs, training dashed and validation solid.
+
+    Args:
+        histories: history of :func:`stroke_utils.training.fit` by model title.
+        quantity: column name; the validation column has ``val_`` before it.
+    """
+    fig, axes = plt.subplots(1, len(histories), figsize=(4.2 * len(histories), 3.2), sharey=True, squeeze=False)
+    for axis, (title, history) in zip(axes[0], histories.items(), strict=True):
+        axis.plot(history["epoch"], history[quantity], "--", label="training")
+        axis.plot(history["epoch"], history[f"val_{quantity}"], label="validation")
+        best = history.loc[history["val_loss"].idxmin(), "epoch"]
+        axis.axvline(best, color="0.6", lw=1, ls=":")
+        axis.annotate(
+            "best", (best, 1), xycoords=("data", "axes fraction"), xytext=(3, -12), textcoords="offset points"
+        )
+        axis.set(title=title, xlabel="epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[0, 0].set_ylabel(quantity.replace("_", " "))
+    axes[0, 0].legend()
+    return stamp(fig, cohort)
+
+
+def confusion_matrices(matrices: dict[str, np.ndarray], names: tuple[str, str], cohort: Cohort) -> Figure:
+    """Draw 2 × 2 confusion matrices side by side; a cell shows its count and its share of the row."""
+    fig, axes = plt.subplots(1, len(matrices), figsize=(3.6 * len(matrices), 3.4), squeeze=False)
+    for axis, (title, matrix) in zip(axes[0], matrices.items(), strict=True):
+        share = matrix / matrix.sum(axis=1, keepdims=True)
+        texts = [[f"{n}\n{s:.0%}" for n, s in zip(*rows, strict=True)] for rows in zip(matrix, share, strict=True)]
+        sns.heatmap(
+            share, annot=np.array(texts), fmt="", cmap="Blues", vmin=0, vmax=1, cbar=False, square=True,
+            xticklabels=names, yticklabels=names, ax=axis,
+        )  # fmt: skip
+        axis.set(title=title, xlabel="called", ylabel="truth")
+    return stamp(fig, cohort)
+
+
+def threshold_choice(curve: pd.DataFrame, threshold: float, recall: float, title: str, cohort: Cohort) -> Figure:
+    """Draw precision and recall over the threshold with the chosen one and the recall it must keep."""
+    fig, axis = plt.subplots(figsize=(6, 3.4))
+    axis.plot(curve["threshold"], curve["precision"], label="precision")
+    axis.plot(curve["threshold"], curve["recall"], label="recall")
+    axis.axhline(recall, color="0.6", ls=":", lw=1)
+    axis.axvline(threshold, color="k", lw=1)
+    axis.annotate(f"recall {recall}", (0.01, recall), xytext=(0, 3), textcoords="offset points", color="0.4")
+    axis.annotate(f" chosen: {threshold:.2f}", (threshold, 0.05), xycoords=("data", "axes fraction"))
+    axis.set(title=title, xlabel="threshold on the stroke probability", xlim=(0, 1), ylim=(0, 1.03))
+    axis.legend(loc="lower left")
+    return stamp(fig, cohort)
+
+
+def predictions_gallery(
+    predictions: pd.DataFrame, slices: pd.DataFrame, names: tuple[str, str], cohort: Cohort, each: int = 4
+) -> Figure:
+    """Draw right and wrong predictions with their probability: one row an outcome, the surest first.
+
+    Args:
+        predictions: table of :func:`stroke_utils.predict.table`.
+        slices: rows with ``slice_id`` and ``png``.
+        names: of class 0 and 1.
+        each: slices per outcome.
+    """
+    titles = {
+        "TP": f"{names[1]}, called {names[1]}", "TN": f"{names[0]}, called {names[0]}",
+        "FN": f"{names[1]}, called {names[0]}", "FP": f"{names[0]}, called {names[1]}",
+    }  # fmt: skip
+    pngs = slices.set_index("slice_id")["png"]
+    fig, axes = plt.subplots(4, each, figsize=(2.1 * each + 1.6, 9.2))
+    for row, (outcome, title) in zip(axes, titles.items(), strict=True):
+        chosen = predictions[predictions["outcome"] == outcome]
+        chosen = chosen.iloc[(chosen["probability"] - 0.5).abs().argsort()[::-1]].head(each)
+        for axis in row:
+            axis.axis("off")
+        for axis, p in zip(row, chosen.itertuples(), strict=False):
+            axis.imshow(read_rgb(pngs[p.slice_id]))
+            axis.set_title(f"{p.slice_id}: {p.probability:.2f}", fontsize=9)
+        count = int((predictions["outcome"] == outcome).sum())
+        mark = "✓" if outcome[0] == "T" else "✗"
+        row[0].text(-0.08, 0.5, f"{mark} {title}\nn = {count}", rotation=90, va="center", ha="center",
+                    transform=row[0].transAxes, fontsize=9)  # fmt: skip
+    return stamp(fig, cohort)
+
+
+# --- Segmentation ---
+
+
+def outlined(axis: Axes, pixels: np.ndarray, classes: np.ndarray | None, title: str) -> None:
+    """Show a slice with the outlines of a class mask: ischemia blue, hemorrhage green."""
+    axis.imshow(pixels)
+    for value, name in enumerate(MASK_CLASSES):
+        if classes is not None and value and (classes == value).any():
+            axis.contour(classes == value, levels=[0.5], colors=[np.array(MASK_COLOURS[name]) / 255], linewidths=1.2)
+    axis.set_title(title, fontsize=9)
+    axis.axis("off")
+
+
+def segmentation_demo(
+    picks: dict[str, str], slices: pd.DataFrame, references: pd.Series, predicted: Path, scores: pd.DataFrame,
+    cohort: Cohort,
+) -> Figure:  # fmt: skip
+    """Draw original, truth and prediction of some slices, one row each, around the lesion.
+
+    Args:
+        picks: slice id by row title.
+        slices, references: rows with ``slice_id``, ``png``, and the paths of the true masks, of one index.
+        predicted: folder of predicted class masks.
+        scores: table of :func:`stroke_utils.predict.segment`.
+    """
+    rows, truths = slices.set_index("slice_id"), references.set_axis(slices["slice_id"])
+    dices = scores.set_index("slice_id")["lesion_dice"]
+    fig, axes = plt.subplots(len(picks), 3, figsize=(8, 2.75 * len(picks)), squeeze=False)
+    for row, (title, slice_id) in zip(axes, picks.items(), strict=True):
+        pixels = read_rgb(rows.loc[slice_id, "png"])
+        outlined(row[0], pixels, None, f"{title} ({slice_id})")
+        outlined(row[1], pixels, read_class_mask(truths[slice_id]), "truth")
+        outlined(
+            row[2], pixels, read_class_mask(predicted / f"{slice_id}.png"), f"prediction, Dice {dices[slice_id]:.2f}"
+        )
+    return stamp(fig, cohort)
+
+
+def dice_by_area(scores: pd.DataFrame, cohort: Cohort) -> Figure:
+    """Draw each slice's lesion Dice over its true lesion area, by type."""
+    fig, axis = plt.subplots(figsize=(6, 3.6))
+    for name in TYPES:
+        part = scores[scores["label"] == name]
+        colour = COLOURS[name]
+        axis.scatter(part["reference_px"], part["lesion_dice"], s=18, alpha=0.8, color=colour, label=name)
+        axis.axhline(part["lesion_dice"].mean(), color=colour, lw=1, ls="--")
+    axis.set(xscale="log", xlabel="true lesion area (pixels)", ylabel="lesion Dice of the slice", ylim=(-0.03, 1.03))
+    axis.legend(title="dashed: mean")
+    return stamp(fig, cohort)
+
+
+# --- Results ---
+
+
+def beside_the_paper(results: pd.DataFrame, table: str, cohort: Cohort) -> Figure:
+    """Draw our scores of one of the paper's tables with their intervals beside the published values.
+
+    Args:
+        results: table of :func:`stroke_utils.report.results`.
+        table: ``I``, ``II`` or ``III``.
+    """
+    rows = results[(results["table"] == table)].iloc[::-1]
+    fig, axis = plt.subplots(figsize=(7, 0.9 + 0.32 * len(rows)))
+    for y, row in enumerate(rows.itertuples()):
+        if not np.isnan(row.ours):
+            axis.plot([row.low, row.high], [y, y], color="C0", lw=2)
+            axis.plot(row.ours, y, "o", color="C0", label="ours, 95 % interval" if y == len(rows) - 1 else None)
+            axis.plot(row.baseline, y, "|", color="0.4", ms=12, mew=2)
+        axis.plot(row.paper, y, "D", color="C1", ms=6)
+    axis.set_yticks(range(len(rows)), [f"{r.model}, {r.metric}" for r in rows.itertuples()])
+    handles = [
+        axis.plot([], [], "o-", color="C0", label="here, 95 % interval")[0],
+        axis.plot([], [], "D", color="C1", ls="", label="the paper, its data")[0],
+        axis.plot([], [], "|", color="0.4", ls="", ms=12, mew=2, label="trivial baseline here")[0],
+    ]
+    axis.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1))
+    axis.set(title=f"Table {table}", xlim=(0, 1.02))
+    return stamp(fig, cohort)
