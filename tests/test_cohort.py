@@ -15,6 +15,7 @@ from PIL import Image
 from stroke_utils import vocabulary
 from stroke_utils.cohort import COLUMNS, PROBLEM_COLUMNS, read_cohort
 from stroke_utils.files import UserError
+from stroke_utils.layouts import recognise
 from stroke_utils.pixels import painted_types
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real_samples"
@@ -116,6 +117,23 @@ def test_every_spelling_gives_the_same_table_and_fingerprint(folder, tmp_path, c
     after = read_cohort(folder, quiet=True)
     assert plain_rows(after) == EXPECTED
     assert after.fingerprint == before.fingerprint
+
+
+@pytest.mark.parametrize(
+    "path, place",
+    [
+        ("YARIŞMA_1/PNG", ("session1", None, "png")),
+        ("YARISMA_2/DICOM", ("session2", None, "dicom")),
+        ("Test Veri Seti_1/PNG", ("session1", None, "png")),
+        ("External_Test/MASKS", ("session1", None, "mask")),
+        ("TRAINING/INMEYOK/PNG", ("train", "none", "png")),
+        ("İNME VERİSETİ/İnme Yok/PNG", ("train", "none", "png")),
+        ("İNME VERİSETİ/Kanama/OVERLAY", ("train", "hemorrhage", "overlay")),
+        ("yarisma 2021/PNG", (None, None, "png")),
+    ],
+)
+def test_folders_of_every_known_layout_are_recognised(path, place):
+    assert recognise(tuple(path.split("/"))) == place
 
 
 def test_sessions_in_the_mirrors_flat_form(folder):
