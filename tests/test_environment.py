@@ -171,7 +171,7 @@ def test_an_unfit_python_is_named_in_one_line(checkout, bare_tools, tmp_path, py
 def test_the_judgement_of_this_very_python_and_of_one_without_venv(checkout, bare_tools, tmp_path):
     (tmp_path / "lacking").mkdir()
     (tmp_path / "lacking" / "ensurepip.py").write_text("raise ImportError")
-    lacking = script(tmp_path / "bin" / "python3", f'PYTHONPATH={tmp_path}/lacking exec {sys.executable} "$@"')
+    lacking = script(tmp_path / "bin" / "python3", f"""PYTHONPATH={tmp_path}/lacking exec '{sys.executable}' "$@\"""")
     status, text = install(checkout, lacking.parent)
     assert status == 1 and re.search(r"without venv; .*apt install python3\.\d+-venv", text)
     assert len(text.strip().splitlines()) == 1
@@ -184,7 +184,7 @@ def test_a_broken_install_is_done_again_and_a_whole_one_is_not(checkout, bare_to
         tmp_path / "bin" / "python3.12",
         f"""case "$*" in
         *venv*.venv*) mkdir -p .venv/bin; cp '{tmp_path}/pip' .venv/bin/python;;
-        *) exec {sys.executable} "$@";;
+        *) exec '{sys.executable}' "$@";;
         esac""",
     )
     script(tmp_path / "pip", pip)

@@ -80,14 +80,16 @@ def test_the_kernel_is_this_environment_and_the_folder_the_notebooks(tmp_path, m
     spec = {"argv": ["/bin/false", "-f", "{connection_file}"], "display_name": "decoy", "language": "python"}
     (decoy / "kernel.json").write_text(json.dumps(spec))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "decoy"))
-    path = write(tmp_path / "nb" / "a.ipynb", "## Work", "import os, sys\nprint(seed, sys.executable, os.getcwd())")
+    path = write(
+        tmp_path / "nb" / "a.ipynb", "## Work", "import os, sys\nprint(seed, sys.executable, os.getcwd(), sep='|')"
+    )
     notebook = nbformat.read(path, as_version=4)
     for name in ("python3", "no-such-kernel"):
         notebook.metadata.kernelspec.name = name
         nbformat.write(notebook, path)
         out = tmp_path / "out" / "a.ipynb"
         assert headless.run(path, {"seed": 4}, out)
-        assert outputs(out).split() == ["4", sys.executable, str(tmp_path / "nb")]
+        assert outputs(out).strip().split("|") == ["4", sys.executable, str(tmp_path / "nb")]
         assert not list((tmp_path / "out" / "logs").glob("*.ipynb"))
     assert "a: started, 3 cells" in capfd.readouterr().err
 
