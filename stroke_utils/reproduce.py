@@ -6,6 +6,7 @@ of date, then shows the results. The Snakefile builds its rules from the same :c
 
 import argparse
 import ast
+import json
 import os
 import sys
 import time
@@ -199,7 +200,8 @@ def _snakemake(plan: Plan, cores: str, further: list[str]) -> bool:
     from snakemake.cli import main as snakemake
 
     home = files.home()
-    config = [f"profile={plan.profile}", f"seeds='{','.join(map(str, plan.seeds))}'", f"data='{plan.data}'"]
+    config = {"profile": plan.profile, "seeds": ",".join(map(str, plan.seeds)), "data": plan.data}
+    config = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in config.items()]  # JSON is YAML
     command = ["--snakefile", str(home / "Snakefile"), "--directory", str(home), "--cores", cores, "--nolock"]
     command += ["--rerun-incomplete", "--keep-going", "--quiet", "all", *further, "--config", *config]
     try:

@@ -181,7 +181,9 @@ def test_it_ends_with_its_parent_when_told_so(tmp_path):
 def course(tmp_path, monkeypatch):
     """A checkout of two throwaway notebooks, as STROKE_HOME."""
     for stem in ("01_exploration", "03_phase1_detection"):
-        write(tmp_path / "notebooks" / f"{stem}.ipynb", "from stroke_utils import cohort")
+        write(
+            tmp_path / "notebooks" / f"{stem}.ipynb", "from stroke_utils import cohort\nprint(data_dir, seed, sep='|')"
+        )
         for profile in ("quick", "paper"):
             file = tmp_path / "params" / profile / f"{stem}.yaml"
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -258,12 +260,15 @@ def test_sources_follow_imports(course):
 def test_snakemake_knows_every_notebook_and_runs_only_what_changed(course):
     for part in ("Snakefile", "stroke_utils"):
         (course / part).symlink_to(Path(__file__).parents[1] / part)
-    (course / "data").mkdir()
-    (course / "data" / "x").touch()
-    call = [sys.executable, "-m", "stroke_utils.reproduce", "--data", str(course / "data"), "--cores", "2"]
+    data = course / "İnme's data"  # blanks, quotes and Turkish letters
+    data.mkdir()
+    (data / "x").touch()
+    call = [sys.executable, "-m", "stroke_utils.reproduce", "--data", str(data), "--cores", "2"]
     first = subprocess.run([*call, "--seeds", "0,1"], capture_output=True, text=True, timeout=300)
     assert first.returncode == 0, first.stderr
     assert first.stderr.count("finished") == 3 and "Executed notebooks" in first.stdout
+    copy = course / "elsewhere" / "quick" / "executed" / "03_phase1_detection-seed1.ipynb"
+    assert f"{data}|1" in outputs(copy)
     (course / "params" / "quick" / "03_phase1_detection.yaml").write_text("seed: 5\nrate: 0.2\n")
     second = subprocess.run([*call, "--seeds", "1"], capture_output=True, text=True, timeout=300)
     assert second.returncode == 0, second.stderr
