@@ -297,6 +297,14 @@ def outlined(axis: Axes, pixels: np.ndarray, classes: np.ndarray | None, title: 
     axis.axis("off")
 
 
+def batch_preview(images: np.ndarray, truth: np.ndarray, cohort: Cohort | dict) -> Figure:
+    """Draw a training batch, float (b, H, W, 3) in [0, 1], with the outlines of its one-hot masks (b, H, W, 3)."""
+    figure, axes = plt.subplots(1, len(images), figsize=(2.2 * len(images), 2.5), squeeze=False)
+    for axis, image, one_hot in zip(axes[0], images, truth, strict=True):
+        outlined(axis, image, one_hot.argmax(axis=-1), "")
+    return stamp(figure, cohort)
+
+
 def segmentation_demo(
     picks: dict[str, str], slices: pd.DataFrame, references: pd.Series, predicted: Path, scores: pd.DataFrame,
     cohort: Cohort,

@@ -32,6 +32,9 @@ IMAGENET_SD = (0.229, 0.224, 0.225)
 SHARD_SLICES = 64
 """Slices in one TFRecord shard."""
 
+WINDOW_SLICES = 128
+"""Slices that are held in memory to be mixed, drawn in turn from four shards."""
+
 
 def decode(path: tf.Tensor, size: int) -> tf.Tensor:
     """Read a PNG and resize it, in the graph.
@@ -324,6 +327,11 @@ def record_batches(
     def read(path: tf.Tensor) -> tf.data.Dataset:
         return tf.data.TFRecordDataset(path, compression_type="ZLIB")
 
+    def mix(epoch: tf.Tensor, window: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
+        key = tf.stack([tf.constant(seed, tf.int64), (epoch + 1) * 1_000_003 + window])
+        positions = tf.range(tf.cast(n, tf.int64))
+        return tf.random.experimental.index_shuffle(positions, key, tf.cast(n - 1, tf.int64))
+
     def one_pass(epoch: tf.Tensor) -> tf.data.Dataset:
         if seed is None:
             return tf.data.Dataset.from_tensor_slices(shards).flat_map(read).batch(batch)
@@ -333,8 +341,9 @@ def record_batches(
             lambda i: shards[tf.random.experimental.index_shuffle(i, key, last)]
         )
         mixed = order.interleave(read, cycle_length=4, block_length=1, deterministic=True)
-        # A dataset made inside flat_map starts afresh in every pass, so this shuffle has no state to lose.
-        mixed = mixed.shuffle(4 * SHARD_SLICES, seed=seed * 1_000_003 + epoch, reshuffle_each_iteration=False)
+        # Not Dataset.shuffle: its order would also depend on TensorFlow's global seed.
+        mixed = mixed.batch(WINDOW_SLICES).enumerate()
+        mixed = mixed.map(lambda window, examples: tf.gather(examples, mix(epoch, window, tf.size(examples)))).unbatch()
         return mixed.batch(batch)
 
     def load(examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -198,6 +198,40 @@ def mean_score(values: np.ndarray | pd.Series, groups: np.ndarray, seed: int = 0
     return score(values.mean(), low, high, len(values), baseline)
 
 
+def segmentation_scores(table: pd.DataFrame, seed: int = 0) -> dict:
+    """Average the per-slice scores of one pile, resampling slices within each type for the intervals.
+
+    Args:
+        table: rows of :func:`stroke_utils.predict.segment`.
+        seed: of the bootstrap.
+
+    Returns:
+        ``lesion_dice``, ``lesion_iou`` and ``typed_dice`` over all slices, and ``<type>_dice``, the lesion Dice of the
+        slices of one type. The baseline, all background, scores 0 on every slice with a lesion.
+    """
+    names = ("lesion_dice", "lesion_iou", "typed_dice")
+    out = {name: mean_score(table[name], table["label"], seed) for name in names}
+    for label, rows in table.groupby("label"):
+        out[f"{label}_dice"] = mean_score(rows["lesion_dice"], rows["label"], seed)
+    return out
+
+
+def soft_scores(history: pd.DataFrame, limits: pd.DataFrame, n: int) -> dict:
+    """Return the soft validation F1 and IoU of the kept epoch, as the paper's Table III has them.
+
+    There is no interval: the convention gives one number per batch, not per slice. The baseline is all background.
+
+    Args:
+        history: of :func:`stroke_utils.training.fit`, with the metrics of segmentation-models.
+        limits: of :func:`convention_limits` on the same batches.
+        n: validation slices.
+    """
+    kept = history.loc[history["val_loss"].idxmin()]
+    values = {"f1": kept["val_f1_score"], "iou": kept["val_iou_score"]}
+    floor = limits.loc["all background"]
+    return {f"soft_{k}": score(v, np.nan, np.nan, n, floor[k]) for k, v in values.items()}
+
+
 def soft_overlap(reference: np.ndarray, predicted: np.ndarray, smooth: float = 1e-5) -> tuple[float, float]:
     """Return F1 and IoU by segmentation-models' convention, as the paper's Table III uses them.
 

@@ -1,15 +1,17 @@
 """The paper's tables beside ours, and the ledger of every setting behind them."""
 
-import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import yaml
+from pandas.io.formats.style import Styler
 
 from stroke_utils import runs
+from stroke_utils.cohort import Cohort
 from stroke_utils.files import UserError
-from stroke_utils.vocabulary import PAPER_TABLES
+from stroke_utils.masks import read_class_mask
+from stroke_utils.vocabulary import MASK_CLASSES, PAPER_TABLES
 
 TABLE_NOTEBOOKS = {"I": "03_phase1_detection", "II": "04_phase2_classification", "III": "05_segmentation"}
 """The notebook whose runs answer each of the paper's tables."""
@@ -26,6 +28,46 @@ CONVENTIONS = {
     "III": "soft, whole batch, background included, validation",
 }
 """How our numbers of each table are computed; the paper does not state its own."""
+
+
+def shown_score(score: dict) -> str:
+    """Return a score with its interval as text: ``0.87 (0.82–0.91)``."""
+    return f"{score['value']:.2f} ({score['low']:.2f}–{score['high']:.2f})"
+
+
+def score_table(scores: dict[str, dict], part: str, metrics: list[str]) -> pd.DataFrame:
+    """Lay out the scores of several models, one row a model, each with its 95 % interval; the baseline comes last.
+
+    Args:
+        scores: score dictionaries by model, part and metric, as a run record holds them.
+        part: ``session1``, ``session2`` or ``validation``.
+        metrics: columns.
+    """
+    rows = {model: [shown_score(parts[part][m]) for m in metrics] for model, parts in scores.items()}
+    first = next(iter(scores.values()))[part]
+    rows["trivial baseline"] = [f"{first[m]['baseline']:.2f}" for m in metrics]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=[m.replace("_", " ") for m in metrics])
+    return table.assign(n=first[metrics[-1]]["n"])
+
+
+def pixel_confusion(slice_ids: pd.Series, references: pd.Series, predicted: Path) -> pd.DataFrame:
+    """Count pixels by true and predicted class over several slices.
+
+    Args:
+        slice_ids: the slices.
+        references: paths of true class masks by slice id.
+        predicted: folder of predicted class masks.
+
+    Returns:
+        Rows true class, columns share of its pixels called each class, and the number of pixels.
+    """
+    counts = np.zeros((3, 3), int)
+    for slice_id in slice_ids:
+        truth, called = read_class_mask(references[slice_id]), read_class_mask(predicted / f"{slice_id}.png")
+        counts += np.bincount(truth.ravel() * 3 + called.ravel(), minlength=9).reshape(3, 3)
+    called = [f"called {name}" for name in MASK_CLASSES]
+    table = pd.DataFrame(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), MASK_CLASSES, called)
+    return table.map("{:.1%}".format).assign(pixels=counts.sum(axis=1))
 
 
 def latest(scores: pd.DataFrame) -> pd.DataFrame:
@@ -81,15 +123,16 @@ def annotated_parameters(path: Path) -> pd.DataFrame:
     Raises:
         UserError: a line is neither ``key: value  # comment`` nor a comment nor empty.
     """
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    text = path.read_text(encoding="utf-8")
+    values, rows = yaml.safe_load(text), []
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
-        match = re.fullmatch(r"(\w+):\s*(.*?)(?:\s+#\s*(.*))?", line)
-        if not match:
+        setting, _, comment = line.partition("  # ")
+        key = setting.partition(":")[0]
+        if not isinstance(values, dict) or key not in values:
             raise UserError(f"{path.name}, line {number}: expected 'key: value  # comment', found {line!r}.")
-        key, value, comment = match.groups()
-        rows.append((key, yaml.safe_load(value), comment or ""))
+        rows.append((key, values[key], comment.strip()))
     return pd.DataFrame(rows, columns=["parameter", "value", "source"])
 
 
@@ -111,3 +154,64 @@ def departures(notebook: str, profile: str = "quick") -> pd.DataFrame:
     ways = {"profile", "data_dir", "phantom_size", "reuse"}  # where and how it runs, not what is computed
     differs = [str(a) != str(b) for a, b in zip(table["here"], table["paper profile"], strict=True)]
     return table[differs & ~table["parameter"].isin(ways)].reset_index(drop=True)
+
+
+def full_ledger(profile: str = "quick") -> pd.DataFrame:
+    """Return the ledgers of all notebooks, one below the other, with a first column ``notebook``."""
+    notebooks = sorted(path.stem for path in runs.parameters_file("x").parent.glob("*.yaml"))
+    return pd.concat([ledger(name, profile).assign(notebook=name[:2]) for name in notebooks])[
+        ["notebook", "parameter", "here", "paper profile", "source"]
+    ].reset_index(drop=True)
+
+
+def run_table(records: list[dict], cohort: Cohort) -> pd.DataFrame:
+    """List run records: notebook, run, cohort (this one or another), minutes, memory, commit."""
+    rows = []
+    for record in records:
+        same = record["cohort"]["fingerprint"] == cohort.fingerprint
+        commit = (record["git"]["commit"] or "unknown")[:7] + ("+" if record["git"]["dirty"] else "")
+        minutes, memory = round(record["wall_s"] / 60, 1), round(record["peak_memory_mib"] / 1024, 1)
+        rows.append((record["notebook"], record["run_id"], "this" if same else "another", minutes, memory, commit))
+    return pd.DataFrame(rows, columns=["notebook", "run", "cohort", "minutes", "memory, GiB", "commit"])
+
+
+def usable(records: list[dict], cohort: Cohort) -> list[dict]:
+    """Keep the records of one cohort.
+
+    Raises:
+        UserError: none of the training notebooks has a record of it.
+    """
+    kept = [record for record in records if record["cohort"]["fingerprint"] == cohort.fingerprint]
+    trained = sorted({record["notebook"] for record in kept} & set(TABLE_NOTEBOOKS.values()))
+    if not trained:
+        raise UserError(
+            f"No run record of this cohort yet ({len(records)} of others). Run at least one of "
+            f"{', '.join(TABLE_NOTEBOOKS.values())} first, or all of them by `make reproduce`."
+        )
+    return kept
+
+
+def beside(results: pd.DataFrame, table: str) -> Styler:
+    """Return one of the paper's tables as text: the paper's value, ours with its interval, n, seeds and baseline."""
+    rows = []
+    for row in results[results["table"] == table].itertuples():
+        ran = not np.isnan(row.ours)
+        interval = f" ({row.low:.2f}–{row.high:.2f})" if ran and not np.isnan(row.low) else ""
+        ours = f"{row.ours:.2f}{interval}" if ran else "not run"
+        rest = (int(row.n), row.seeds, f"{row.baseline:.2f}") if ran else ("", 0, "")
+        rows.append((row.model, row.metric, f"{row.paper:.4f}".rstrip("0"), ours, *rest))
+    out = pd.DataFrame(rows, columns=["model", "metric", "paper", "here", "n", "seeds", "baseline here"])
+    return out.style.hide(axis="index").set_caption(f"here: {CONVENTIONS[table]}")
+
+
+def scores_of(scores: pd.DataFrame, notebook: str, part: str, metrics: list[str]) -> pd.DataFrame:
+    """Return some scores of one notebook's runs with interval, n and baseline, one row a model, metric and seed."""
+    rows = scores.query("notebook == @notebook and part == @part and metric in @metrics")
+    return rows[["model", "seed", "metric", "value", "low", "high", "n", "baseline"]].round(3).reset_index(drop=True)
+
+
+def place(folder: Path, name: str) -> Path:
+    """Return a path below a run's folder, whose parent exists."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

@@ -122,6 +122,15 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder
 
+    def derived(self, cohort: Cohort, kind: str, settings: list) -> Path:
+        """Return the folder for data derived from a cohort with some settings; the folder above it exists.
+
+        Runs with the same cohort and settings share it: ``data/derived/<fingerprint>/<kind>/<digest of settings>``.
+        """
+        folder = files.derived_root() / cohort.fingerprint / kind / files.digest(settings)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return folder
+
     @property
     def reuse(self) -> bool:
         """Tell whether what a finished run of the same identity left may be loaded instead of made again."""

@@ -25,19 +25,54 @@ def slices(tmp_path):
     return pd.DataFrame(rows, columns=["slice_id", "png", "class_mask", "label", "height", "width"])
 
 
+def indices(*args, **kwargs):
+    return [(int(e), b.tolist()) for e, b in inputs.index_batches(*args, **kwargs).as_numpy_iterator()]
+
+
 def test_each_pass_sees_every_slice_once_in_an_order_of_seed_and_epoch_alone():
-    passes = [b.tolist() for b in inputs.index_batches(7, 3, seed=5, epochs=4).as_numpy_iterator()]
-    assert [len(b) for b in passes] == [3, 3, 1] * 4
-    orders = [list(itertools.chain(*passes[3 * e : 3 * e + 3])) for e in range(4)]
+    passes = indices(7, 3, seed=5, epochs=4)
+    assert [(e, len(b)) for e, b in passes] == [(e, n) for e in range(4) for n in (3, 3, 1)]
+    orders = [list(itertools.chain(*(b for _, b in passes[3 * e : 3 * e + 3]))) for e in range(4)]
     assert all(sorted(order) == list(range(7)) for order in orders)
     assert len({tuple(order) for order in orders}) == 4
-    again = [b.tolist() for b in inputs.index_batches(7, 3, seed=5, epochs=4).skip(6).as_numpy_iterator()]
+    resumed = inputs.index_batches(7, 3, seed=5, epochs=4).skip(6).as_numpy_iterator()
+    again = [(int(e), b.tolist()) for e, b in resumed]
     assert again == passes[6:], "a resumed run must see what an unbroken one sees"
-    assert [b.tolist() for b in inputs.index_batches(7, 3, seed=6, epochs=1).as_numpy_iterator()] != passes[:3]
+    assert indices(7, 3, seed=6, epochs=1) != passes[:3]
 
 
 def test_without_a_seed_the_order_is_kept():
-    assert [b.tolist() for b in inputs.index_batches(5, 2).as_numpy_iterator()] == [[0, 1], [2, 3], [4]]
+    assert indices(5, 2) == [(0, [0, 1]), (0, [2, 3]), (0, [4])]
+
+
+def augmented(rows, seed=0, epoch=0, amount="strong"):
+    images = np.zeros((len(rows), 32, 32, 3), np.float32)
+    images[:, 8:20, 4:12] = 200
+    rows, epoch = tf.constant(rows, tf.int64), tf.constant(epoch, tf.int64)
+    return inputs.augment(tf.constant(images), rows, epoch, seed, inputs.AUGMENTATIONS[amount]).numpy()
+
+
+def test_augmentation_depends_on_seed_epoch_and_slice_not_on_the_batch():
+    both, alone = augmented([3, 8]), augmented([8])
+    np.testing.assert_allclose(both[1], alone[0], atol=1e-4)
+    tf.random.set_seed(99)  # must not matter
+    np.testing.assert_array_equal(augmented([3, 8]), both)
+    for other in (augmented([3, 8], seed=1), augmented([3, 8], epoch=1), augmented([4, 9])):
+        assert np.abs(other - both).mean() > 1
+
+
+def test_augmentation_keeps_the_range_and_light_only_moves_the_picture():
+    strong, light = augmented(list(range(40))), augmented(list(range(40)), amount="light")
+    assert strong.min() >= 0 and strong.max() <= 255
+    assert np.abs(light.max(axis=(1, 2, 3)) - 200).max() < 1, "light must not touch grey levels"
+    left = light[:, :, :16].sum(axis=(1, 2, 3)) > light[:, :, 16:].sum(axis=(1, 2, 3))
+    assert 10 <= left.sum() <= 30, "about half must be mirrored"
+    np.testing.assert_allclose(augmented([0], amount="none"), augmented([1], amount="none"))
+
+
+def test_an_unknown_augmentation_is_refused(slices):
+    with pytest.raises(UserError, match="'much' is no augmentation. Known: none, light, strong"):
+        inputs.image_batches(slices["png"], None, inputs.raw, 16, augmentation="much")
 
 
 def test_images_stay_with_their_targets(slices):
@@ -102,6 +137,7 @@ def test_record_passes_are_complete_differ_and_repeat(slices, tmp_path, monkeypa
         return [list(itertools.chain(*greys[3 * e : 3 * e + 3])) for e in range(3)]
 
     first = orders()
+    tf.random.set_seed(77)  # must not matter
     assert all(sorted(order) == [10 + 30 * k for k in range(7)] for order in first)
     assert len({tuple(o) for o in first}) == 3
     assert orders() == first
