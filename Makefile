@@ -24,7 +24,7 @@ help:  ## this list
 	@echo '  PROFILE=quick|paper DATA=/path SEEDS=0,1,2 CORES=2 for reproduce; PYTHON=/path/to/python3.12 for all.'
 
 env:
-	@case '$(PY)' in .venv/*) sh tools/install.sh;; esac
+	@case '$(PY)' in .venv/*) sh .ci/install.sh;; esac
 
 reproduce: env  ## run all notebooks headless; what is finished is not run again
 	@$(PY) -m stroke_utils.reproduce --profile '$(PROFILE)' --data '$(DATA)' --seeds '$(SEEDS)' --cores '$(CORES)'

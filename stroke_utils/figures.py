@@ -16,11 +16,14 @@ from PIL import Image
 from stroke_utils.cohort import Cohort
 from stroke_utils.masks import read_class_mask
 from stroke_utils.pixels import grey_levels, read_rgb
-from stroke_utils.vocabulary import LABELS, MASK_CLASSES, MASK_COLOURS, PARTS, TYPES
+from stroke_utils.vocabulary import LABELS, MASK_CLASSES, PARTS, TYPES
 
 # Three colours of the Okabe-Ito palette, told apart with every kind of colour vision and in print.
 COLOURS = {"none": "#7f7f7f", "ischemia": "#0072b2", "hemorrhage": "#d55e00"}
 """Colour of each label in every figure."""
+
+OUTLINES = {"ischemia": "#56b4e9", "hemorrhage": "#3dff3d"}
+"""Colour of outlines on slices: the mask colours, blue and green, made light enough for a dark brain."""
 
 DPI = 110
 
@@ -292,7 +295,7 @@ def outlined(axis: Axes, pixels: np.ndarray, classes: np.ndarray | None, title: 
     axis.imshow(pixels)
     for value, name in enumerate(MASK_CLASSES):
         if classes is not None and value and (classes == value).any():
-            axis.contour(classes == value, levels=[0.5], colors=[np.array(MASK_COLOURS[name]) / 255], linewidths=1.2)
+            axis.contour(classes == value, levels=[0.5], colors=[OUTLINES[name]], linewidths=1.4)
     axis.set_title(title, fontsize=9)
     axis.axis("off")
 
@@ -339,6 +342,10 @@ def dice_by_area(scores: pd.DataFrame, cohort: Cohort) -> Figure:
         axis.scatter(part["reference_px"], part["lesion_dice"], s=18, alpha=0.8, color=colour, label=name)
         axis.axhline(part["lesion_dice"].mean(), color=colour, lw=1, ls="--")
     axis.set(xscale="log", xlabel="true lesion area (pixels)", ylabel="lesion Dice of the slice", ylim=(-0.03, 1.03))
+    ticks = [250, 500, 1000, 2000, 4000, 8000, 16000]
+    axis.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
+    axis.set_xticks([], minor=True)
+    axis.set_xlim(0.9 * scores["reference_px"].min(), 1.1 * scores["reference_px"].max())
     axis.legend(title="dashed: mean")
     return stamp(fig, cohort)
 

@@ -65,21 +65,22 @@ def _resnet18(shape: tuple[int, int, int], weights: str | None) -> keras.Model:
 
 
 def _cnn(shape: tuple[int, int, int], weights: str | None) -> keras.Model:
-    """Four blocks of convolution, batch normalisation, relu and pooling; then the strongest answer of each filter.
+    """Stack eight 3 × 3 convolutions with batch normalisation and relu in four blocks, each followed by pooling.
 
     The paper states neither depth nor widths: these are ours. So is the global maximum at the end (size 1 × 1, which
     the head's average leaves as it is): a lesion covers about one percent of a slice and drowns in an average.
     """
     if weights == "imagenet":
         raise UserError("The custom CNN has no ImageNet weights. Set weights to 'none' or to a file.")
-    image = keras.Input(shape)
-    x = keras.layers.BatchNormalization()(image)  # the paper feeds raw 0–255; this makes them trainable
-    for width in (24, 48, 96, 128):
-        x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
-        x = keras.layers.BatchNormalization()(x)
-        x = keras.layers.ReLU()(x)
-        x = keras.layers.MaxPooling2D()(x)
-    x = keras.layers.GlobalMaxPooling2D(keepdims=True)(x)
+    x = image = keras.Input(shape)
+    x = keras.layers.BatchNormalization()(x)  # the paper feeds raw 0–255; this makes them trainable
+    for block in ((16,), (32, 32), (64, 64), (96, 96, 96)):
+        for width in block:
+            x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+            x = keras.layers.BatchNormalization()(x)
+            x = keras.layers.ReLU()(x)
+        last = len(block) == 3
+        x = keras.layers.GlobalMaxPooling2D(keepdims=True)(x) if last else keras.layers.MaxPooling2D()(x)
     return keras.Model(image, x, name="cnn")
 
 

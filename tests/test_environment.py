@@ -104,7 +104,7 @@ def test_environment_yml_installs_the_same_lock():
 
 
 def test_requires_python_is_what_the_installer_accepts():
-    accepted = re.search(r"\((\d+), (\d+)\) <= .* <= \((\d+), (\d+)\)", (ROOT / "tools/install.sh").read_text())
+    accepted = re.search(r"\((\d+), (\d+)\) <= .* <= \((\d+), (\d+)\)", (ROOT / ".ci/install.sh").read_text())
     low, high = (int(accepted[2]), int(accepted[4]))
     bound = SpecifierSet(PROJECT["project"]["requires-python"])
     assert [minor for minor in range(30) if f"3.{minor}.1" in bound] == list(range(low, high + 1))
@@ -114,8 +114,8 @@ def test_requires_python_is_what_the_installer_accepts():
 def checkout(tmp_path):
     """A folder with a blank in its name that holds what the installer needs."""
     folder = tmp_path / "my checkout"
-    (folder / "tools").mkdir(parents=True)
-    for name in ("tools/install.sh", "requirements.lock", "pyproject.toml"):
+    (folder / ".ci").mkdir(parents=True)
+    for name in (".ci/install.sh", "requirements.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, folder / name)
     return folder
 
@@ -131,7 +131,7 @@ def script(path, text):
 def install(checkout, path="", **environment):
     """Run the installer with ``path`` before the bare system tools; return status and what it said."""
     call = subprocess.run(
-        ["sh", "tools/install.sh"],
+        ["sh", ".ci/install.sh"],
         cwd=checkout,
         env={"PATH": f"{path}:{checkout.parent / 'tools'}", **environment},
         capture_output=True,
@@ -209,3 +209,18 @@ def test_a_broken_install_is_done_again_and_a_whole_one_is_not(checkout, bare_to
     assert install(checkout, python.parent)[0] == 0 and installs() == 2
     moved = checkout.rename(checkout.with_name("moved"))
     assert install(moved, python.parent)[0] == 0 and installs() == 2
+
+
+def test_the_package_stays_thin_and_its_layers_in_order():
+    package, order = ROOT / "stroke_utils", (ROOT / "CONTRIBUTING.md").read_text()
+    rooms = re.findall(r"`(\w+)`", order[order.index("`vocabulary` ·") : order.index("After these come")])
+    lines = {p.stem: len(p.read_text().splitlines()) for p in package.rglob("*.py")}
+    counted = [room for room in rooms if (package / f"{room}.py").is_file()]
+    assert sum(lines[room] for room in counted) <= 3500
+    assert max(lines.values()) <= 450, max(lines, key=lines.get)
+    for place, room in enumerate(counted):
+        text = (package / f"{room}.py").read_text()
+        named = re.findall(r"^ *from stroke_utils import ([\w, ]+)|^ *from stroke_utils\.(\w+)", text, re.MULTILINE)
+        used = {name.strip() for pair in named for part in pair for name in part.split(",") if name.strip()}
+        later = used & set(counted[place:])
+        assert not later, f"{room} imports {later}, which come after it"
