@@ -152,7 +152,7 @@ def departures(notebook: str, profile: str = "quick") -> pd.DataFrame:
     """Return the rows of the ledger in which a profile differs from the paper's."""
     table = ledger(notebook, profile)
     ways = {"profile", "data_dir", "phantom_size", "reuse"}  # where and how it runs, not what is computed
-    differs = [str(a) != str(b) for a, b in zip(table["here"], table["paper profile"], strict=True)]
+    differs = table["here"].astype(str) != table["paper profile"].astype(str)
     return table[differs & ~table["parameter"].isin(ways)].reset_index(drop=True)
 
 

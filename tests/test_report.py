@@ -63,7 +63,7 @@ def test_parameters_files_are_read_with_their_comments(tmp_path):
 def test_departures_are_the_settings_that_change_what_is_computed():
     table = report.departures("03_phase1_detection").set_index("parameter")
     assert table.loc["size", ["here", "paper profile"]].tolist() == [96, 224]
-    assert not {"profile", "phantom_size", "batch", "validation"} & set(table.index)
+    assert not {"profile", "phantom_size", "dropout", "validation"} & set(table.index)
 
 
 def test_the_ledger_covers_every_setting_of_every_notebook_with_a_source():
