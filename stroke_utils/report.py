@@ -7,7 +7,7 @@ import pandas as pd
 import yaml
 from pandas.io.formats.style import Styler
 
-from stroke_utils import runs
+from stroke_utils import files, runs
 from stroke_utils.cohort import Cohort
 from stroke_utils.files import UserError
 from stroke_utils.masks import read_class_mask
@@ -68,6 +68,24 @@ def pixel_confusion(slice_ids: pd.Series, references: pd.Series, predicted: Path
     called = [f"called {name}" for name in MASK_CLASSES]
     table = pd.DataFrame(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), MASK_CLASSES, called)
     return table.map("{:.1%}".format).assign(pixels=counts.sum(axis=1))
+
+
+def typical_slices(table: pd.DataFrame) -> dict[str, str]:
+    """Pick a good, a median and the worst slice of each type by lesion Dice: slice id by title.
+
+    *Good* is better than nine slices in ten of its type, so that no single lucky slice stands for all.
+    """
+    picks = {}
+    for label, rows in table.sort_values(["lesion_dice", "slice_id"]).groupby("label"):
+        ids = rows["slice_id"].tolist()
+        places = {"good": int(0.9 * len(ids)), "median": len(ids) // 2, "worst": 0}
+        picks |= {f"{label}, {which}": ids[k] for which, k in places.items()}
+    return picks
+
+
+def run_folder(record: dict) -> Path:
+    """Return the folder of a run record."""
+    return files.results_root() / record["profile"] / record["notebook"] / record["run_id"]
 
 
 def latest(scores: pd.DataFrame) -> pd.DataFrame:

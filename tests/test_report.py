@@ -103,3 +103,10 @@ def test_pixels_are_counted_by_true_and_called_class(tmp_path):
     assert table.loc["ischemia"].tolist() == ["25.0%", "50.0%", "25.0%", 20]
     assert table.loc["background"].tolist() == ["100.0%", "0.0%", "0.0%", 80]
     assert table.loc["hemorrhage", "pixels"] == 0
+
+
+def test_typical_slices_are_good_median_and_worst_of_each_type():
+    table = pd.DataFrame(
+        {"slice_id": [f"{k}" for k in range(11)], "label": "ischemia", "lesion_dice": np.arange(11) / 10}
+    )
+    assert report.typical_slices(table) == {"ischemia, good": "9", "ischemia, median": "5", "ischemia, worst": "0"}
