@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .patient import Patient
+from .patient import Patient, Waves
 from .shapes import Grid, blend, cover, fade, soft
 
-AIR, FAT, SKIN, MUSCLE, BONE = -1000.0, -95.0, 25.0, 52.0, 950.0
+AIR, FAT, SKIN, MUSCLE, BONE = -1000.0, -95.0, 70.0, 58.0, 950.0
 
 
 @dataclass
@@ -19,9 +19,10 @@ class Head:
     """One slice before its lesion is added: maps over the pixels of the head's box, and what lies around them.
 
     ``tissue`` is the parenchyma's attenuation in HU, ``csf`` and ``ventricle`` coverages of fluid, ``inside`` the
-    coverage of the cranial cavity, ``depth`` mm below the inner table, ``bone`` a list of (box, coverage, HU) painted
-    last, ``frame`` the whole picture with only the head-rest in it. ``grid`` follows
-    the brain where a mass pushes it aside, ``plain`` does not.
+    coverage of the cranial cavity and ``skull`` that of cavity and bone, ``depth`` mm below the inner table, ``late`` a
+    list of (box, coverage, HU) painted last, ``frame`` the whole picture with only the head-rest in it. ``grid``
+    follows the brain where a mass pushes it aside, ``plain`` does not. ``axes`` are the parts of x and y that come
+    from a pixel's column and row.
     """
 
     patient: Patient
@@ -32,6 +33,7 @@ class Head:
     frame: np.ndarray
     outside: np.ndarray
     inside: np.ndarray
+    skull: np.ndarray
     depth: np.ndarray
     radius: np.ndarray
     inner: np.ndarray
@@ -39,6 +41,18 @@ class Head:
     csf: np.ndarray
     ventricle: np.ndarray
     late: list
+    axes: tuple
+    fields: dict
+
+    def field(self, waves: Waves) -> np.ndarray:
+        """Return a random field over the head's box, float32."""
+        if id(waves) not in self.fields:
+            self.fields[id(waves)] = waves.on(*self.axes, self.height)
+        return self.fields[id(waves)]
+
+    def wave(self, name: str) -> np.ndarray:
+        """Return one of the patient's named fields over the head's box."""
+        return self.field(self.patient.waves[name])
 
     def compose(self) -> np.ndarray:
         """Return the slice in HU, float32 of the frame's shape, sharp and without noise."""
@@ -61,9 +75,15 @@ def outline(patient: Patient, height: float, bins: int = 4096) -> tuple:
     power = patient.squareness
     radius = (np.abs(cosine / half_width) ** power + np.abs(sine / (90 * dome)) ** power) ** (-1 / power)
     for order, amplitude, phase in zip(range(2, 7), *patient.outline, strict=True):
-        radius += amplitude * dome * np.cos(order * theta + phase)
+        radius += amplitude * dome * np.cos(order * (theta - np.pi / 2) + phase)
     low = np.clip((14 - height) / 20, 0, 1)
-    radius -= 9 * low * np.clip(sine, 0, 1) ** 2
+
+    def bump(at: float, wide: float) -> np.ndarray:
+        away = np.angle(np.exp(1j * (theta - at)))
+        return np.exp(-((away / wide) ** 2))
+
+    temples = bump(-0.6, 0.28) + bump(np.pi + 0.6, 0.28)
+    radius -= low * (9 * np.clip(sine, 0, 1) ** 2 + 7 * temples)
     bone = np.full(bins, patient.bone)
     for order, amplitude, phase in zip((2, 3, 5), *patient.bone_wave, strict=True):
         bone *= 1 + amplitude * np.cos(order * theta + phase)
@@ -72,17 +92,16 @@ def outline(patient: Patient, height: float, bins: int = 4096) -> tuple:
     )
     bone /= max(0.45, dome)
 
-    def bump(at: float, wide: float) -> np.ndarray:
-        away = np.angle(np.exp(1j * (theta - at)))
-        return np.exp(-((away / wide) ** 2))
-
     # Crests on the midline: frontal crest and internal occipital protuberance.
     bone += 3.5 * bump(-np.pi / 2, 0.05) * fade(height, 5, 50, 15) + 4.5 * bump(np.pi / 2, 0.09) * fade(
         height, -10, 45, 12
     )
-    muscle = patient.muscle * fade(height, -10, 30, 25) * (bump(-0.25, 0.38) + bump(np.pi + 0.25, 0.38))
-    neck = (5 + patient.muscle) * np.clip((16 - height) / 18, 0, 1) * bump(np.pi / 2, 0.75)
-    scalp = patient.scalp * (1 + 0.25 * np.cos(theta + patient.outline[1][0])) + muscle + neck
+    muscle = (
+        patient.muscle * fade(height, -10, 30, 25) * (bump(-0.25, 0.38) + bump(np.pi + 0.25, 0.38)) + 6 * low * temples
+    )
+    neck = (6 + 1.5 * patient.muscle) * np.clip((16 - height) / 18, 0, 1) * bump(np.pi / 2, 0.75)
+    uneven = 0.22 * np.cos(theta + patient.bone_wave[1][0]) + 0.18 * np.cos(3 * theta + patient.bone_wave[1][1])
+    scalp = patient.scalp * (1 + uneven) + muscle + neck
     return radius - bone, radius, radius + scalp, muscle + neck
 
 
@@ -111,11 +130,14 @@ def build(patient: Patient, height: float, shape: tuple, mass: tuple | None = No
     crop = empty.box(corners, 2.0)
     rows = np.arange(crop[0].start, crop[0].stop, dtype=np.float32)[:, None] - np.float32(middle[0])
     columns = np.arange(crop[1].start, crop[1].stop, dtype=np.float32)[None] - np.float32(middle[1])
-    x = (columns * cos + rows * sin) * (patient.pixel / patient.scale[0])
-    y = (-columns * sin + rows * cos) * (patient.pixel / patient.scale[1])
-    x, y = x.astype(np.float32), y.astype(np.float32)
-    x += 1.3 * patient.waves["warp_x"](x, y, height)
-    y += 1.3 * patient.waves["warp_y"](x, y, height)
+    unit = np.array([patient.pixel / patient.scale[0], patient.pixel / patient.scale[1]])
+    axes = (
+        (columns.T * np.array([cos, -sin]) * unit).astype(np.float32),
+        (rows * np.array([sin, cos]) * unit).astype(np.float32),
+    )
+    x, y = (axes[0][None, :, k] + axes[1][:, None, k] for k in (0, 1))
+    x += 1.0 * patient.waves["warp_x"].on(*axes, height)
+    y += 1.0 * patient.waves["warp_y"].on(*axes, height)
 
     def cropped(px, py):
         r, c = to_pixel(px, py)
@@ -126,17 +148,29 @@ def build(patient: Patient, height: float, shape: tuple, mass: tuple | None = No
     index = ((np.arctan2(y, x) + np.float32(np.pi)) * np.float32(4096 / (2 * np.pi))).astype(np.int32) % 4096
     inner, outer, skin, muscle = (t.astype(np.float32)[index] for t in tables)
     pixel = np.float32(patient.pixel)
+    inner = inner + 0.45 * patient.waves["meander"].on(*axes, height) + 0.2 * patient.waves["wiggle"].on(*axes, height)
     inside = soft(radius - inner, pixel)
     grid = plain if mass is None else _pushed(plain, inner - radius, mass, cropped)
     outside = np.full(x.shape, np.float32(AIR))
     everything = (slice(None), slice(None))
     blend(outside, everything, soft(radius - skin, pixel), np.float32(SKIN))
-    blend(outside, everything, soft(radius - skin + 1.7, pixel), np.float32(FAT))
-    blend(outside, everything, soft(radius - outer - muscle * 0.85, pixel) * (muscle > 0.7), np.float32(MUSCLE))
-    blend(outside, everything, soft(radius - outer, pixel), np.float32(BONE))
+    blend(outside, everything, soft(radius - skin + 2.1, pixel), np.float32(FAT))
+    # Muscle lies in sheets with fat between them.
+    sheets = np.cos((radius - outer) * np.float32(1.1) + 2.0 * patient.waves["meander"].on(*axes, height))
+    bundles = (
+        soft(radius - outer - muscle * 0.85, pixel) * (muscle > 0.7) * soft(0.75 * (muscle > 4) * sheets - 0.55, 0.6)
+    )
+    blend(outside, everything, bundles, np.float32(MUSCLE))
+    if patient.ears and height < 14:
+        _ears(plain, outside, tables)
+    skull = soft(radius - outer, pixel)
+    blend(outside, everything, skull, np.float32(BONE))
+    frame = _frame(patient, shape, middle)
+    frame[crop][radius < skin + 1] = AIR
     head = Head(
-        patient, grid, plain, height, crop, _frame(patient, shape), outside, inside, inner - radius, radius, inner,
-        np.full(x.shape, np.float32(patient.white)), np.zeros_like(x), np.zeros_like(x), [],
+        patient, grid, plain, height, crop, frame, outside, inside, skull, inner - radius, radius,
+        inner,
+        np.full(x.shape, np.float32(patient.white)), np.zeros_like(x), np.zeros_like(x), [], axes, {},
     )  # fmt: skip
     _cortex(head, index)
     _deep(head)
@@ -154,48 +188,54 @@ def _pushed(plain: Grid, depth: np.ndarray, mass: tuple, to_pixel) -> Grid:
     return Grid(plain.x - amount * dx, plain.y - amount * dy, to_pixel, plain.margin + float(push))
 
 
-def _frame(patient: Patient, shape: tuple) -> np.ndarray:
-    """Return the picture with nothing but air and the head-rest, in HU."""
+def _ears(plain: Grid, outside: np.ndarray, tables: tuple) -> None:
+    """Paint both ears' folds of skin outside the scalp."""
+    for side, skin in ((1, tables[2][2048 + 130]), (-1, tables[2][-130])):
+        fold = [(side * (skin - 2), 10), (side * (skin + 6), 13), (side * (skin + 10), 24), (side * (skin + 4), 31)]
+        box, distance = plain.chain(fold, [1.0, 0.7, 1.1, 0.6])
+        blend(outside, box, soft(distance, 0.8), np.float32(SKIN))
+
+
+def _frame(patient: Patient, shape: tuple, middle: np.ndarray) -> np.ndarray:
+    """Return the picture with nothing but air and the head-rest, in HU; ``middle`` is the head's row and column."""
     frame = np.full(shape, np.float32(AIR))
     kind, (a, b, c, d, e, f) = patient.rest
     if kind == "none":
         return frame
+    everything = (slice(None), slice(None))
     rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    rows -= np.float32(shape[0] / 2)
-    columns -= np.float32(shape[1] / 2)
+    columns -= np.float32(shape[1] / 2 + 0.5 * (middle[1] - shape[1] / 2))
+    # The head of all levels lies in the rest, so its widest slice sets the place.
+    bottom = np.float32(middle[0] + 101 * patient.scale[1] / patient.pixel + 4 + 24 * c)
+    beside = np.float32(84 * patient.scale[0] / patient.pixel + 8)
     thick = np.float32(1.2 + 1.6 * a)
     if kind == "lines":
-        for k in range(2 + int(2 * b)):
-            level = 212 + 12 * c + 9 * k - (0.0011 + 0.0006 * d) * columns**2 * (1 if k < 2 else 0.4)
-            half = 120 + 60 * e - 22 * k
-            wave = np.sin(columns * np.float32(0.16 + 0.2 * f) + k) > -0.75 + 0.5 * k
-            blend(
-                frame,
-                (slice(None), slice(None)),
-                soft(np.abs(rows - level) - thick * 0.7, 1.0) * (np.abs(columns) < half) * wave,
-                320.0,
-            )
+        for k in range(2 + int(2.5 * b)):
+            level = bottom + 9 * k - (0.0006 + 0.0008 * d) * columns**2 * (1 if k < 2 else 0.5)
+            half = beside * (0.65 + 0.3 * e) - 18 * k
+            gaps = np.sin(columns * np.float32(0.05 + 0.12 * f) + 2 * k) > (-0.92 if k < 2 else -0.3)
+            stripe = soft(np.abs(rows - level) - thick * (0.9 if k else 0.6), 1.2) * (np.abs(columns) < half) * gaps
+            blend(frame, everything, stripe, np.float32(420))
         return frame
     # A cradle: two upright sides joined by a half circle, of which some scanners' field shows only a part.
-    half = np.float32((205 if kind == "arc" else 238) + 30 * b)
-    bottom = np.float32((120 if kind == "arc" else 150) + 60 * c)
-    centre = bottom - half * np.float32(0.55 + 0.3 * d) + 40
-    ring = np.hypot(columns, np.maximum(rows - centre, 0) * np.float32(0.95 + 0.25 * f)) - half
-    shown = rows > centre - np.float32(60 + 80 * e)
+    half = np.maximum(beside + 40 * b, 150)
+    centre = bottom - half * np.float32(0.85 + 0.15 * f)
+    ring = np.hypot(columns, np.maximum(rows - centre, 0) * (half / (bottom - centre))) - half
+    shown = rows > centre - np.float32(110 * e)
     if kind == "sides":
-        shown &= np.abs(columns) > half * 0.93
+        shown &= np.abs(columns) > half * (0.9 + 0.08 * d)
     if kind == "corners":
-        shown &= (rows > centre + half * 0.55) & (rows < centre + half * (0.8 + 0.15 * e))
-    blend(frame, (slice(None), slice(None)), soft(np.abs(ring) - thick, 1.0) * shown, 700.0)
+        shown &= (rows > centre + half * 0.45) & (np.abs(columns) > half * (0.25 + 0.35 * d))
+    blend(frame, everything, soft(np.abs(ring) - thick, 1.0) * shown, np.float32(700))
     return frame
 
 
 def _cortex(head: Head, index: np.ndarray) -> None:
     """Paint the grey ribbon and the furrows of the hemispheres and the fluid between brain and skull."""
     patient, x, y, z = head.patient, head.grid.x, head.grid.y, head.height
-    meander = 3.0 * patient.waves["meander"](x, y, z) + 0.9 * patient.waves["wiggle"](x, y, z)
-    rim = np.clip((0.2 + 1.9 * patient.atrophy) * (0.8 + 0.7 * patient.waves["rim"](x, y, z)), 0.05, None)
-    grey = soft(head.depth - rim - 3.4, 2.0)
+    meander = 3.0 * head.wave("meander") + 0.6 * head.wave("wiggle")
+    rim = np.clip((0.2 + 1.9 * patient.atrophy) * (0.8 + 0.7 * head.wave("rim")), 0.05, None)
+    grey = soft(head.depth - rim - 3.4, 3.0)
     csf = soft(head.depth - rim, 1.2)
     wide = np.float32(0.25 + 2.2 * patient.atrophy)
 
@@ -204,8 +244,8 @@ def _cortex(head: Head, index: np.ndarray) -> None:
         distance = distance * shrink
         taper = np.sqrt(np.clip(1.05 - depth / deep, 0, 1))
         half = 0.5 * wide * width * taper
-        np.maximum(csf, soft(distance - half, 1.1) * (half > 0.08) * np.clip(half / 0.4, 0, 1), out=csf)
-        np.maximum(grey, soft(distance - half - 3.0, 2.0) * soft(depth - deep - 3.0, 3.0), out=grey)
+        np.maximum(csf, soft(distance - half, 1.7) * np.clip(half / 0.5, 0, 1), out=csf)
+        np.maximum(grey, soft(distance - half - 3.0, 3.0) * soft(depth - deep - 3.0, 4.0), out=grey)
 
     arc = (index.astype(np.float32) * np.float32(2 * np.pi / 4096)) * np.float32(70)
     furrows(patient.lateral, arc + meander, head.depth, head.radius / np.maximum(head.inner, 1))
@@ -214,14 +254,14 @@ def _cortex(head: Head, index: np.ndarray) -> None:
     core = 34 * fade(z, -20, 66, 10)
     medial = soft(core - np.abs(y + 2), 8.0) * fade(z, 20, 200, 8)
     side = np.abs(x)
-    fissure = np.float32(0.3 + 1.0 * patient.atrophy) * (0.6 + 0.5 * patient.waves["rim"](y, x, z))
+    fissure = np.float32(0.3 + 1.0 * patient.atrophy) * (0.6 + 0.5 * head.wave("rim"))
     before = csf.copy(), grey.copy()
     furrows(patient.medial, y + meander, side, np.float32(1))
     np.maximum(csf, soft(side - fissure - 0.3, 1.0), out=csf)
     np.maximum(grey, soft(side - 4.0, 2.0), out=grey)
     csf, grey = (old + medial * (new - old) for old, new in zip(before, (csf, grey), strict=True))
     head.csf, head.tissue = csf, head.tissue + grey * np.float32(patient.grey - patient.white)
-    head.tissue += np.float32(0.5) * patient.waves["tissue"](x, y, z)
+    head.tissue += np.float32(0.5) * head.wave("tissue")
 
 
 def _deep(head: Head) -> None:
@@ -238,7 +278,7 @@ def _deep(head: Head) -> None:
             shown = fade(level, low, high, 4)
             if shown > 0:
                 box, distance = grid.ellipse((side * centre[0], centre[1]), axes, side * turn)
-                cover(nuclei, box, np.float32(0.9 * shown) * soft(distance, 3.5))
+                cover(nuclei, box, np.float32(0.85 * shown) * soft(distance, 5.0))
     head.tissue += nuclei * np.clip(np.float32(patient.grey) - head.tissue, 0, None)
     stem = fade(z, -20, 25, 4)
     if stem > 0:
@@ -250,9 +290,10 @@ def _deep(head: Head) -> None:
     little = fade(z, -20, 20, 7)
     if little > 0:
         # Cerebellum behind the petrous ridges: nearly uniform, with fine leaves.
-        region = np.float32(little) * soft(24 + 0.12 * np.abs(grid.x) - grid.y, 3.0)
-        leaves = np.sin(np.hypot(grid.x * 0.8, grid.y - 22) * np.float32(2 * np.pi / 4.5))
-        value = np.float32(0.65 * patient.grey + 0.35 * patient.white) + np.float32(0.8) * leaves
+        wiggle = head.wave("wiggle")
+        region = np.float32(little) * soft(20 + 0.3 * np.abs(grid.x) - grid.y, 7.0)
+        leaves = np.sin(np.hypot(grid.x * 0.7, grid.y - 20) * np.float32(2 * np.pi / 5) + 1.2 * wiggle)
+        value = np.float32(0.65 * patient.grey + 0.35 * patient.white) + np.float32(0.5) * leaves
         blend(head.tissue, (slice(None), slice(None)), region, value)
         head.csf *= 1 - region * soft(3.0 - head.depth, 2.0)
 
@@ -272,9 +313,9 @@ def ventricles(patient: Patient, height: float) -> list:
                     ([(side * (px + 1.2 * (size - 1)), py) for px, py in points], np.array(radii) * scale, shown)
                 )
 
-        add([(3, -20), (6, -28), (11, -38), (14, -43)], [1.5, 2.5, 3.0, 1.2], fade(front, 36, 60, 4))
-        add([(11, -36), (9, -22), (9, -4), (13, 12), (20, 24)], [2.8, 3.8, 3.4, 3.4, 3.8], fade(level, 54, 70, 4))
-        add([(20, 18), (25, 27), (25, 38), (23, 50)], [2.6, 4.6, 3.0, 0.8], fade(back, 40, 64, 4))
+        add([(2.6, -16), (5.2, -26), (11, -36), (16, -41)], [1.2, 3.0, 3.3, 1.4], fade(front, 36, 62, 4))
+        add([(10, -34), (6, -20), (6, -4), (10, 10), (18, 22)], [2.4, 4.0, 3.4, 3.8, 4.2], fade(level, 53, 69, 5))
+        add([(16, 19), (23, 28), (26, 38), (25, 50)], [2.6, 4.7, 3.3, 1.0], fade(back, 40, 63, 4))
         add([(30, -2), (33, 8), (31, 18)], [0.5, 1.3, 0.8], fade(level, 14, 30, 4))
     add_middle = parts.append
     third = fade(z, 24, 44, 3)
@@ -284,7 +325,7 @@ def ventricles(patient: Patient, height: float) -> list:
     fourth = fade(z, -5, 14, 3)
     if fourth > 0.05:
         size = 0.6 + 0.4 * patient.ventricles
-        add_middle(([(-4, 29), (0, 26), (4, 29), (0, 33)], np.array([1.2, 2.2, 1.2, 1.0]) * size * fourth, fourth))
+        add_middle(([(-4.5, 30.5), (0, 28), (4.5, 30.5)], np.array([1.0, 2.4, 1.0]) * size * fourth, fourth))
     return parts
 
 
@@ -324,7 +365,7 @@ def _fluid(head: Head) -> None:
             own = 0.7 + 0.5 * np.sin(1.7 * number + patient.outline[1][number % 5])
             widths = np.asarray(radii) * (0.35 + wide * own) * np.sqrt(shown)
             box, distance = grid.chain(points, widths)
-            distance = distance + 0.7 * patient.waves["wiggle"](grid.x[box], grid.y[box], z)
+            distance = distance + 0.4 * head.wave("wiggle")[box]
             grey = np.float32(0.9 * shown) * soft(distance - 3.2, 2.0)
             head.tissue[box] += grey * np.clip(np.float32(patient.grey) - head.tissue[box], 0, None)
             cover(head.csf, box, soft(distance, 1.3) * np.float32(min(1.0, 0.4 + shown)))

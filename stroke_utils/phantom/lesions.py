@@ -56,7 +56,7 @@ def draw_lesion(seed: int, number: int, label: str, patient: Patient, spec: Phan
     g = rng(seed, number, 3)
     middle = float(patient.heights.mean())
     edge = outline(patient, middle)[0]
-    median, spread = spec.lesion_area
+    median, spread = spec.ischemia_area if label == "ischemia" else spec.hemorrhage_area
     pixels = float(np.clip(median * np.exp(g.normal(0, spread)), *spec.lesion_area_limits))
     area = pixels * patient.pixel**2 / (patient.scale[0] * patient.scale[1])
     area = min(area, 0.11 * np.pi * float(np.mean(edge)) ** 2)
@@ -113,7 +113,7 @@ def _distance(head: Head, lesion: Lesion, centre: tuple, grow: float) -> np.ndar
     """Return the signed distance (mm) of the lesion's outline over the head's box."""
     x, y, z = head.plain.x, head.plain.y, head.height
     shrink = lesion.shrink(z) * grow
-    rough = lesion.outline(x, y, z)
+    rough = head.field(lesion.outline)
     if lesion.kind == "blob":
         ratio, turn = lesion.axes
         size = np.float32(np.sqrt(lesion.area / np.pi / ratio) * shrink)
@@ -192,7 +192,7 @@ def _darken(head: Head, lesion: Lesion, distance: np.ndarray, region: np.ndarray
     flat = np.float32(head.tissue[region].mean())
     strength = min(1.0, 0.35 + lesion.value / 12)
     head.tissue += weight * (np.float32(0.8 * strength) * (flat - head.tissue) - np.float32(lesion.value))
-    head.tissue += weight * np.float32(0.6) * lesion.texture(head.plain.x, head.plain.y, head.height)
+    head.tissue += weight * np.float32(0.6) * head.field(lesion.texture)
     furrows = np.clip(head.csf - head.ventricle, 0, None)
     head.csf -= weight * np.float32(0.65 * strength) * furrows
 
@@ -203,7 +203,7 @@ def _bleed(head: Head, lesion: Lesion, distance: np.ndarray, region: np.ndarray)
     grown = np.clip(1 - np.clip(distance, 0, None) / 6, 0, 1) * (head.depth > 2)
     head.tissue -= np.float32(5.0 if lesion.kind == "blob" else 0) * grown
     blood = soft(distance, 1.1) * _allowed(head)
-    value = np.float32(lesion.value) + np.float32(2.0) * lesion.texture(head.plain.x, head.plain.y, head.height)
+    value = np.float32(lesion.value) + np.float32(2.0) * head.field(lesion.texture)
     if lesion.flooded:
         pool = np.zeros_like(blood)
         for points, radii, _ in ventricles(head.patient, head.height):
@@ -247,7 +247,7 @@ def stamp_old_infarct(head: Head, seed: int, number: int) -> None:
     else:
         size = np.float32(np.sqrt(min(area, 320.0) / np.pi) * shrink)
         distance = np.hypot(x - np.float32(centre[0]), (y - np.float32(centre[1])) * np.float32(0.8)) - size
-    distance = distance + np.float32(1.6) * outline(x, y, head.height)
+    distance = distance + np.float32(1.6) * head.field(outline)
     defect = soft(distance, 1.2) * _allowed(head)
     # A margin of scarred, pale tissue goes with the defect.
     head.tissue -= np.float32(5) * np.clip(1 - np.clip(distance, 0, None) / 5, 0, 1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from .spec import PhantomSpec, rng
 
-TOP, BOTTOM = 103.0, -6.0
+TOP, BOTTOM = 98.0, -5.0
 """Heights of the highest and lowest slice above the skull base, mm."""
 
 
@@ -21,12 +21,17 @@ class Waves:
         self.vectors = (2 * np.pi * direction / length[:, None]).astype(np.float32)
         self.phases = generator.uniform(0, 2 * np.pi, count).astype(np.float32)
 
-    def __call__(self, x: np.ndarray, y: np.ndarray, z: float) -> np.ndarray:
-        """Return the field at coordinates in mm, float32 of the shape of ``x``."""
-        total = np.zeros(np.shape(x), dtype=np.float32)
-        for (kx, ky, kz), phase in zip(self.vectors, self.phases, strict=True):
-            total += np.sin(kx * x + ky * y + np.float32(kz * z + phase))
-        return total * np.float32(np.sqrt(2 / len(self.phases)))
+    def on(self, across: np.ndarray, down: np.ndarray, z: float) -> np.ndarray:
+        """Return the field on a regular pixel grid, float32 (rows, columns).
+
+        ``across`` (columns, 2) and ``down`` (rows, 2) are the parts of a pixel's x and y in mm that come from its
+        column and from its row. The sine of their sum splits into products: the whole field is one matrix product.
+        """
+        right = across @ self.vectors[:, :2].T
+        below = down @ self.vectors[:, :2].T + self.vectors[:, 2] * np.float32(z) + self.phases
+        left = np.concatenate([np.sin(below), np.cos(below)], axis=1)
+        field = left @ np.concatenate([np.cos(right), np.sin(right)], axis=1).T
+        return field * np.float32(np.sqrt(2 / len(self.phases)))
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ class Patient:
     scalp: float
     muscle: float
     nose: float
+    ears: bool
     sinus: tuple  # height and half-width of the frontal sinus
     rest: tuple  # kind of head-rest and its numbers
     atrophy: float  # 0–1
@@ -114,17 +120,20 @@ def draw_patient(seed: int, number: int, slices: int, spec: PhantomSpec) -> Pati
     g = rng(seed, number, 1)
     spacing_z = float(g.choice(spec.slice_spacing))
     half = (slices - 1) * spacing_z / 2
-    middle = float(np.clip(g.uniform(*spec.levels), BOTTOM + half, TOP - half))
+    middle = float(np.clip(g.triangular(*spec.levels), BOTTOM + half, TOP - half))
     heights = middle - half + spacing_z * np.arange(slices)
     wide = g.random() < spec.wide_field_fraction
     pixel = float(g.uniform(*(spec.wide_field_spacing if wide else spec.pixel_spacing)))
     size = g.uniform(*spec.head_scale)
     strong = g.random() < spec.strong_rotation_fraction
     rotation = g.uniform(*spec.strong_rotation) * g.choice([-1, 1]) if strong else g.normal(0, spec.rotation_sd)
-    age = float(g.beta(1.6, 1.9))
+    age = float(g.beta(*spec.age))
     width = int(g.choice(spec.window_widths, p=spec.window_weights))
-    mean, sd = spec.window_centre
-    centre = float(np.clip(g.normal(mean, sd), *spec.window_centre_limits))
+    unusual = g.random() < spec.unusual_window_fraction
+    offset = (
+        g.choice([-1, 1]) * g.uniform(*spec.unusual_window_offset) if unusual else g.normal(0, spec.window_centre[1])
+    )
+    centre = float(spec.window_centre[0] + offset)
     grey = g.uniform(*spec.grey_matter)
     harmonics = np.arange(2, 7)
     return Patient(
@@ -133,17 +142,18 @@ def draw_patient(seed: int, number: int, slices: int, spec: PhantomSpec) -> Pati
         pixel=pixel,
         scale=(size * g.uniform(0.96, 1.05), size * g.uniform(0.95, 1.04)),
         rotation=float(rotation),
-        shift=tuple(g.uniform(*spec.shift, 2)),
+        shift=tuple(g.uniform(-1, 1, 2) * np.clip((512 * pixel - 185 * size) / 2, 2, spec.shift)),
         pitch=float(g.normal(0.02, 0.11)),
         roll=float(g.normal(0, 0.04)),
         egg=float(g.uniform(0.03, 0.10)),
         squareness=float(g.uniform(2.0, 2.45)),
-        outline=(g.normal(0, 1.6, 5) / harmonics, g.uniform(0, 2 * np.pi, 5)),
-        bone=float(g.uniform(5.2, 8.2)),
+        outline=(g.normal(0, 1.7, 5) / harmonics**1.3, g.normal(0, 0.35, 5)),
+        bone=float(g.uniform(*spec.bone)),
         bone_wave=(g.uniform(0.05, 0.22, 3), g.uniform(0, 2 * np.pi, 3)),
         scalp=float(g.uniform(2.5, 7.0)),
-        muscle=float(g.uniform(2.0, 8.0)),
+        muscle=float(g.uniform(3.0, 11.0)),
         nose=float(g.uniform(0, 1)),
+        ears=bool(g.random() < 0.6),
         sinus=(float(g.uniform(6, 52)), float(g.uniform(8, 34))),
         rest=(
             str(g.choice(["none", "arc", "lines", "sides", "corners"], p=[0.36, 0.28, 0.12, 0.12, 0.12])),
@@ -157,8 +167,8 @@ def draw_patient(seed: int, number: int, slices: int, spec: PhantomSpec) -> Pati
         white=float(grey - g.uniform(*spec.grey_white_difference)),
         csf=float(g.uniform(*spec.csf)),
         blur=float(g.uniform(*spec.blur_sd)),
-        noise=float(g.uniform(*spec.noise_sd)),
-        noise_grain=(float(g.uniform(0.5, 1.1)), float(g.uniform(0, 0.6))),
+        noise=float(g.uniform(*(spec.noisy_sd if g.random() < spec.noisy_fraction else spec.noise_sd))),
+        noise_grain=(float(g.uniform(*spec.noise_grain)), float(g.uniform(*spec.noise_streaks))),
         width=width,
         low=round(centre - width / 2),
         old_infarct=bool(g.random() < spec.old_infarct_fraction),

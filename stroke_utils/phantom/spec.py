@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-SPEC_VERSION = 1
+SPEC_VERSION = 3
 """Raise with every change of `PhantomSpec` or of the drawing code: folder names and caches depend on it."""
 
 SIZES = {
@@ -45,42 +45,51 @@ class PhantomSpec:
     # Display. The number of grey levels equals the window width.
     window_widths: tuple = (80, 85, 95, 99, 100, 110, 120)
     window_weights: tuple = (0.26, 0.08, 0.06, 0.08, 0.22, 0.06, 0.24)
-    window_centre: tuple = (40.0, 8.0)  # mean, standard deviation
-    window_centre_limits: tuple = (24.0, 56.0)
+    window_centre: tuple = (40.0, 2.5)  # mean, standard deviation
+    unusual_window_fraction: float = 0.23
+    unusual_window_offset: tuple = (12.0, 21.0)  # to either side of the mean
     odd_shape_fraction: float = 0.03
     odd_shapes: tuple = ((584, 512), (512, 584), (512, 611), (536, 536))  # rows, columns
     marker_fraction: float = 0.015
     # Patients and geometry.
-    slices_per_patient: tuple = (3, 8)
-    slice_spacing: tuple = (2.5, 3.0, 4.0, 5.0)
-    levels: tuple = (-3.0, 100.0)  # height of the middle slice above the skull base
-    pixel_spacing: tuple = (0.42, 0.56)
-    wide_field_fraction: float = 0.12
-    wide_field_spacing: tuple = (0.56, 0.68)
+    slices_per_patient: tuple = (3, 4, 5, 6, 7, 8)
+    slices_weights: tuple = (0.78, 0.11, 0.05, 0.03, 0.02, 0.01)
+    slice_spacing: tuple = (3.0, 4.0, 5.0, 6.0)
+    levels: tuple = (12.0, 52.0, 86.0)  # least, most frequent and greatest height of the middle slice above the base
+    pixel_spacing: tuple = (0.36, 0.50)
+    wide_field_fraction: float = 0.13
+    wide_field_spacing: tuple = (0.52, 0.66)
     head_scale: tuple = (0.93, 1.05)
-    rotation_sd: float = 5.0
-    strong_rotation_fraction: float = 0.12
+    rotation_sd: float = 4.0
+    age: tuple = (1.2, 3.0)  # beta distribution of atrophy, 0 to 1
+    strong_rotation_fraction: float = 0.06
     strong_rotation: tuple = (12.0, 30.0)
-    shift: tuple = (-14.0, 14.0)
+    shift: float = 10.0  # at most, and never so far that much of the head leaves the frame
     # Tissue.
     grey_matter: tuple = (35.5, 39.5)
     grey_white_difference: tuple = (5.0, 8.5)
+    bone: tuple = (3.6, 10.0)
     csf: tuple = (4.0, 10.0)
     blur_sd: tuple = (0.55, 0.95)  # pixels
-    noise_sd: tuple = (2.6, 5.2)
-    old_infarct_fraction: float = 0.20
+    noise_sd: tuple = (2.1, 4.6)
+    noisy_fraction: float = 0.27
+    noisy_sd: tuple = (5.0, 8.5)
+    noise_grain: tuple = (0.30, 0.88)
+    noise_streaks: tuple = (0.0, 0.7)
+    old_infarct_fraction: float = 0.18
     plexus_fraction: float = 0.55
     pineal_fraction: float = 0.45
     # Lesions.
-    lesion_area: tuple = (2700.0, 0.70)  # median and log standard deviation
+    hemorrhage_area: tuple = (3900.0, 0.6)  # median and log standard deviation
+    ischemia_area: tuple = (5400.0, 0.55)
     lesion_area_limits: tuple = (450.0, 11000.0)
-    hemorrhage_value: tuple = (54.0, 80.0)
+    hemorrhage_value: tuple = (55.0, 80.0)
     hemorrhage_extra_parts: float = 0.30
     hemorrhage_ventricle: float = 0.25
-    hemorrhage_subdural: float = 0.15
-    ischemia_drop: tuple = (8.0, 14.0)
-    ischemia_faint_fraction: float = 0.25
-    ischemia_faint_drop: tuple = (1.5, 4.0)
+    hemorrhage_subdural: float = 0.10
+    ischemia_drop: tuple = (11.0, 18.0)
+    ischemia_faint_fraction: float = 0.28
+    ischemia_faint_drop: tuple = (0.3, 2.2)
     border_gap_fraction: float = 0.3
     border_gaps: tuple = (0.01, 0.04)
 
@@ -114,14 +123,14 @@ class PlannedPatient:
     slices: tuple
 
 
-def _split(total: int, low: int, high: int, generator: np.random.Generator) -> list[int]:
-    """Cut ``total`` slices into patients of ``low`` to ``high`` slices."""
+def _split(total: int, spec: PhantomSpec, generator: np.random.Generator) -> list[int]:
+    """Cut ``total`` slices into patients of the spec's sizes, so that nothing is left over."""
+    sizes, weights = np.array(spec.slices_per_patient), np.array(spec.slices_weights)
     counts = []
     while total:
-        allowed = [n for n in range(low, high + 1) if total - n == 0 or total - n >= low]
-        count = int(generator.choice(allowed)) if allowed else total
-        counts.append(count)
-        total -= count
+        fits = (total == sizes) | (total - sizes >= sizes.min())
+        counts.append(int(generator.choice(sizes[fits], p=weights[fits] / weights[fits].sum())))
+        total -= counts[-1]
     return counts
 
 
@@ -135,7 +144,7 @@ def plan(size: str, seed: int, spec: PhantomSpec) -> list[PlannedPatient]:
     groups = []
     for part, classes in SIZES[size].items():
         for label, total in classes.items():
-            groups += [(part, label, count) for count in _split(total, *spec.slices_per_patient, generator)]
+            groups += [(part, label, count) for count in _split(total, spec, generator)]
     slices = sum(count for _, _, count in groups)
     ids = FIRST_ID + generator.permutation(LAST_ID - FIRST_ID + 1)[:slices]
     odd = generator.permutation(slices)[: max(1, round(spec.odd_shape_fraction * slices))]

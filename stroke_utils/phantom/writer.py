@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from .. import files
 from ..vocabulary import LABELS
 from . import dicom, render
 from .lesions import draw_lesion
-from .patient import draw_patient
+from .patient import Patient, draw_patient
 from .spec import MEGABYTES, SIZES, SPEC_VERSION, PhantomSpec, PlannedPatient, plan, rng
 
 SPEC = PhantomSpec()
@@ -57,14 +58,25 @@ def _save(path: Path, pixels: np.ndarray) -> None:
     Image.fromarray(pixels).save(path, compress_level=4)
 
 
-def _write_patient(task: tuple) -> list[tuple]:
-    """Draw and write all slices of one patient; return (slice id, patient, part, stroke) of each."""
-    root, planned, seed, layout, spec, shortcut = task
+def patient_of(planned: PlannedPatient, seed: int, spec: PhantomSpec, shortcut: bool = False) -> Patient:
+    """Return a planned patient; with ``shortcut`` a head-rest is there if and only if the patient has a stroke."""
     patient = draw_patient(seed, planned.number, len(planned.slices), spec)
     if shortcut:
-        # The planted shortcut: the head-rest tells the class.
-        kind = "none" if planned.label == "none" else "arc"
-        patient.rest = (kind, patient.rest[1])
+        patient.rest = ("none" if planned.label == "none" else "arc", patient.rest[1])
+    return patient
+
+
+def _write_patient(task: tuple) -> list[tuple]:
+    """Draw and write all slices of one patient; return (slice id, patient, part, stroke) of each."""
+    # One thread per process: the processes share the cores, and sums come out the same on any number of them.
+    with threadpool_limits(1):
+        return _draw_patient(*task)
+
+
+def _draw_patient(
+    root: Path, planned: PlannedPatient, seed: int, layout: str, spec: PhantomSpec, shortcut: bool
+) -> list[tuple]:
+    patient = patient_of(planned, seed, spec, shortcut)
     lesion = draw_lesion(seed, planned.number, planned.label, patient, spec)
     where = {kind: root / folder for kind, folder in places(layout, planned.part, planned.label).items()}
     name, rows = f"P{planned.number:04d}", []
