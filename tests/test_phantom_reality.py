@@ -7,14 +7,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from stroke_utils.phantom import PhantomSpec, writer
-from stroke_utils.phantom.lesions import draw_lesion
+from stroke_utils.phantom import make_phantom, phantom_folder
 from stroke_utils.phantom.measure import NUMBERS, measure_slice
-from stroke_utils.phantom.render import draw_slice
-from stroke_utils.phantom.spec import plan
+from stroke_utils.vocabulary import LABELS
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real_samples"
-SPEC = PhantomSpec()
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +33,16 @@ def real():
 
 @pytest.fixture(scope="module")
 def drawn():
-    """One middle slice of many patients: half without stroke, a quarter of each type."""
-    patients, rows = sorted(plan("quick", 0, SPEC), key=lambda p: p.number), []
-    for kind, count in (("none", 100), ("ischemia", 50), ("hemorrhage", 50)):
-        for planned in [p for p in patients if p.label == kind][:count]:
-            patient = writer.patient_of(planned, 0, SPEC)
-            lesion = draw_lesion(0, planned.number, kind, patient, SPEC)
-            which = planned.slices[len(planned.slices) // 2]
-            slice_ = draw_slice(patient, planned, which, lesion, 0, SPEC)
-            region = slice_.truth > 0 if lesion else None
-            rows.append({"kind": kind, **measure_slice(slice_.png(), region)})
+    """Every fifth slice of the quick phantom, which the notebooks' tests need as well."""
+    folder = phantom_folder("quick", 0)
+    if not folder.exists():
+        make_phantom(folder, "quick", 0)
+    rows = []
+    for path in [path for path in sorted(folder.rglob("*.png")) if path.parent.name.endswith("PNG")][::5]:
+        truth = folder / "TRUE_MASKS" / path.name
+        mask = np.asarray(Image.open(truth)) if truth.exists() else None
+        kind = "none" if mask is None else LABELS[mask.max()]
+        rows.append({"kind": kind, **measure_slice(np.asarray(Image.open(path)), None if mask is None else mask > 0)})
     return pd.DataFrame(rows)
 
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-SPEC_VERSION = 3
+SPEC_VERSION = 4
 """Raise with every change of `PhantomSpec` or of the drawing code: folder names and caches depend on it."""
 
 SIZES = {
@@ -28,7 +28,7 @@ SIZES = {
 }
 """Slices per size, part and class."""
 
-MEGABYTES = {"tiny": 11, "quick": 330, "paper": 1500}
+MEGABYTES = {"tiny": 12, "quick": 320, "paper": 1750}
 """Disk use of each size, rounded up."""
 
 FIRST_ID, LAST_ID = 10000, 17033
@@ -46,8 +46,8 @@ class PhantomSpec:
     window_widths: tuple = (80, 85, 95, 99, 100, 110, 120)
     window_weights: tuple = (0.26, 0.08, 0.06, 0.08, 0.22, 0.06, 0.24)
     window_centre: tuple = (40.0, 2.5)  # mean, standard deviation
-    unusual_window_fraction: float = 0.23
-    unusual_window_offset: tuple = (12.0, 21.0)  # to either side of the mean
+    unusual_window_fraction: float = 0.20
+    unusual_window_offset: tuple = (12.0, 20.0)  # to either side of the mean
     odd_shape_fraction: float = 0.03
     odd_shapes: tuple = ((584, 512), (512, 584), (512, 611), (536, 536))  # rows, columns
     marker_fraction: float = 0.015
@@ -80,9 +80,9 @@ class PhantomSpec:
     plexus_fraction: float = 0.55
     pineal_fraction: float = 0.45
     # Lesions.
-    hemorrhage_area: tuple = (3900.0, 0.6)  # median and log standard deviation
-    ischemia_area: tuple = (5400.0, 0.55)
-    lesion_area_limits: tuple = (450.0, 11000.0)
+    hemorrhage_area: tuple = (5200.0, 0.65)  # median and log standard deviation
+    ischemia_area: tuple = (7500.0, 0.6)
+    lesion_area_limits: tuple = (450.0, 15000.0)
     hemorrhage_value: tuple = (55.0, 80.0)
     hemorrhage_extra_parts: float = 0.30
     hemorrhage_ventricle: float = 0.25
