@@ -132,8 +132,14 @@ def make_phantom(
     """
     _check(size)
     out = Path(out).expanduser()
+    with files.lock(out, f"the phantom {out.name}"):
+        return _make(out, size, seed, quiet, layout, shortcut, workers)
+
+
+def _make(out: Path, size: str, seed: int, quiet: bool, layout: str, shortcut: bool, workers: int | None) -> Path:
+    """Do the work of `make_phantom` under its lock."""
     patients = plan(size, seed, SPEC)
-    with files.lock(out, f"the phantom {out.name}"), files.atomic_folder(out) as root:
+    with files.atomic_folder(out) as root:
         free = os.statvfs(root)
         if free.f_bavail * free.f_frsize < MEGABYTES[size] * 1_000_000:
             raise files.UserError(
@@ -218,10 +224,10 @@ def open_cohort(data_dir: str | os.PathLike = "", size: str = "quick", seed: int
         return read_cohort(Path(chosen).expanduser(), quiet=quiet)
     _check(size)
     folder = phantom_folder(size, seed)
-    with files.lock(folder.with_name(folder.name + ".open"), f"the phantom {folder.name}"):
+    with files.lock(folder, f"the phantom {folder.name}"):
         if not folder.exists():
             if not quiet:
                 shown, room = files.shown(folder), MEGABYTES[size]
                 print(f"No data folder was given: making the {size} phantom ({room} MB) in {shown}.", flush=True)
-            make_phantom(folder, size, seed, quiet)
+            _make(folder, size, seed, quiet, "portal", False, None)
     return read_cohort(folder, quiet=quiet)
