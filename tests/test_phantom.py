@@ -382,6 +382,21 @@ def test_second_maker_waits(tmp_path, monkeypatch, capsys):
     assert (target / "DATASET.json").is_file() and "waiting" in capsys.readouterr().out
 
 
+def test_a_notebook_that_waited_uses_what_the_first_maker_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("STROKE_DATA", raising=False)
+    monkeypatch.setenv("STROKE_HOME", str(tmp_path))
+    folder, found = writer.phantom_folder("tiny", 0), []
+    thread = threading.Thread(target=lambda: found.append(writer.open_cohort(size="tiny", quiet=True)))
+    with files.lock(folder, "the phantom"):  # held by whoever is drawing the very same phantom
+        thread.start()
+        time.sleep(0.3)
+        writer._make(folder, "tiny", 0, True, "portal", False, 1)
+        made = (folder / "DATASET.json").stat().st_mtime_ns
+    thread.join(60)
+    assert len(found[0].slices) == 42 and "waiting" in capsys.readouterr().out
+    assert (folder / "DATASET.json").stat().st_mtime_ns == made
+
+
 def test_command_line_says_where_and_how_much(tmp_path, capsys):
     assert main(["--out", str(tmp_path / "cohort"), "--size", "tiny", "--seed", "3", "--quiet"]) == 0
     said = capsys.readouterr().out
