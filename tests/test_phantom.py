@@ -22,9 +22,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from stroke_utils import files, vocabulary
-from stroke_utils.phantom import SIZES, PhantomSpec, make_phantom, phantom_folder, window, writer
+from stroke_utils.phantom import SIZES, PhantomSpec, anatomy, make_phantom, phantom_folder, skull, window, writer
 from stroke_utils.phantom.__main__ import main
-from stroke_utils.phantom.lesions import draw_lesion
+from stroke_utils.phantom.lesions import draw_lesion, stamp
 from stroke_utils.phantom.measure import find_head, measure_slice
 from stroke_utils.phantom.render import draw_slice
 from stroke_utils.phantom.spec import plan
@@ -326,6 +326,46 @@ def test_spec_is_frozen():
         assert found == pytest.approx(numbers, rel=0.01, abs=0.6), label
 
 
+def test_low_slices_are_frozen_too():
+    """The skull base is drawn by code that the slices above may not reach."""
+    patient = writer.patient_of(plan("tiny", 0, SPEC)[0], 0, SPEC)
+    for height, expected in EXPECTED["low"].items():
+        head = anatomy.build(patient, height, (512, 512))
+        skull.add_skull_base(head)
+        grey = window(head.compose(), 100, -10).astype(float)
+        rows = np.array_split(grey[head.crop], 5, axis=0)
+        assert [float(part.mean()) for part in rows] == pytest.approx(expected, rel=0.004, abs=0.2), height
+
+
+@pytest.mark.parametrize("label", ["ischemia", "hemorrhage"])
+def test_lesion_without_room_moves_into_the_brain(label):
+    planned = next(p for p in plan("quick", 0, SPEC) if p.label == label)
+    patient = writer.patient_of(planned, 0, SPEC)
+    lesion = draw_lesion(0, planned.number, label, patient, SPEC)
+    lesion.kind, lesion.centre, lesion.satellites, lesion.flooded = "blob", (150.0, 0.0), (), 0
+    head = anatomy.build(patient, 60.0, (512, 512))
+    lesion.middle = 60.0
+    region = stamp(head, lesion)
+    assert region.sum() >= 90 and (head.inside[region] > 0.5).all()
+
+
+def test_measure_finds_known_noise_and_contrast():
+    generator = np.random.default_rng(0)
+    rows, columns = np.mgrid[:512, :512] - 256
+    away = np.hypot(rows, columns)
+    picture = np.where(away < 180, 100 + generator.normal(0, 9, away.shape), 0)
+    region = np.hypot(rows - 60, columns) < 25
+    picture[region] += 60
+    picture[(away >= 180) & (away < 200)] = 255
+    numbers = measure_slice(np.clip(picture.round(), 0, 255).astype(np.uint8), region)
+    assert numbers["noise_sd"] == pytest.approx(9, rel=0.1)
+    assert abs(numbers["noise_lag1"]) < 0.08 and abs(numbers["noise_lag2"]) < 0.08
+    assert numbers["lesion_contrast"] == pytest.approx(60, abs=2)
+    assert numbers["head_fraction"] == pytest.approx(np.pi * 200**2 / 512**2, rel=0.02)
+    assert numbers["skull_saturation"] == pytest.approx(1 - 0.9**2, rel=0.05)
+    assert numbers["brain_grey"] == pytest.approx(100, abs=2)
+
+
 # Errors
 
 
@@ -505,4 +545,5 @@ EXPECTED = {
         "ischemia": [54.162, 2128, 148.886, 101.031, 104.264, 126.524],
         "hemorrhage": [94.495, 3831, 194.216, 174.411, 178.523, 175.623],
     },
+    "low": {2.0: [24.831, 82.418, 97.137, 81.309, 20.102], 14.0: [23.549, 84.376, 93.921, 78.409, 35.045]},
 }

@@ -9,6 +9,7 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from .. import files
+from ..cohort import Cohort, read_cohort
 from ..vocabulary import LABELS
 from . import dicom, render
 from .lesions import draw_lesion
@@ -209,7 +210,7 @@ def phantom_folder(size: str = "quick", seed: int = 0) -> Path:
     return files.data_root() / f"phantom-{size}-seed{seed}-v{SPEC_VERSION}"
 
 
-def open_cohort(data_dir: str | os.PathLike = "", size: str = "quick", seed: int = 0, quiet: bool = False):
+def open_cohort(data_dir: str | os.PathLike = "", size: str = "quick", seed: int = 0, quiet: bool = False) -> Cohort:
     """Read the cohort at ``data_dir``, else at ``STROKE_DATA``, else the phantom, which is made when it is missing.
 
     A notebook process that asks while another makes the phantom waits for it.
@@ -217,8 +218,6 @@ def open_cohort(data_dir: str | os.PathLike = "", size: str = "quick", seed: int
     Raises:
         UserError: as `cohort.read_cohort` and `make_phantom`.
     """
-    from ..cohort import read_cohort
-
     chosen = data_dir or os.environ.get("STROKE_DATA")
     if chosen:
         return read_cohort(Path(chosen).expanduser(), quiet=quiet)
