@@ -312,7 +312,7 @@ def segmentation_demo(
     picks: dict[str, str], slices: pd.DataFrame, references: pd.Series, predicted: Path, scores: pd.DataFrame,
     cohort: Cohort,
 ) -> Figure:  # fmt: skip
-    """Draw original, truth and prediction of some slices, one row each, around the lesion.
+    """Draw original, truth and prediction of some slices, one row each.
 
     Args:
         picks: slice id by row title.

@@ -11,6 +11,10 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+# Reading the mask means setting it, which is no thing to do while other threads write: so once, at import.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
 
 class UserError(Exception):
     """A mistake a person can mend: says what was found, what was expected and what to do.
@@ -122,9 +126,7 @@ def atomic_folder(target: str | os.PathLike) -> Iterator[Path]:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    return _UMASK
 
 
 def write_text(target: str | os.PathLike, text: str) -> Path:

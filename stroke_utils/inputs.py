@@ -4,12 +4,13 @@ The order of the training data is a pure function of (seed, epoch, slice): a run
 on sees what an unbroken one would have seen.
 """
 
+import contextlib
 import os
 
 os.environ.setdefault("SM_FRAMEWORK", "tf.keras")  # segmentation-models reads it at its first import
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -250,7 +251,7 @@ def write_records(
     options = tf.io.TFRecordOptions(compression_type="ZLIB")
     manifest = {"size": size, "slices": len(slices), "shards": {}}
     rows = list(zip(slices.itertuples(), class_masks.loc[slices.index], strict=True))
-    with files.atomic_folder(folder) as temporary:
+    with _disk_full(folder), files.atomic_folder(folder) as temporary:
         shards = range(0, len(rows), SHARD_SLICES)
         for number, first in enumerate(files.progress(shards, "Writing TFRecord shards", quiet=quiet)):
             path = temporary / f"{number:05d}-of-{len(shards):05d}.tfrecord"
@@ -260,6 +261,15 @@ def write_records(
             manifest["shards"][path.name] = files.sha256(path)
         files.write_json(temporary / "manifest.json", manifest)
     return manifest
+
+
+@contextlib.contextmanager
+def _disk_full(folder: str | os.PathLike) -> Iterator[None]:
+    """TensorFlow does not raise OSError where a disk is full."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise UserError(f"No space left on the disk while writing {folder}. Free some and run again.") from error
 
 
 def _example(row: object, mask_path: str, size: int) -> tf.train.Example:

@@ -1,4 +1,8 @@
-"""Scores that carry their convention, their interval, their n and the trivial baseline beside them."""
+"""Scores that carry their convention, their interval, their n and the trivial baseline beside them.
+
+Intervals treat slices as independent. Neighbouring slices of one patient are not, so where a data set has several
+slices of a patient the intervals are too narrow; the real data name no patients, so there is nothing better there.
+"""
 
 from collections.abc import Callable
 
@@ -173,8 +177,9 @@ def mask_scores(reference: np.ndarray, predicted: np.ndarray) -> dict[str, float
     """Score one slice's class mask (H, W) of 0/1/2 against its reference.
 
     Returns:
-        ``lesion_dice`` and ``lesion_iou``: any lesion class against any, type ignored. ``typed_dice``: only pixels
-        of the slice's own type count as found. All nan where the reference has no lesion. Areas in pixels.
+        ``lesion_dice`` and ``lesion_iou``: any lesion class against any, type ignored. ``typed_dice``: the pixels of
+        the slice's own type in both masks; spots of the other type are not held against it. All nan where the reference
+        has no lesion. Areas in pixels.
     """
     kind = int(np.bincount(reference[reference > 0]).argmax()) if (reference > 0).any() else 0
     overlap = dice(reference > 0, predicted > 0)

@@ -64,6 +64,9 @@ def _resnet18(shape: tuple[int, int, int], weights: str | None) -> keras.Model:
     return constructor(input_shape=shape, include_top=False, weights=weights)
 
 
+_NO_IMAGENET = "The custom CNN has no ImageNet weights. Set weights to 'none' or to a file."
+
+
 def _cnn(shape: tuple[int, int, int], weights: str | None) -> keras.Model:
     """Stack eight 3 × 3 convolutions with batch normalisation and relu in four blocks, each followed by pooling.
 
@@ -71,7 +74,7 @@ def _cnn(shape: tuple[int, int, int], weights: str | None) -> keras.Model:
     the head's average leaves as it is): a lesion covers about one percent of a slice and drowns in an average.
     """
     if weights == "imagenet":
-        raise UserError("The custom CNN has no ImageNet weights. Set weights to 'none' or to a file.")
+        raise UserError(_NO_IMAGENET)
     x = image = keras.Input(shape)
     x = keras.layers.BatchNormalization()(x)  # the paper feeds raw 0–255; this makes them trainable
     for block in ((16,), (32, 32), (64, 64), (96, 96, 96)):
@@ -224,6 +227,8 @@ def type_classifier(
     """
     _known(name, TYPE_PREPROCESS, "type classifier")
     if name == "cnn":
+        if weights == "imagenet":
+            raise UserError(_NO_IMAGENET)
         model = _type_cnn(size, dropout)
         if weights != "none":
             _load(model, _weights_argument(weights), name)

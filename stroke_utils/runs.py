@@ -16,6 +16,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,8 +38,16 @@ _NOT_IDENTIFYING = {"data_dir", "reuse", "profile"}
 
 
 def parameters_file(notebook: str, profile: str = "quick") -> Path:
-    """Return the path of the parameters file of a notebook in a profile."""
-    return Path(__file__).resolve().parents[1] / "params" / profile / f"{notebook}.yaml"
+    """Return the path of the parameters file of a notebook in a profile.
+
+    Raises:
+        UserError: no such profile.
+    """
+    folder = Path(__file__).resolve().parents[1] / "params"
+    if not (folder / profile).is_dir():
+        known = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_dir()))
+        raise UserError(f"There is no profile {profile!r} under params/. Known: {known}. Copy one to make your own.")
+    return folder / profile / f"{notebook}.yaml"
 
 
 def coerce(name: str, value: object, default: object) -> object:
@@ -102,6 +111,7 @@ class Run:
         params: the checked parameters, one attribute each.
         run_id: models, seed and eight hex digits of parameters and cohort; set by :meth:`open`.
         folder: where everything of this run goes; set by :meth:`open`.
+        reuse: whether what a finished run of the same identity left may be loaded instead of made again.
     """
 
     def __init__(self, notebook: str, parameters: dict):
@@ -111,6 +121,7 @@ class Run:
         self._clock = time.monotonic()
         self.run_id: str | None = None
         self.folder: Path | None = None
+        self.reuse = False
 
     def open(self, cohort: Cohort) -> Path:
         """Give the run its identity on a cohort and return its folder, made if it is missing."""
@@ -120,6 +131,10 @@ class Run:
         self.run_id = "-".join(filter(None, [models, f"seed{self.params.seed}", code]))
         self.folder = files.results_root() / self.params.profile / self.notebook / self.run_id
         self.folder.mkdir(parents=True, exist_ok=True)
+        record = self.folder / "record.json"
+        self.reuse = bool(getattr(self.params, "reuse", False)) and record.is_file()
+        if not self.reuse:
+            record.unlink(missing_ok=True)  # a run that is made again is not finished before its new record says so
         return self.folder
 
     def derived(self, cohort: Cohort, kind: str, settings: list) -> Path:
@@ -130,11 +145,6 @@ class Run:
         folder = files.derived_root() / cohort.fingerprint / kind / files.digest(settings)
         folder.parent.mkdir(parents=True, exist_ok=True)
         return folder
-
-    @property
-    def reuse(self) -> bool:
-        """Tell whether what a finished run of the same identity left may be loaded instead of made again."""
-        return bool(getattr(self.params, "reuse", False)) and (self.folder / "record.json").is_file()
 
     def finish(self, cohort: Cohort, metrics: dict) -> Path:
         """Write the record and return its path.
@@ -188,6 +198,26 @@ def start(notebook: str, namespace: dict) -> Run:
     if missing:
         raise UserError(f"Run the cell tagged 'parameters' of {notebook} first: {', '.join(missing)} not set.")
     return Run(notebook, {name: coerce(name, namespace[name], default) for name, default in defaults.items()})
+
+
+def check_choices(params: SimpleNamespace, **known: Iterable[str]) -> None:
+    """Refuse values that are not among the known ones, before anything long starts.
+
+    Args:
+        params: the parameters of a run.
+        known: by parameter name, the values it may take; of a list each item.
+
+    Raises:
+        UserError: names the parameter, the value and the known ones.
+    """
+    for name, choices in known.items():
+        value = getattr(params, name)
+        given = value if isinstance(value, list) else [value]
+        if not given:
+            raise UserError(f"Parameter {name!r} is empty. Name at least one of: {', '.join(choices)}.")
+        for item in given:
+            if item not in choices:
+                raise UserError(f"Parameter {name!r} has {item!r}. Known: {', '.join(choices)}.")
 
 
 def versions() -> dict[str, str]:

@@ -20,7 +20,7 @@ def split(
         test_part: part whose slices become ``test``; slices of any other part are left out.
 
     Raises:
-        UserError: a class of the training part has fewer than two slices, or there is nothing to split.
+        UserError: a class of the training part has fewer than two slices, or there is nothing to split or to test on.
     """
     pool = slices[slices["part"] == "train"].sort_values("slice_id")
     if len(pool) < 2:
@@ -34,6 +34,11 @@ def split(
     teach, choose = train_test_split(
         pool.index.to_numpy(), test_size=validation, random_state=seed, stratify=pool[by] if by else None
     )
+    if test_part and not (slices["part"] == test_part).any():
+        raise UserError(
+            f"No usable slice of {test_part}, which is the test. Its folder is missing, or its slices lack labels or "
+            "masks: `python -m stroke_utils.cohort FOLDER` tells which."
+        )
     column = pd.Series(None, index=slices.index, dtype=object)
     column[teach], column[choose] = "train", "validation"
     if test_part:

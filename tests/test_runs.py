@@ -64,6 +64,23 @@ def test_reuse_needs_a_finished_record(home, cohort):
     fresh = runs.start("03", PARAMETERS | {"reuse": False})
     fresh.open(cohort)
     assert not fresh.reuse
+    killed = runs.start("03", PARAMETERS)
+    killed.open(cohort)
+    assert not killed.reuse, "a run that was begun again and killed must not look finished"
+
+
+def test_values_are_checked_before_anything_long_starts():
+    params = runs.SimpleNamespace(models=["cnn", "resnet19"], augmentation="light")
+    with pytest.raises(UserError, match="Parameter 'models' has 'resnet19'. Known: cnn, resnet18"):
+        runs.check_choices(params, models=["cnn", "resnet18"])
+    runs.check_choices(params, augmentation=["none", "light"])
+    with pytest.raises(UserError, match="'models' is empty"):
+        runs.check_choices(runs.SimpleNamespace(models=[]), models=["cnn"])
+
+
+def test_an_unknown_profile_is_named():
+    with pytest.raises(UserError, match="There is no profile 'mine' under params/. Known: paper, quick"):
+        runs.parameters_file("03_phase1_detection", "mine")
 
 
 def test_parameters_are_read_in_the_type_of_their_default():

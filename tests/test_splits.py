@@ -46,6 +46,11 @@ def test_a_class_of_one_slice_and_an_empty_part_are_refused():
         splits.split(table(0, 0, 0), "label", 0.2, seed=0)
 
 
+def test_a_missing_test_part_is_noticed_before_training():
+    with pytest.raises(UserError, match="No usable slice of session2, which is the test"):
+        splits.split(table(), "label", 0.2, seed=0, test_part="session2")
+
+
 def test_class_weights_equal_scikit_learn():
     labels = np.array([0] * 44 + [1] * 23)
     expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=labels)
