@@ -43,13 +43,14 @@ def test_training_learns_and_writes_history_and_best_weights(task, tmp_path):
     assert model.evaluate(held, verbose=0)[0] == pytest.approx(history["val_loss"].min(), rel=1e-4)
 
 
-def test_the_same_seed_gives_the_same_predictions_and_another_does_not(task, tmp_path):
-    found = [
-        predict.probabilities(fitted(task, tmp_path / str(k), 2, seed)[0], task[0], inputs.raw, 32)
-        for k, seed in enumerate((0, 0, 1))
-    ]
+def test_the_same_seed_gives_the_same_model_and_another_does_not(task, tmp_path):
+    runs = [fitted(task, tmp_path / str(k), 2, seed)[0] for k, seed in enumerate((0, 0, 1))]
+    found = [predict.probabilities(model, task[0], inputs.raw, 32) for model in runs]
     np.testing.assert_allclose(found[0], found[1], atol=1e-6)
-    assert np.abs(found[0] - found[2]).max() > 1e-3
+    # The task is so easy that all seeds end near 0 and 1; their weights still differ.
+    kernels = [model.layers[-1].get_weights()[0] for model in runs]
+    np.testing.assert_allclose(kernels[0], kernels[1], atol=1e-4)
+    assert np.abs(kernels[0] - kernels[2]).max() > 0.05
 
 
 def test_reuse_loads_what_a_finished_run_left(task, tmp_path, capsys):
