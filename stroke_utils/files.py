@@ -1,6 +1,7 @@
 """Roots, atomic writes, hashes, progress and errors meant for people."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -75,6 +76,16 @@ def shown(path: str | os.PathLike) -> str:
 
 
 @contextlib.contextmanager
+def _full_disk_explained(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise UserError(f"No space left on the disk while writing {target}. Free some and run again.") from error
+        raise
+
+
+@contextlib.contextmanager
 def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` and rename it there at the end, so that no half file is ever seen.
 
@@ -90,13 +101,10 @@ def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-    except OSError as error:
-        if error.errno == 28:
-            raise UserError(f"No space left on the disk while writing {target}. Free some and run again.") from error
-        raise
+        with _full_disk_explained(target):
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -114,13 +122,10 @@ def atomic_folder(target: str | os.PathLike) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        temporary.replace(target)
-    except OSError as error:
-        if error.errno == 28:
-            raise UserError(f"No space left on the disk while writing {target}. Free some and run again.") from error
-        raise
+        with _full_disk_explained(target):
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            temporary.replace(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
