@@ -168,6 +168,54 @@ def window_widths(widths: pd.DataFrame, cohort: Cohort | dict) -> Figure:
     return stamp(figure, cohort)
 
 
+def grey_histograms(histograms: pd.DataFrame, cohort: Cohort | dict) -> Figure:
+    """Show the grey values of each label's slices, of :func:`stroke_utils.describe.grey_histograms`.
+
+    A line is the median slice of a label, its shade the middle half of them; the scale is logarithmic, so that the few
+    bright pixels of a hemorrhage can be seen beside the brain.
+    """
+    shares = histograms.drop(columns="grey_levels") * 100
+    figure, axis = plt.subplots(figsize=(8, 3))
+    for name in (n for n in LABELS if n in shares.index.get_level_values("label")):
+        low, middle, high = shares.xs(name, level="label").quantile([0.25, 0.5, 0.75]).to_numpy()
+        centres = shares.columns.astype(float) + 4
+        axis.fill_between(centres, low, high, color=COLOURS[name], alpha=0.15, lw=0)
+        axis.plot(centres, middle, color=COLOURS[name], label=name)
+    axis.set(yscale="log", ylim=(0.02, 40), xlim=(0, 256), xlabel="grey value", ylabel="% of the pixels\nthat are grey")
+    axis.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
+    axis.legend(frameon=False)
+    return stamp(figure, cohort)
+
+
+def lesion_sizes(lesions: pd.DataFrame, cohort: Cohort | dict) -> Figure:
+    """Show how many slices have lesions of which size, of :func:`stroke_utils.describe.lesions`."""
+    figure, axis = plt.subplots(figsize=(8, 2.8))
+    low, high = np.log10(lesions["pixels"].min()), np.log10(lesions["pixels"].max() + 1)
+    edges = 10 ** np.arange(np.floor(10 * low) / 10, high + 0.1, 0.1)
+    for name, rows in lesions.groupby("type"):
+        axis.hist(rows["pixels"], edges, histtype="stepfilled", color=COLOURS[name], alpha=0.3)
+        axis.hist(rows["pixels"], edges, histtype="step", color=COLOURS[name], lw=1.5, label=name)
+    axis.set(xscale="log", xlabel="lesion size in pixels of the slice", ylabel="slices")
+    ticks = [n for n in (100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000) if edges[0] <= n <= edges[-1]]
+    axis.set_xticks(ticks, [str(n) for n in ticks])
+    axis.minorticks_off()
+    axis.legend(frameon=False, loc="upper left")
+    return stamp(figure, cohort)
+
+
+def location_maps(maps: dict[str, tuple], cohort: Cohort | dict) -> Figure:
+    """Show where lesions lie, of :func:`stroke_utils.describe.location_maps`, on the mean of their slices."""
+    figure, axes = plt.subplots(1, len(maps), figsize=(3.9 * len(maps) + 0.8, 3.6), squeeze=False)
+    top = 100 * max(share.max() for share, *_ in maps.values())
+    for axis, (name, (share, grey, n)) in zip(axes[0], maps.items(), strict=True):
+        axis.imshow(grey, cmap="gray", vmin=0, vmax=255)
+        drawn = axis.imshow(np.ma.masked_less(100 * share, 0.5), cmap="inferno", vmin=0, vmax=top, alpha=0.75)
+        axis.set(xticks=[], yticks=[], title=f"{name}, {n} slices")
+        axis.spines[:].set_visible(False)
+    figure.colorbar(drawn, ax=axes, label="% of the type's slices\nwith a lesion here", shrink=0.8)
+    return stamp(figure, cohort)
+
+
 def hue_rule(overlay: np.ndarray, cohort: Cohort | dict, hue_to: int = 10, hue_from: int = 160) -> Figure:
     """Show which hues an overlay's coloured pixels have in PIL's HSV and which of them the paper's rule takes."""
     hue, saturation, _ = (np.asarray(c) for c in Image.fromarray(overlay[..., :3]).convert("HSV").split())

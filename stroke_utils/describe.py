@@ -1,0 +1,182 @@
+"""Describes a cohort before anything is trained: grey values, lesions, where they lie, and a data sheet of it all."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy import ndimage
+
+from stroke_utils import files, vocabulary
+from stroke_utils.cohort import Cohort
+from stroke_utils.masks import read_class_mask
+from stroke_utils.pixels import grey_levels, read_rgb
+
+BAND = 8
+"""Grey values per column of :func:`grey_histograms`."""
+
+
+def grey_histograms(slices: pd.DataFrame, quiet: bool = False) -> pd.DataFrame:
+    """Count each slice's pixels between black and white by grey value, and its grey levels.
+
+    Black (air, or below the window) and white (bone, or above it) are left out: they say how large the head is.
+
+    Args:
+        slices: rows with ``slice_id``, ``label`` and ``png``.
+        quiet: show no progress.
+
+    Returns:
+        one row a slice, indexed by ``slice_id`` and ``label``: ``grey_levels``, then one column per band of 8 grey
+        values, named by its lower end, with the share of the counted pixels (nan where there are none).
+    """
+    edges = np.arange(0, 257, BAND)
+
+    def count(path: str) -> list[float]:
+        rgb = read_rgb(path)
+        grey = rgb[(rgb[..., 0] == rgb[..., 1]) & (rgb[..., 1] == rgb[..., 2])][:, 0]  # markers are magenta
+        inside = grey[(grey > 0) & (grey < 255)]
+        shares = np.histogram(inside, edges)[0] / len(inside) if len(inside) else np.full(len(edges) - 1, np.nan)
+        return [grey_levels(rgb), *shares]
+
+    with ThreadPoolExecutor(2) as pool:
+        work = pool.map(count, slices["png"])
+        rows = list(files.progress(work, "Reading grey values", total=len(slices), quiet=quiet))
+    index = pd.MultiIndex.from_frame(slices[["slice_id", "label"]])
+    return pd.DataFrame(rows, index, ["grey_levels", *edges[:-1].tolist()]).astype({"grey_levels": int})
+
+
+def lesions(class_masks: pd.DataFrame, quiet: bool = False) -> pd.DataFrame:
+    """Measure the lesions of class masks.
+
+    Args:
+        class_masks: rows with ``slice_id`` and ``class_mask``, as :func:`stroke_utils.masks.write_class_masks` gives;
+            those without a mask are skipped.
+        quiet: show no progress.
+
+    Returns:
+        one row per slice and type on it: slice_id, type, pixels, percent (of the slice), components (8-connected),
+        x and y of the centroid as fractions of width and height (0 left and top).
+    """
+
+    def measure(row: tuple) -> list[tuple]:
+        classes, rows = read_class_mask(row.class_mask), []
+        for value, name in enumerate(vocabulary.MASK_CLASSES):
+            lesion = classes == value
+            if value and lesion.any():
+                y, x = ndimage.center_of_mass(lesion)
+                height, width = lesion.shape
+                pixels, (_, parts) = int(lesion.sum()), ndimage.label(lesion, np.ones((3, 3)))
+                place = (x + 0.5) / width, (y + 0.5) / height
+                rows.append((row.slice_id, name, pixels, 100 * pixels / lesion.size, parts, *place))
+        return rows
+
+    made = class_masks.dropna(subset="class_mask")
+    with ThreadPoolExecutor(2) as pool:
+        work = pool.map(measure, made.itertuples())
+        rows = [row for rows in files.progress(work, "Measuring lesions", total=len(made), quiet=quiet) for row in rows]
+    names = ["slice_id", "type", "pixels", "percent", "components", "x", "y"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def location_maps(slices: pd.DataFrame, class_masks: pd.DataFrame, side: int = 96) -> dict[str, tuple]:
+    """Average where the lesions of each type lie, and the slices they lie on.
+
+    Every slice is squeezed to a square, heads are not aligned: a map of this data set's pictures, no atlas.
+
+    Args:
+        slices: rows with ``slice_id`` and ``png``.
+        class_masks: rows with ``slice_id`` and ``class_mask``.
+        side: of the maps in pixels.
+
+    Returns:
+        by type: float array (side, side) with the share of its slices that have a lesion there, float array (side,
+        side) with their mean grey value, and the number of slices.
+    """
+    sums = {name: [np.zeros((side, side)), np.zeros((side, side)), 0] for name in vocabulary.TYPES}
+    for row in slices.merge(class_masks.dropna(subset="class_mask"), on="slice_id").itertuples():
+        classes = read_class_mask(row.class_mask)
+        with Image.open(row.png) as image:
+            grey = np.asarray(image.convert("L").resize((side, side), Image.Resampling.BOX), float)
+        for value, name in enumerate(vocabulary.MASK_CLASSES):
+            if value and (classes == value).any():
+                lesion = Image.fromarray(np.uint8(255) * (classes == value)).resize((side, side), Image.Resampling.BOX)
+                sums[name][0] += np.asarray(lesion, float) / 255
+                sums[name][1] += grey
+                sums[name][2] += 1
+    return {name: (place / n, grey / n, n) for name, (place, grey, n) in sums.items() if n}
+
+
+def data_sheet(cohort: Cohort, greys: pd.DataFrame, areas: pd.DataFrame, groups: pd.DataFrame) -> str:
+    """Write what was found as a data sheet, after Gebru et al., *Datasheets for Datasets*, CACM 64(12), 2021.
+
+    Only what can be counted is filled in; for consent, ethics and licence it names where to ask.
+
+    Args:
+        cohort: the data set.
+        greys: of :func:`grey_histograms`, of some or all slices.
+        areas: of :func:`lesions`.
+        groups: the slices table with the columns of :func:`stroke_utils.duplicates.add_groups`.
+
+    Returns:
+        Markdown.
+    """
+    slices, counts = cohort.slices, cohort.counts()
+    sizes = slices.groupby(["width", "height"]).size().sort_values(ascending=False)
+    usual = f"{sizes.index[0][0]} × {sizes.index[0][1]}"
+    patients = slices["patient"].dropna()
+    levels = sorted(greys["grey_levels"].unique())
+    lines = [
+        f"# Data sheet: {cohort.origin.get('name', cohort.root.name)}",
+        "",
+        "**A phantom, drawn by a program. No patient is in it.**"
+        if cohort.origin.get("phantom")
+        else "**Brain CT of people.** Counted from the files; rights and consent are the publisher's to answer for.",
+        "",
+        "## Composition",
+        "",
+        "| part | " + " | ".join(names := list(dict.fromkeys(counts.loc[counts["label"] != "all", "label"]))) + " |",
+        "|---|" + "---:|" * len(names),
+    ]
+    table = counts.pivot(index="part", columns="label", values="found")
+    for part in (p for p in vocabulary.PARTS if p in table.index):
+        cells = ["–" if pd.isna(n) else str(n) for n in (table.loc[part].get(name) for name in names)]
+        lines.append(f"| {part} | " + " | ".join(cells) + " |")
+    exact, near = (int(groups[name].notna().sum()) for name in ("exact_group", "near_group"))
+    lines += [
+        "",
+        f"- **Slices** {len(slices)}, of them {int(sizes.iloc[0])} with {usual} pixels and {int(sizes.iloc[1:].sum())} "
+        f"of another size; modes {_listed(slices['mode'])}.",
+        f"- **Windows** {min(levels)} to {max(levels)} grey levels in {len(greys)} slices looked at.",
+        f"- **Files** overlays for {int(slices['overlay'].notna().sum())} slices, masks for "
+        f"{int(slices['mask'].notna().sum())}, DICOM for {int(slices['dicom'].notna().sum())}.",
+        f"- **Patients** known for {len(patients)} slices: {patients.nunique()} patients."
+        if len(patients)
+        else "- **Patients** unknown: slices of one patient may stand on both sides of any split.",
+        f"- **Duplicates** {exact} slices share their pixels with another, {near} nearly so.",
+        f"- **Problems** {_listed(cohort.problems['kind']) or 'none'}.",
+        "",
+        "## Lesions",
+        "",
+        "| type | slices | median pixels | from | to | more than one piece |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, rows in areas.groupby("type"):
+        low, middle, high = rows["pixels"].quantile([0.05, 0.5, 0.95]).round().astype(int)
+        several = (rows["components"] > 1).mean()
+        lines.append(f"| {name} | {len(rows)} | {middle} | {low} | {high} | {several:.0%} |")
+    lines += [
+        "",
+        "*From* and *to* are the 5 % and 95 % quantiles. Masks are the painted regions of the overlays.",
+        "",
+        "## What it can and cannot be used for",
+        "",
+        "Single slices, picked by people who knew the diagnosis, without age, sex, time since onset or scanner: enough "
+        "to compare methods on the same slices, not enough to say how a method would do in a clinic.",
+        "",
+        f"Fingerprint `{cohort.fingerprint}`; it changes with the slices, their labels, pixels and overlays.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _listed(values: pd.Series) -> str:
+    return ", ".join(f"{value} {n}" for value, n in values.value_counts().items())
