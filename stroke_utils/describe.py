@@ -33,8 +33,8 @@ def grey_histograms(slices: pd.DataFrame, quiet: bool = False) -> pd.DataFrame:
 
     def count(path: str) -> list[float]:
         rgb = read_rgb(path)
-        grey = rgb[(rgb[..., 0] == rgb[..., 1]) & (rgb[..., 1] == rgb[..., 2])][:, 0]  # markers are magenta
-        inside = grey[(grey > 0) & (grey < 255)]
+        red = rgb[..., 0]  # that of a marker's magenta is 255
+        inside = red[(red > 0) & (red < 255)]
         shares = np.histogram(inside, edges)[0] / len(inside) if len(inside) else np.full(len(edges) - 1, np.nan)
         return [grey_levels(rgb), *shares]
 
