@@ -1,25 +1,25 @@
 """Scores that carry their convention, their interval, their n and the trivial baseline beside them.
 
-Intervals treat slices as independent. Neighbouring slices of one patient are not, so where a data set has several
-slices of a patient the intervals are too narrow; the real data name no patients, so there is nothing better there.
+Neighbouring slices of one patient are not independent. Where patients are known, intervals resample patients with all
+their slices; where they are not, as in the real data, they resample slices and are too narrow. Each score says which.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from sklearn import metrics as sk
 from statsmodels.stats.proportion import proportion_confint
 
+from stroke_utils import masks
 from stroke_utils.files import UserError
 
 BOOTSTRAP = 1000
 """Resamples behind a bootstrap interval."""
 
 
-def score(value: float, low: float, high: float, n: int, baseline: float) -> dict[str, float]:
-    """Return a score as the run records hold it."""
-    return {"value": float(value), "low": float(low), "high": float(high), "n": int(n), "baseline": float(baseline)}
+def score(value: float, low: float, high: float, n: int, baseline: float, unit: str = "slices") -> dict:
+    """Return a score as the run records hold it; ``unit`` is what its interval takes for independent."""
+    numbers = {"value": float(value), "low": float(low), "high": float(high), "n": int(n), "baseline": float(baseline)}
+    return numbers | {"unit": unit}
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -32,58 +32,95 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     return proportion_confint(hits, n, method="wilson") if n else (np.nan, np.nan)
 
 
-def bootstrap(
-    statistic: Callable[[np.ndarray], float], groups: np.ndarray, seed: int = 0, resamples: int = BOOTSTRAP
-) -> tuple[float, float]:
-    """Return the 95 % percentile bootstrap interval of a statistic of slices, resampled within each group.
+def resamples(strata: np.ndarray, patients: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
+    """Draw bootstrap resamples as weights: how often each slice is in each of them.
 
     Args:
-        statistic: function of an index array.
-        groups: (n,) group of each slice, as its true class: every resample keeps the groups' sizes.
-        seed: of the resampling.
-        resamples: how many.
+        strata: (n,) group of each slice, such as its true class: every resample draws from each group as often as it
+            has members.
+        patients: (n,) patient of each slice, missing where unknown (such a slice is drawn alone); with None all are
+            drawn alone. A patient is drawn with all slices, from the group that most of them are in.
+        seed: of the drawing.
+
+    Returns:
+        float array (``BOOTSTRAP``, n).
     """
-    rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(groups == g) for g in np.unique(groups)]
-    values = [
-        statistic(np.concatenate([rng.choice(m, len(m), replace=True) for m in members])) for _ in range(resamples)
-    ]
+    rng, n = np.random.default_rng(seed), len(strata)
+    names = pd.Series(range(n)) if patients is None else pd.Series(patients, dtype=object).reset_index(drop=True)
+    unknown = names.isna()
+    clusters = pd.factorize(names.mask(unknown, pd.Series([("slice", i) for i in range(n)])))[0]
+    codes = pd.factorize(np.asarray(strata))[0]
+    stratum = pd.crosstab(clusters, codes).to_numpy().argmax(axis=1)
+    drawn = np.zeros((BOOTSTRAP, clusters.max() + 1))
+    for code in np.unique(stratum):
+        members = np.flatnonzero(stratum == code)
+        drawn[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), BOOTSTRAP)
+    return drawn[:, clusters]
+
+
+def _unit(patients: np.ndarray | None) -> str:
+    return "slices" if patients is None or pd.isna(np.asarray(patients, dtype=object)).all() else "patients"
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    """Return the 2.5 and 97.5 percentiles of a statistic's resampled values."""
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 
-def _matrix_scores(matrix: np.ndarray) -> dict[str, float]:
-    """Return every score of a 2 × 2 confusion matrix by convention; an undefined precision counts as 0."""
-    (tn, fp), (fn, tp) = np.asarray(matrix, dtype=float)
+def proportion_interval(hit: np.ndarray, weights: np.ndarray, clusters: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a proportion, with n reduced by the design effect of clustered slices.
 
-    def ratio(a: float, b: float) -> float:
-        return a / b if b else 0.0
+    The design effect is the variance over resamples divided by the binomial variance (Kish, *Survey Sampling*, 1965),
+    at least 1. At a proportion of 0 or 1, where nothing varies, n is the number of clusters.
 
-    precision, recall = (
-        np.array([ratio(tn, tn + fn), ratio(tp, tp + fp)]),
-        np.array([ratio(tn, tn + fp), ratio(tp, tp + fn)]),
-    )
-    f1 = np.array([ratio(2 * p * r, p + r) for p, r in zip(precision, recall, strict=True)])
-    support = np.array([tn + fp, fn + tp])
+    Args:
+        hit: (n,) 0 or 1.
+        weights: resamples (b, n) of these slices.
+        clusters: number of independent units among them.
+    """
+    n, p = len(hit), float(np.mean(hit)) if len(hit) else 0.0
+    if not n:
+        return np.nan, np.nan
+    total = weights.sum(axis=1)
+    means = (weights @ hit)[total > 0] / total[total > 0]
+    effective = clusters if p in (0, 1) else n / max(1.0, means.var() * n / (p * (1 - p)))
+    return wilson(p * effective, effective)
+
+
+def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Divide, giving 0 where the denominator is 0."""
+    a, b = np.broadcast_arrays(np.asarray(a, dtype=float), np.asarray(b, dtype=float))
+    return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
+
+
+def matrix_scores(matrix: np.ndarray) -> dict[str, np.ndarray]:
+    """Return every score of 2 × 2 confusion matrices by convention; an undefined precision counts as 0.
+
+    Array (…, 2, 2) in, rows truth 0/1 and columns prediction 0/1; arrays (…) out.
+    """
+    matrix = np.asarray(matrix, dtype=float)
+    right, support, called = np.einsum("...ii->...i", matrix), matrix.sum(axis=-1), matrix.sum(axis=-2)
+    precision, recall = _ratio(right, called), _ratio(right, support)
+    values = {"precision": precision, "recall": recall, "f1": _ratio(2 * precision * recall, precision + recall)}
+    share = _ratio(support, support.sum(axis=-1, keepdims=True))
     out = {}
-    for name, weights in (
-        ("positive", np.array([0, 1])),
-        ("macro", np.array([0.5, 0.5])),
-        ("weighted", support / support.sum()),
-    ):
-        out |= {
-            f"{name}_precision": precision @ weights,
-            f"{name}_recall": recall @ weights,
-            f"{name}_f1": f1 @ weights,
-        }
+    for average, weights in (("positive", np.array([0, 1])), ("macro", np.array([0.5, 0.5])), ("weighted", share)):
+        out |= {f"{average}_{name}": (value * weights).sum(axis=-1) for name, value in values.items()}
     return out | {
-        "specificity": recall[0],
-        "accuracy": ratio(tn + tp, support.sum()),
-        "balanced_accuracy": recall.mean(),
+        "specificity": recall[..., 0],
+        "accuracy": _ratio(right.sum(axis=-1), support.sum(axis=-1)),
+        "balanced_accuracy": recall.mean(axis=-1),
     }
 
 
-def classification_scores(truth: np.ndarray, probability: np.ndarray, threshold: float = 0.5, seed: int = 0) -> dict:
+def classification_scores(
+    truth: np.ndarray,
+    probability: np.ndarray,
+    threshold: float = 0.5,
+    seed: int = 0,
+    patients: np.ndarray | None = None,
+) -> dict:
     """Score a two-class classifier in every convention.
 
     Args:
@@ -91,11 +128,13 @@ def classification_scores(truth: np.ndarray, probability: np.ndarray, threshold:
         probability: (n,) of class 1.
         threshold: probabilities at or above it are called positive.
         seed: of the bootstrap.
+        patients: (n,) patient of each slice, missing or None where unknown.
 
     Returns:
         Score dictionaries by metric: ``positive_``, ``macro_`` and ``weighted_`` precision, recall and F1, specificity,
-        accuracy, balanced accuracy and ``auc``. Proportions carry Wilson's interval, the others a bootstrap over slices
-        within each class. The baseline always calls the more frequent class; its AUC is 0.5.
+        accuracy, balanced accuracy and ``auc``. Proportions carry Wilson's interval, the others a bootstrap within each
+        class; both take patients for independent where they are known, else slices. The baseline always calls the more
+        frequent class; its AUC is 0.5.
 
     Raises:
         UserError: one of the classes is absent.
@@ -105,36 +144,38 @@ def classification_scores(truth: np.ndarray, probability: np.ndarray, threshold:
     if positives in (0, n):
         raise UserError(f"Scores need slices of both classes; found {positives} positive of {n}.")
     called = (probability >= threshold).astype(int)
-    matrix = confusion(truth, called)
-    values = _matrix_scores(matrix)
-    trivial = _matrix_scores(confusion(truth, np.full(n, int(positives * 2 > n))))
+    values = matrix_scores(confusion(truth, called))
+    trivial = matrix_scores(confusion(truth, np.full(n, int(positives * 2 > n))))
+    weights, unit = resamples(truth, patients, seed), _unit(patients)
+    cells = [[weights @ ((truth == t) & (called == c)) for c in (0, 1)] for t in (0, 1)]
+    resampled = matrix_scores(np.moveaxis(np.array(cells), -1, 0))
+    correct, names = truth == called, np.arange(n) if unit == "slices" else pd.Series(patients).fillna("").to_numpy()
     proportions = {
-        "positive_recall": (matrix[1, 1], positives),
-        "positive_precision": (matrix[1, 1], called.sum()),
-        "specificity": (matrix[0, 0], n - positives),
-        "accuracy": (np.trace(matrix), n),
+        "positive_recall": truth == 1,
+        "positive_precision": called == 1,
+        "specificity": truth == 0,
+        "accuracy": np.full(n, True),
     }
-    resampled = _bootstrap_matrix_scores(matrix, seed)
     out = {}
     for name, value in values.items():
         if name in proportions:
-            hits, of = proportions[name]
-            low, high = wilson(int(hits), int(of))
-            out[name] = score(value, low, high, of, trivial[name])
+            of = proportions[name]
+            interval = proportion_interval(correct[of], weights[:, of], len(np.unique(names[of])))
+            out[name] = score(value, *interval, of.sum(), trivial[name], unit)
         else:
-            low, high = np.percentile([r[name] for r in resampled], [2.5, 97.5])
-            out[name] = score(value, low, high, n, trivial[name])
-    interval = bootstrap(lambda i: sk.roc_auc_score(truth[i], probability[i]), truth, seed)
-    out["auc"] = score(sk.roc_auc_score(truth, probability), *interval, n, 0.5)
+            out[name] = score(value, *_interval(resampled[name]), n, trivial[name], unit)
+    auc = sk.roc_auc_score(truth, probability)
+    out["auc"] = score(auc, *_interval(_resampled_auc(truth, probability, weights)), n, 0.5, unit)
     return out
 
 
-def _bootstrap_matrix_scores(matrix: np.ndarray, seed: int) -> list[dict[str, float]]:
-    """Resample slices within each class: the number called positive in a class is then binomial."""
-    rng = np.random.default_rng(seed)
-    sizes = matrix.sum(axis=1)
-    calls = rng.binomial(sizes, matrix[:, 1] / sizes, size=(BOOTSTRAP, 2))
-    return [_matrix_scores(np.stack([sizes - c, c], axis=1)) for c in calls]
+def _resampled_auc(truth: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the AUC of each resample: the weighted share of pairs in the right order, ties counting half."""
+    above = probability[truth == 1][:, None], probability[truth == 0][None]
+    ordered = (above[0] > above[1]) + 0.5 * (above[0] == above[1])
+    positive, negative = weights[:, truth == 1], weights[:, truth == 0]
+    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    return np.einsum("bp,bp->b", positive, negative @ ordered.T) / np.where(pairs, pairs, np.nan)
 
 
 def choose_threshold(truth: np.ndarray, probability: np.ndarray, recall: float = 0.88) -> float:
@@ -148,6 +189,14 @@ def choose_threshold(truth: np.ndarray, probability: np.ndarray, recall: float =
     best = kept[kept["precision"] == kept["precision"].max()]
     best = best[best["recall"] == best["recall"].max()]
     return float(best.loc[(best["threshold"] - 0.5).abs().idxmin(), "threshold"])
+
+
+def best_f1_threshold(truth: np.ndarray, probability: np.ndarray) -> float:
+    """Return the threshold of highest macro F1; among equal ones the nearest to 0.5. Call it on validation only."""
+    truth, cuts = np.asarray(truth, dtype=int), threshold_curve(truth, probability)["threshold"]
+    f1 = [matrix_scores(confusion(truth, np.asarray(probability) >= cut))["macro_f1"] for cut in cuts]
+    best = cuts[np.isclose(f1, max(f1), rtol=0, atol=1e-12)]
+    return float(best[(best - 0.5).abs().idxmin()])
 
 
 def threshold_curve(truth: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
@@ -177,48 +226,64 @@ def mask_scores(reference: np.ndarray, predicted: np.ndarray) -> dict[str, float
     """Score one slice's class mask (H, W) of 0/1/2 against its reference.
 
     Returns:
-        ``lesion_dice`` and ``lesion_iou``: any lesion class against any, type ignored. ``typed_dice``: the pixels of
-        the slice's own type in both masks; spots of the other type are not held against it. All nan where the reference
-        has no lesion. Areas in pixels.
+        ``lesion_dice`` and ``lesion_iou``: any lesion class against any, type ignored. ``typed_dice``: as
+        :func:`stroke_utils.masks.dice`, a pixel agrees only where both have the same type, so that a lesion of the
+        wrong type counts as missed and as added. All nan where the reference has no lesion. Areas in pixels.
     """
-    kind = int(np.bincount(reference[reference > 0]).argmax()) if (reference > 0).any() else 0
     overlap = dice(reference > 0, predicted > 0)
     return {
         "lesion_dice": overlap,
         "lesion_iou": overlap / (2 - overlap),
-        "typed_dice": dice(reference == kind, predicted == kind) if kind else float("nan"),
+        "typed_dice": masks.dice(reference, predicted) if reference.any() else float("nan"),
         "reference_px": int((reference > 0).sum()),
         "predicted_px": int((predicted > 0).sum()),
     }
 
 
-def mean_score(values: np.ndarray | pd.Series, groups: np.ndarray, seed: int = 0, baseline: float = 0.0) -> dict:
-    """Return the mean over slices with a bootstrap interval; nan slices (no lesion) count neither in mean nor in n."""
+def mean_score(
+    values: np.ndarray | pd.Series,
+    groups: np.ndarray,
+    seed: int = 0,
+    baseline: float = 0.0,
+    patients: np.ndarray | None = None,
+) -> dict:
+    """Return the mean over slices with a bootstrap interval; nan slices (no lesion) count neither in mean nor in n.
+
+    Args:
+        values: (n,) a score of each slice.
+        groups: (n,) resampled one by one, as the types.
+        seed: of the bootstrap.
+        baseline: the trivial model's mean.
+        patients: (n,) patient of each slice, missing or None where unknown.
+    """
     values, groups = np.asarray(values, dtype=float), np.asarray(groups)
     known = ~np.isnan(values)
-    values, groups = values[known], groups[known]
-    if not len(values):
+    if not known.any():
         raise UserError("No slice with a lesion to score.")
-    low, high = bootstrap(lambda i: values[i].mean(), groups, seed)
-    return score(values.mean(), low, high, len(values), baseline)
+    of = None if patients is None else np.asarray(patients, dtype=object)[known]
+    weights = resamples(groups[known], of, seed)
+    interval = _interval(weights @ values[known] / weights.sum(axis=1))
+    return score(values[known].mean(), *interval, known.sum(), baseline, _unit(of))
 
 
 def segmentation_scores(table: pd.DataFrame, seed: int = 0) -> dict:
-    """Average the per-slice scores of one pile, resampling slices within each type for the intervals.
+    """Average the per-slice scores of one pile, resampling within each type for the intervals.
 
     Args:
-        table: rows of :func:`stroke_utils.predict.segment`.
+        table: rows of :func:`stroke_utils.predict.segment`; its column ``patient``, where it is there, makes the
+            intervals resample patients.
         seed: of the bootstrap.
 
     Returns:
         ``lesion_dice``, ``lesion_iou`` and ``typed_dice`` over all slices, and ``<type>_dice``, the lesion Dice of the
         slices of one type. The baseline, all background, scores 0 on every slice with a lesion.
     """
-    names = ("lesion_dice", "lesion_iou", "typed_dice")
-    out = {name: mean_score(table[name], table["label"], seed) for name in names}
-    for label, rows in table.groupby("label"):
-        out[f"{label}_dice"] = mean_score(rows["lesion_dice"], rows["label"], seed)
-    return out
+
+    def mean(rows: pd.DataFrame, name: str) -> dict:
+        return mean_score(rows[name], rows["label"], seed, patients=rows.get("patient"))
+
+    out = {name: mean(table, name) for name in ("lesion_dice", "lesion_iou", "typed_dice")}
+    return out | {f"{label}_dice": mean(rows, "lesion_dice") for label, rows in table.groupby("label")}
 
 
 def soft_scores(history: pd.DataFrame, limits: pd.DataFrame, n: int) -> dict:

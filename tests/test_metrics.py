@@ -58,17 +58,73 @@ def test_one_class_alone_is_refused():
         metrics.classification_scores([0, 0, 0], [0.1, 0.2, 0.3])
 
 
-def test_bootstrap_keeps_group_sizes_and_covers_the_mean():
+def test_resamples_keep_group_sizes_and_their_intervals_cover_the_mean():
     rng, covered = np.random.default_rng(1), 0
-    for trial in range(200):
+    for trial in range(300):
         values = rng.normal(0.3, 1, 80)
-        low, high = metrics.bootstrap(lambda i, v=values: v[i].mean(), np.zeros(80), seed=trial, resamples=400)
-        covered += low <= 0.3 <= high
-    assert 0.90 <= covered / 200 <= 0.98
+        score = metrics.mean_score(values, np.zeros(80), seed=trial)
+        covered += score["low"] <= 0.3 <= score["high"]
+    assert 0.91 <= covered / 300 <= 0.98
     groups = np.array([0] * 5 + [1] * 3)
-    seen = []
-    metrics.bootstrap(lambda i: seen.append(tuple(np.bincount(groups[i]))) or 0.0, groups, resamples=20)
-    assert set(seen) == {(5, 3)}
+    weights = metrics.resamples(groups)
+    assert weights.shape == (metrics.BOOTSTRAP, 8)
+    assert (weights[:, :5].sum(axis=1) == 5).all() and (weights[:, 5:].sum(axis=1) == 3).all()
+    assert weights[:, 0].max() > 1 and np.array_equal(weights, metrics.resamples(groups))
+
+
+def test_a_patient_is_drawn_with_all_slices_and_an_unknown_slice_alone():
+    patients = np.array(["p", "p", "p", "q", "q", None, None], dtype=object)
+    weights = metrics.resamples(np.zeros(7), patients)
+    assert (weights[:, 0] == weights[:, 1]).all() and (weights[:, 0] == weights[:, 2]).all()
+    assert (weights[:, 3] == weights[:, 4]).all()
+    assert (weights[:, 5] != weights[:, 6]).any() and (weights[:, 0] != weights[:, 3]).any()
+    assert (weights[:, [0, 3, 5, 6]].sum(axis=1) == 4).all()
+
+
+def test_intervals_that_know_the_patients_cover_where_others_do_not():
+    """Forty patients of five slices each, whose slices are all easy or all hard: five times fewer facts than slices."""
+    rng, trials = np.random.default_rng(7), 120
+    patients, truth = np.repeat(np.arange(40), 5), np.repeat([0, 1] * 20, 5)
+    expected = {"accuracy": 0.7, "macro_f1": 0.7, "positive_recall": 0.7, "auc": 0.7**2 + 0.7 * 0.3}
+    hits = {(name, known): 0 for name in expected for known in (True, False)}
+    for trial in range(trials):
+        easy = np.repeat(rng.random(40) < 0.7, 5)
+        probability = np.where(easy, truth, 1 - truth) * 0.8 + 0.1
+        for known in (True, False):
+            scores = metrics.classification_scores(truth, probability, 0.5, trial, patients if known else None)
+            for name, value in expected.items():
+                assert scores[name]["unit"] == ("patients" if known else "slices")
+                hits[name, known] += scores[name]["low"] <= value <= scores[name]["high"]
+    for name in expected:
+        assert hits[name, True] / trials >= 0.88 > 0.75 > hits[name, False] / trials, name
+
+
+def test_the_resampled_auc_equals_scikit_learn_with_weights():
+    rng = np.random.default_rng(0)
+    truth, probability = rng.integers(0, 2, 40), rng.integers(0, 9, 40) / 9
+    weights = metrics.resamples(truth)[:30]
+    found = metrics._resampled_auc(truth, probability, weights)
+    expected = [sk.roc_auc_score(truth, probability, sample_weight=w) for w in weights]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_a_proportion_of_one_is_as_sure_as_its_patients_are_many():
+    weights = metrics.resamples(np.zeros(50), np.repeat(np.arange(10), 5))
+    assert metrics.proportion_interval(np.ones(50), weights, 10) == metrics.wilson(10, 10)
+    alone = metrics.resamples(np.zeros(50))
+    low, high = metrics.proportion_interval(np.arange(50) < 40, alone, 50)
+    assert (low, high) == pytest.approx(metrics.wilson(40, 50), abs=0.02)
+
+
+def test_best_f1_threshold_is_the_best_cut_nearest_to_a_half():
+    truth, probability = np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.7, 0.9])
+    assert metrics.best_f1_threshold(truth, probability) == pytest.approx(0.45)
+    rng = np.random.default_rng(2)
+    truth, probability = rng.integers(0, 2, 60), rng.random(60)
+    best = metrics.best_f1_threshold(truth, probability)
+    cuts = metrics.threshold_curve(truth, probability)["threshold"]
+    top = max(sk.f1_score(truth, probability >= c, average="macro") for c in cuts)
+    assert sk.f1_score(truth, probability >= best, average="macro") == pytest.approx(top, abs=1e-12)
 
 
 def test_threshold_is_the_most_precise_one_that_keeps_the_recall():
@@ -95,10 +151,10 @@ def test_mask_scores_by_hand():
     predicted = np.zeros((4, 4), np.uint8)
     predicted[0, :2], predicted[0, 2], predicted[1, 0] = 1, 2, 1
     scores = metrics.mask_scores(reference, predicted)
-    # Any lesion: 3 of 4 found, 4 called: 2·3/8. Right type only: 2 of 4 found, 3 called: 2·2/7.
+    # Any lesion: 3 of 4 found, 4 called: 2·3/8. Right type only: 2 of 4 found, 4 called: 2·2/8.
     assert scores["lesion_dice"] == pytest.approx(0.75)
     assert scores["lesion_iou"] == pytest.approx(3 / 5)
-    assert scores["typed_dice"] == pytest.approx(4 / 7)
+    assert scores["typed_dice"] == pytest.approx(4 / 8)
     assert (scores["reference_px"], scores["predicted_px"]) == (4, 4)
 
 
