@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
+from stroke_utils import files
 from stroke_utils.cohort import Cohort
 from stroke_utils.masks import read_class_mask
 from stroke_utils.pixels import grey_levels, read_rgb
@@ -51,6 +52,12 @@ def stamp(figure: Figure, cohort: Cohort | dict) -> Figure:
     if origin.get("phantom"):
         figure.supxlabel("phantom data, no patients", x=0.995, ha="right", fontsize=7, color="0.45")
     return figure
+
+
+def save(figure: Figure, target: str | Path) -> None:
+    """Save a figure as PNG, whole or not at all; folders above it are made."""
+    with files.atomic_path(target) as temporary:
+        figure.savefig(temporary, format="png")
 
 
 # --- Exploration and masks ---
@@ -321,8 +328,9 @@ def predictions_gallery(
     pngs = slices.set_index("slice_id")["png"]
     fig, axes = plt.subplots(4, each, figsize=(2.1 * each + 1.6, 9.2))
     for row, (outcome, title) in zip(axes, titles.items(), strict=True):
+        # Surest is farthest on its side of the threshold, wherever that lies.
         chosen = predictions[predictions["outcome"] == outcome]
-        chosen = chosen.iloc[(chosen["probability"] - 0.5).abs().argsort()[::-1]].head(each)
+        chosen = chosen.sort_values("probability", ascending=outcome in ("TN", "FN"), kind="stable").head(each)
         for axis in row:
             axis.axis("off")
         for axis, p in zip(row, chosen.itertuples(), strict=False):

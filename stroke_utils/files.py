@@ -11,6 +11,10 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Reading the mask means setting it, which is no thing to do while other threads write: so once, at import.
 _UMASK = os.umask(0)
@@ -103,7 +107,7 @@ def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
     try:
         with _full_disk_explained(target):
             yield temporary
-            temporary.chmod(0o666 & ~_umask())
+            temporary.chmod(0o666 & ~_UMASK)
             temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -124,14 +128,10 @@ def atomic_folder(target: str | os.PathLike) -> Iterator[Path]:
     try:
         with _full_disk_explained(target):
             yield temporary
-            temporary.chmod(0o777 & ~_umask())
+            temporary.chmod(0o777 & ~_UMASK)
             temporary.replace(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _umask() -> int:
-    return _UMASK
 
 
 def write_text(target: str | os.PathLike, text: str) -> Path:
@@ -144,6 +144,11 @@ def write_text(target: str | os.PathLike, text: str) -> Path:
 def write_json(target: str | os.PathLike, value: object) -> Path:
     """Write ``value`` as indented JSON to ``target``, whole or not at all."""
     return write_text(target, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_table(target: str | os.PathLike, table: "pd.DataFrame") -> Path:
+    """Write a table as CSV in UTF-8 without its index, whole or not at all; folders above it are made."""
+    return write_text(target, table.to_csv(index=False))
 
 
 def read_json(path: str | os.PathLike) -> dict:

@@ -75,7 +75,7 @@ def segment(
 
     Args:
         model: a U-Net.
-        slices: rows with ``slice_id``, ``png``, ``label``, ``split``.
+        slices: rows with ``slice_id``, ``png``, ``label``, ``split``, and ``patient`` where known.
         references: paths of the true class masks, same index.
         size: side the model takes.
         preprocess: as in training.
@@ -83,7 +83,7 @@ def segment(
         quiet: show no progress.
 
     Returns:
-        Columns slice_id, split, label and those of :func:`stroke_utils.metrics.mask_scores`.
+        Columns slice_id, split, label, patient and those of :func:`stroke_utils.metrics.mask_scores`.
     """
     run = tf.function(lambda x: model(x, training=False))  # traced once, inference mode
     rows = []
@@ -92,5 +92,6 @@ def segment(
         masks.write_class_mask(f"{folder}/{row.slice_id}.png", predicted)
         reference = masks.read_class_mask(references[row.Index])
         scores = metrics.mask_scores(reference, predicted)
-        rows.append({"slice_id": row.slice_id, "split": row.split, "label": row.label, **scores})
+        about = {"slice_id": row.slice_id, "split": row.split, "label": row.label}
+        rows.append(about | {"patient": getattr(row, "patient", None)} | scores)
     return pd.DataFrame(rows)

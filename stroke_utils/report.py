@@ -37,21 +37,31 @@ def shown_score(score: dict) -> str:
 
 
 def score_table(scores: dict[str, dict], part: str, metrics: list[str]) -> pd.DataFrame:
-    """Lay out the scores of several models, one row a model, each with its 95 % interval; the baseline comes last.
+    """Lay out the scores of several models, one row a model, each with its 95 % interval; then the baseline and n.
 
-    ``n`` is the largest number of slices behind a score of the row: a recall counts strokes only.
+    ``n`` counts the slices behind a score, which differ: a recall counts strokes only, a precision what was called so.
 
     Args:
         scores: score dictionaries by model, part and metric, as a run record holds them.
         part: ``session1``, ``session2`` or ``validation``.
         metrics: columns.
     """
-    metrics = [m for m in metrics if m in next(iter(scores.values()))[part]]  # a type may be absent
-    rows = {model: [shown_score(parts[part][m]) for m in metrics] for model, parts in scores.items()}
-    first = next(iter(scores.values()))[part]
+    parts = {model: found[part] for model, found in scores.items()}
+    first = next(iter(parts.values()))
+    metrics = [m for m in metrics if m in first]  # a type may be absent
+    rows = {model: [shown_score(found[m]) for m in metrics] for model, found in parts.items()}
     rows["trivial baseline"] = [f"{first[m]['baseline']:.2f}" for m in metrics]
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=[m.replace("_", " ") for m in metrics])
-    return table.assign(n=max(first[m]["n"] for m in metrics))
+    numbers = [sorted({found[m]["n"] for found in parts.values()}) for m in metrics]
+    rows["n"] = ["–".join(dict.fromkeys(map(str, (n[0], n[-1])))) for n in numbers]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=[m.replace("_", " ") for m in metrics])
+
+
+def independent_units(scores: dict[str, dict]) -> str:
+    """Say what the intervals of some scores take for independent."""
+    units = {score["unit"] for parts in scores.values() for named in parts.values() for score in named.values()}
+    if units == {"patients"}:
+        return "Intervals resample patients with all their slices."
+    return "Intervals take slices for independent, because patients are unknown: they are rather too narrow."
 
 
 def pixel_confusion(slice_ids: pd.Series, references: pd.Series, predicted: Path) -> pd.DataFrame:
@@ -94,7 +104,10 @@ def run_folder(record: dict) -> Path:
 
 
 def latest(scores: pd.DataFrame) -> pd.DataFrame:
-    """Keep, of the scores of several runs with one notebook, model and seed, those of the run that finished last."""
+    """Keep, of the scores of several runs with one notebook, model and seed, those of the run that finished last.
+
+    Give it the records of :func:`usable` only, which were all made with one set of settings.
+    """
     last = scores.groupby(["notebook", "model", "seed"])["run_id"].transform("last")
     return scores[scores["run_id"] == last]
 
@@ -159,15 +172,18 @@ def annotated_parameters(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["parameter", "value", "source"])
 
 
-def ledger(notebook: str, profile: str = "quick") -> pd.DataFrame:
+def ledger(notebook: str, parameters: dict) -> pd.DataFrame:
     """Return the assumptions ledger of one notebook: each setting here, in the paper's profile, and where it is from.
+
+    Args:
+        notebook: stem of the notebook.
+        parameters: the settings here, of a run (``vars(run.params)``) or of its record.
 
     Returns:
         Columns parameter, ``here``, ``paper profile``, source (a section of the paper, or that it is ours and why).
     """
-    here = annotated_parameters(runs.parameters_file(notebook, profile)).set_index("parameter")["value"]
     paper = annotated_parameters(runs.parameters_file(notebook, "paper"))
-    paper.insert(1, "here", paper["parameter"].map(here))
+    paper.insert(1, "here", [parameters.get(name, "") for name in paper["parameter"]])
     return paper.rename(columns={"value": "paper profile"})
 
 
@@ -175,19 +191,45 @@ WAYS = {"profile", "data_dir", "phantom_size", "seed", "reuse"}
 """Parameters that say where, on what and how often something runs, not what is computed."""
 
 
-def departures(notebook: str, profile: str = "quick") -> pd.DataFrame:
-    """Return the rows of the ledger in which a profile differs from the paper's."""
-    table = ledger(notebook, profile)
+def departures(notebook: str, parameters: dict) -> pd.DataFrame:
+    """Return the rows of the ledger in which the settings of a run differ from the paper's."""
+    table = ledger(notebook, parameters)
     differs = table["here"].astype(str) != table["paper profile"].astype(str)
     return table[differs & ~table["parameter"].isin(WAYS)].reset_index(drop=True)
 
 
-def full_ledger(profile: str = "quick") -> pd.DataFrame:
-    """Return the ledgers of all notebooks, one below the other, with a first column ``notebook``."""
-    notebooks = sorted(path.stem for path in runs.parameters_file("x").parent.glob("*.yaml"))
-    return pd.concat([ledger(name, profile).assign(notebook=name[:2]) for name in notebooks])[
-        ["notebook", "parameter", "here", "paper profile", "source"]
-    ].reset_index(drop=True)
+def full_ledger(records: list[dict], profile: str = "quick") -> pd.DataFrame:
+    """Return the ledgers of all notebooks, one below the other, with a first column ``notebook``.
+
+    *Here* is what the notebook's last record was made with, or the profile's file where it has none.
+    """
+    made = {record["notebook"]: record["parameters"] for record in records}
+    tables = []
+    for path in sorted(runs.parameters_file("x").parent.glob("*.yaml")):
+        file = annotated_parameters(runs.parameters_file(path.stem, profile)).set_index("parameter")["value"]
+        here = file.to_dict() | made.get(path.stem, {})
+        tables.append(ledger(path.stem, here).assign(notebook=path.stem[:2]))
+    return pd.concat(tables)[["notebook", "parameter", "here", "paper profile", "source"]].reset_index(drop=True)
+
+
+FIXED = (
+    ("03", "CNN", "3 × 3 convolutions of 16, 32, 32, 64, 64, 96, 96, 96, each with BatchNorm; global maximum",
+     "not stated; ours: the smallest that learned the phantom, see the departures in CONTRIBUTING.md"),
+    ("03, 04", "light augmentation", "mirrored, ± 8°, ± 8 % zoom, ± 4 % shift", "amounts not stated; ours"),
+    ("03, 04", "strong augmentation", "mirrored, ± 25°, ± 20 % zoom, ± 10 % shift, ± 20 % contrast",
+     "amounts not stated; ours"),
+    ("04", "CNN", "3 × 3 convolutions of 16, 32, 64, 64; dense 128", "depth and widths not stated; ours"),
+    ("03, 04, 05", "rate after a plateau", "× 0.5", "factor not stated; ours"),
+    ("03, 04, 05", "a better epoch", "validation loss lower by more than 0.0", "not stated; ours: one rule for all"),
+    ("03, 04, 05", "kept weights", "of the epoch of lowest validation loss", "ModelCheckpoint on the best, as in 05"),
+    ("all", "intervals", "1000 bootstrap resamples, Wilson for proportions", "the paper gives none; ours"),
+)  # fmt: skip
+"""Choices that are no parameters: notebooks, choice, value, source. They stand in the code; a test compares."""
+
+
+def fixed_choices() -> pd.DataFrame:
+    """Return :data:`FIXED` as a table."""
+    return pd.DataFrame(FIXED, columns=["notebook", "choice", "here and in the paper profile", "source"])
 
 
 def run_table(records: list[dict], cohort: Cohort) -> pd.DataFrame:
@@ -201,20 +243,45 @@ def run_table(records: list[dict], cohort: Cohort) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["notebook", "run", "cohort", "minutes", "memory, GiB", "commit"])
 
 
-def usable(records: list[dict], cohort: Cohort) -> list[dict]:
-    """Keep the records of one cohort.
+# Runs that differ in these alone are runs of one experiment.
+_VARIED = {"seed", "models", "reuse", "profile"}
+
+
+def usable(records: list[dict], cohort: Cohort) -> tuple[list[dict], list[str]]:
+    """Keep the records of one cohort and, of each training notebook, of the settings it was run with last.
+
+    Settings are all parameters but the seed and the models, so that a batch over models and seeds stays together and
+    nothing else is mixed into it.
+
+    Args:
+        records: of one profile, oldest first.
+        cohort: the data they must have been made with.
+
+    Returns:
+        The records kept, and one sentence for each notebook whose older settings were left out.
 
     Raises:
-        UserError: none of the training notebooks has a record of it.
+        UserError: none of the training notebooks has a record of the cohort.
     """
-    kept = [record for record in records if record["cohort"]["fingerprint"] == cohort.fingerprint]
-    trained = sorted({record["notebook"] for record in kept} & set(TABLE_NOTEBOOKS.values()))
+    here = [record for record in records if record["cohort"]["fingerprint"] == cohort.fingerprint]
+    trained = sorted({record["notebook"] for record in here} & set(TABLE_NOTEBOOKS.values()))
     if not trained:
         raise UserError(
             f"No run record of this cohort yet ({len(records)} of others). Run at least one of "
             f"{', '.join(TABLE_NOTEBOOKS.values())} first, or all of them by `make reproduce`."
         )
-    return kept
+    last = {record["notebook"]: _settings(record) for record in here}
+    kept = [r for r in here if r["notebook"] not in trained or _settings(r) == last[r["notebook"]]]
+    notes = []
+    for name in trained:
+        others = sum(r["notebook"] == name for r in here) - sum(r["notebook"] == name for r in kept)
+        if others:
+            notes.append(f"{name}: {others} records of other settings are left out; those of the last run's are shown.")
+    return kept, notes
+
+
+def _settings(record: dict) -> dict:
+    return {name: value for name, value in record["parameters"].items() if name not in _VARIED}
 
 
 def beside(results: pd.DataFrame, table: str) -> Styler:
@@ -234,10 +301,3 @@ def scores_of(scores: pd.DataFrame, notebook: str, part: str, metrics: list[str]
     """Return some scores of one notebook's runs with interval, n and baseline, one row a model, metric and seed."""
     rows = scores.query("notebook == @notebook and part == @part and metric in @metrics")
     return rows[["model", "seed", "metric", "value", "low", "high", "n", "baseline"]].round(3).reset_index(drop=True)
-
-
-def place(folder: Path, name: str) -> Path:
-    """Return a path below a run's folder, whose parent exists."""
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path

@@ -27,7 +27,7 @@ from stroke_utils import files
 from stroke_utils.cohort import Cohort
 from stroke_utils.files import UserError
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the record's layout; raised whenever a reader of older records would misread them."""
 
 PACKAGES = ("numpy", "pandas", "scikit-learn", "pillow", "tensorflow", "keras", "segmentation-models", "papermill")
@@ -151,7 +151,8 @@ class Run:
 
         Args:
             cohort: the data the run worked on.
-            metrics: nested dictionaries of numbers; a score is ``{"value", "low", "high", "n", "baseline"}``.
+            metrics: nested dictionaries of numbers; a score is ``{"value", "low", "high", "n", "baseline",
+                "unit"}``.
         """
         if self.folder is None:
             self.open(cohort)
@@ -290,7 +291,7 @@ def scores(found: list[dict]) -> pd.DataFrame:
     """Flatten the scores of many records into one table.
 
     Returns:
-        One row a score: notebook, run_id, seed, model, part, metric, value, low, high, n, baseline.
+        One row a score: notebook, run_id, seed, model, part, metric, value, low, high, n, baseline, unit.
     """
     rows = []
     for record in found:
@@ -300,5 +301,5 @@ def scores(found: list[dict]) -> pd.DataFrame:
                     if isinstance(score, dict) and "value" in score:
                         where = {k: record[k] for k in ("notebook", "run_id", "seed")}
                         rows.append({**where, "model": model, "part": part, "metric": metric, **score})
-    names = ["notebook", "run_id", "seed", "model", "part", "metric", "value", "low", "high", "n", "baseline"]
+    names = ["notebook", "run_id", "seed", "model", "part", "metric", "value", "low", "high", "n", "baseline", "unit"]
     return pd.DataFrame(rows, columns=names)

@@ -16,6 +16,10 @@ import tensorflow as tf
 
 sm = models.sm
 
+MIN_DELTA = 0.0
+"""By how much a loss must fall, or a score rise, to count as better: one rule for slowing down, stopping and keeping
+weights, else the weights kept would not be those of the lowest loss."""
+
 
 def set_seed(seed: int) -> None:
     """Seed Python, NumPy and TensorFlow, so that weights and dropout of the next model follow from ``seed``."""
@@ -134,7 +138,7 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
 
     steps = _steps(train, schedule.epochs)
-    watch = {"monitor": schedule.monitor, "mode": schedule.mode}
+    watch = {"monitor": schedule.monitor, "mode": schedule.mode, "min_delta": MIN_DELTA}
     clock = _Clock()
     stop = keras.callbacks.EarlyStopping(
         **watch, patience=schedule.stop_after or schedule.epochs, restore_best_weights=True

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from stroke_utils import figures
 
@@ -71,3 +72,27 @@ def test_the_other_figures_draw_what_they_are_given():
     widths = pd.DataFrame({"label": ["none", "none", "ischemia"], "grey_levels": [80, 100, 80]})
     heights = [p.get_height() for p in figures.window_widths(widths, {}).axes[0].patches]
     assert sorted(heights) == [0, 50, 50, 100]
+
+
+def test_the_surest_predictions_come_first_on_each_side_of_the_threshold(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
+    # Called from 0.2 up: 0.19 is the least sure of those called none, though it is the nearest to none of 0.5.
+    rows = [("TP", 0.9), ("TP", 0.25), ("FP", 0.3), ("FP", 0.95), ("TN", 0.19), ("TN", 0.01), ("FN", 0.1), ("FN", 0.05)]
+    table = pd.DataFrame(rows, columns=["outcome", "probability"]).assign(slice_id=[str(k) for k in range(8)])
+    slices = table[["slice_id"]].assign(png=str(tmp_path / "x.png"))
+    axes = np.reshape(figures.predictions_gallery(table, slices, ("none", "stroke"), {}, each=2).axes, (4, 2))
+    first = [row[0].get_title().split(": ")[1] for row in axes]
+    assert first == ["0.90", "0.01", "0.05", "0.95"]
+
+
+def test_a_figure_is_saved_whole_or_not_at_all(tmp_path, monkeypatch):
+    target = tmp_path / "new" / "a.png"
+    figure = figures.image_grid([np.zeros((4, 4))], ["one"], {})
+    figures.save(figure, target)
+    with Image.open(target) as image:
+        image.load()
+    before = target.read_bytes()
+    monkeypatch.setattr(type(figure), "savefig", lambda self, path, **k: path.write_bytes(b"half") and 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        figures.save(figure, target)
+    assert target.read_bytes() == before and [p.name for p in target.parent.iterdir()] == ["a.png"]

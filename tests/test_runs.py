@@ -124,11 +124,11 @@ def test_scores_are_flattened_and_foreign_files_are_named(home, cohort):
     table = runs.scores(found)
     assert table[["model", "part", "metric", "value", "n"]].values.tolist() == [["cnn", "session1", "auc", 0.9, 200]]
     assert len(refused) == 2
-    assert "is no run record" in refused[0] and "schema 0, this version reads 1" in refused[1]
+    assert "is no run record" in refused[0] and "schema 0, this version reads 2" in refused[1]
 
 
 def runs_score(value):
-    return {"value": value, "low": 0.8, "high": 0.95, "n": 200, "baseline": 0.5}
+    return {"value": value, "low": 0.8, "high": 0.95, "n": 200, "baseline": 0.5, "unit": "slices"}
 
 
 def test_numbers_that_json_lacks_become_null(home, cohort):
