@@ -2,13 +2,20 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from stroke_utils.files import UserError
 
 
 def split(
-    slices: pd.DataFrame, by: str | None, validation: float, seed: int, test_part: str | None = None
+    slices: pd.DataFrame,
+    by: str | None,
+    validation: float,
+    seed: int,
+    test_part: str | None = None,
+    together: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """Return ``slices`` with a ``split`` column: ``train`` and ``validation`` of the training part, ``test``.
 
@@ -18,6 +25,9 @@ def split(
         validation: fraction of the training part that goes to validation, above 0 and below 1.
         seed: the split is a pure function of the slices' ids and this number.
         test_part: part whose slices become ``test``; slices of any other part are left out.
+        together: columns such as ``patient`` or ``near_group``: slices that share a value in any of them stay on one
+            side, directly or over a third; missing values share nothing. The paper keeps nothing together. The fraction
+            is then met as nearly as the groups allow, as one of ``round(1 / validation)`` parts.
 
     Raises:
         UserError: a class of the training part has fewer than two slices, or there is nothing to split or to test on.
@@ -31,9 +41,15 @@ def split(
             f"Class {counts.idxmin()!r} has {counts.min()} training slice; a stratified split needs at least 2. "
             "Check the cohort's class folders, or split at random."
         )
-    teach, choose = train_test_split(
-        pool.index.to_numpy(), test_size=validation, random_state=seed, stratify=pool[by] if by else None
-    )
+    if together:
+        folds = StratifiedGroupKFold(max(2, round(1 / validation)), shuffle=True, random_state=seed)
+        classes = pool[by] if by else np.zeros(len(pool))
+        places = next(folds.split(pool, classes, linked(pool, together)))
+        teach, choose = (pool.index[part].to_numpy() for part in places)
+    else:
+        teach, choose = train_test_split(
+            pool.index.to_numpy(), test_size=validation, random_state=seed, stratify=pool[by] if by else None
+        )
     if test_part and not (slices["part"] == test_part).any():
         raise UserError(
             f"No usable slice of {test_part}, which is the test. Its folder is missing, or its slices lack labels or "
@@ -44,6 +60,18 @@ def split(
     if test_part:
         column[slices.index[slices["part"] == test_part]] = "test"
     return slices.assign(split=column).dropna(subset=["split"])
+
+
+def linked(slices: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
+    """Number the groups of slices that are linked by a common value in any of the columns; int array (n,)."""
+    pairs = [np.empty((0, 2), int)]
+    for column in columns:
+        values = slices[column].reset_index(drop=True).dropna()
+        first = values.drop_duplicates().reset_index().set_index(column)["index"]
+        pairs.append(np.stack([values.index, values.map(first)], axis=1).astype(int))
+    pairs = np.concatenate(pairs)
+    graph = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(slices), len(slices)))
+    return connected_components(graph, directed=False)[1]
 
 
 def class_weights(labels: pd.Series | np.ndarray) -> dict[int, float]:
