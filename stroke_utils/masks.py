@@ -12,12 +12,13 @@ from scipy import ndimage
 
 from stroke_utils import files, vocabulary
 from stroke_utils.cohort import Cohort
-from stroke_utils.pixels import packed, painted_types, read_rgb
+from stroke_utils.files import UserError
+from stroke_utils.pixels import coloured, packed, read_rgb, read_rgba, types_of_colours, unpacked
 
 METHODS = ("difference", "border", "paper")
 """Names of the extractors, the exact one first."""
 
-_MARKER = int(packed(np.uint8([vocabulary.MARKER_COLOUR]))[0])
+_MARKER = packed(np.uint8(vocabulary.MARKER_COLOUR))
 
 
 def extract(
@@ -30,78 +31,93 @@ def extract(
         original: the slice without paint, same height and width; needed by "difference" only.
         method: "difference" (pixels that differ from the original), "border" (coloured pixels but the marker's) or
             "paper" (the paper's HSV rule).
-        options: keyword arguments of the method, such as ``saturation`` and ``value`` of "paper".
+        options: keyword arguments of the method: those of :func:`border_rule` or :func:`paper_rule`.
 
     Returns:
         uint8 array (H, W): 0 background, 1 ischemia, 2 hemorrhage. Each connected region has one type.
 
     Raises:
-        ValueError: unknown method, original missing or of another size, an overlay that is not its original plus
-            paint, or paint without a border of either type.
+        UserError: unknown method.
+        ValueError: original missing or of another size, an overlay that is not its original plus paint, or paint
+            without a border of either type.
     """
     if method not in METHODS:
-        raise ValueError(f"Unknown method {method!r}; the extractors are {', '.join(METHODS)}.")
-    overlay = overlay[..., :3]
-    if method == "difference":
-        lesion = painted_by_difference(overlay, original, **options)
-    else:
-        lesion = {"border": painted_by_border, "paper": painted_by_paper}[method](overlay, **options)
-    return _typed(lesion, overlay)
+        raise UserError(f"Unknown method {method!r}; the extractors are {', '.join(METHODS)}.")
+    pixels = packed(overlay)
+    # Paint is never grey and nearly all of a scan is, so each rule looks at the few coloured pixels alone.
+    where = np.flatnonzero(coloured(pixels))
+    colours = pixels.ravel()[where]
+    rules = {"difference": functools.partial(_difference_rule, pixels, where, original)}
+    rule = rules.get(method) or {"border": border_rule, "paper": paper_rule}[method]
+    painted = where[rule(colours, **options)]
+    classes = np.zeros(pixels.size, np.uint8)
+    if len(painted):
+        types = types_of_colours(colours)
+        if not types:
+            raise ValueError("The paint has no border of either type, so the type of stroke is unknown.")
+        classes[painted] = vocabulary.MASK_CLASSES.index(types[0])
+        if len(types) > 1:
+            return _typed_by_region(classes.reshape(pixels.shape) > 0, pixels, types[0])
+    return classes.reshape(pixels.shape)
 
 
-def painted_by_difference(overlay: np.ndarray, original: np.ndarray | None) -> np.ndarray:
-    """Mark the pixels in which an overlay differs from its original, exactly.
-
-    RGB uint8 arrays (H, W, 3) of one size in, bool array (H, W) out.
-
-    Raises:
-        ValueError: original missing or of another size, or a grey pixel that differs (paint is never grey).
-    """
-    if original is None or original.shape[:2] != overlay.shape[:2]:
+def _difference_rule(
+    pixels: np.ndarray, where: np.ndarray, original: np.ndarray | None, colours: np.ndarray
+) -> np.ndarray:
+    """Tell which coloured pixels differ from the original, exactly; markers differ in no picture of the release."""
+    if original is None or original.shape[:2] != pixels.shape:
         size = "none" if original is None else "×".join(map(str, original.shape[:2]))
         raise ValueError(f"The difference needs an original of the overlay's size; found {size}.")
-    pixels = packed(overlay)
-    changed = (pixels != packed(original)) & (pixels != _MARKER)
-    strange = int(np.count_nonzero(changed & (chroma(overlay) == 0)))
+    changed = (pixels != packed(original)).ravel()
+    strange = np.count_nonzero(changed) - np.count_nonzero(painted := changed[where])
     if strange:
         raise ValueError(
             f"{strange} grey pixels of the overlay differ from the original: they show different pictures."
         )
-    return changed
+    return painted & (colours != _MARKER)
 
 
-def painted_by_border(overlay: np.ndarray, least: int = 64) -> np.ndarray:
-    """Mark every coloured pixel but the marker's: red fill and border, known without the original.
+def border_rule(colours: np.ndarray, least: int = 64) -> np.ndarray:
+    """Tell which colours are paint: red fill and border, known without the original, but not the marker's magenta.
 
     The scan is grey (chroma 0) and every fill and border colour has a chroma of 128 or more, so ``least`` may lie
-    anywhere between. RGB uint8 array (H, W, 3) in, bool array (H, W) out.
+    anywhere between. Numbers of :func:`stroke_utils.pixels.packed`, uint32 array (n,) in, bool array (n,) out.
     """
-    return (chroma(overlay) >= least) & (packed(overlay) != _MARKER)
+    rgb = unpacked(colours)
+    return (rgb.max(axis=1) - rgb.min(axis=1) >= least) & (colours != _MARKER)
 
 
-def painted_by_paper(
-    overlay: np.ndarray, hue_to: int = 10, hue_from: int = 160, saturation: int = 100, value: int = 50
+def paper_rule(
+    colours: np.ndarray, hue_to: int = 10, hue_from: int = 160, saturation: int = 100, value: int = 50
 ) -> np.ndarray:
-    """Mark red pixels by the paper's rule in PIL's HSV, where hue runs from 0 to 255.
+    """Tell which colours are red by the paper's rule in PIL's HSV, where hue runs from 0 to 255.
 
     Hue 0 to ``hue_to`` or from ``hue_from`` to 255 is the paper's; it gives no numbers for the least saturation and
-    value, so these are ours. RGB uint8 array (H, W, 3) in, bool array (H, W) out.
+    value, so these are ours. A saturation of 0 or less would take grey too, and is refused.
+
+    Args:
+        colours: numbers of :func:`stroke_utils.pixels.packed`, uint32 array (n,), none of them grey.
+        hue_to: see above.
+        hue_from: see above.
+        saturation: the least that counts.
+        value: the least that counts.
+
+    Raises:
+        UserError: a saturation below 1.
     """
-    hue, sat, val = (np.asarray(c) for c in Image.fromarray(np.ascontiguousarray(overlay)).convert("HSV").split())
+    if saturation < 1:
+        raise UserError(f"The paper's rule needs a least saturation of 1 or more, found {saturation}: grey has 0.")
+    if not len(colours):
+        return np.zeros(0, bool)
+    hue, sat, val = np.asarray(Image.fromarray(unpacked(colours)[None]).convert("HSV"))[0].T
     return ((hue <= hue_to) | (hue >= hue_from)) & (sat >= saturation) & (val >= value)
-
-
-def chroma(rgb: np.ndarray) -> np.ndarray:
-    """Give the distance between the largest and the smallest channel, 0 for grey. Uint8 (H, W, 3) in, (H, W) out."""
-    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
-    return np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
 
 
 def from_mask_file(rgb: np.ndarray) -> np.ndarray:
     """Read the organiser's MASK colours: RGB uint8 array (H, W, 3) in, uint8 array (H, W) of 0/1/2 out."""
     pixels, classes = packed(rgb), np.zeros(rgb.shape[:2], np.uint8)
     for value, name in enumerate(vocabulary.MASK_CLASSES):
-        classes[pixels == packed(np.uint8([vocabulary.MASK_COLOURS[name]]))[0]] = value
+        classes[pixels == packed(np.uint8(vocabulary.MASK_COLOURS[name]))] = value
     return classes
 
 
@@ -128,7 +144,7 @@ def compare(
     """
 
     def score(row: tuple) -> list[tuple]:
-        overlay, original = read_rgb(row.overlay), read_rgb(row.png)
+        overlay, original = read_rgba(row.overlay), read_rgba(row.png)
         truth = true_mask(cohort, row.slice_id)
         truth = extract(overlay, original) if truth is None else truth
         size, marker = np.count_nonzero(truth), bool((packed(original) == _MARKER).any())
@@ -158,16 +174,18 @@ def true_mask(cohort: Cohort, slice_id: str) -> np.ndarray | None:
 def write_class_masks(cohort: Cohort, method: str = "difference", quiet: bool = False) -> pd.DataFrame:
     """Write the class mask of every stroke slice as a palette PNG, and skip those that are there already.
 
-    They go to ``<derived>/<fingerprint>/masks/<method>/<slice_id>.png``. A slice without overlay takes the
-    organiser's mask, if it has one.
+    They go to ``<derived>/<fingerprint>/masks/<method>/<slice_id>.png``; a file there that is damaged or has another
+    size is made anew. A slice without overlay takes the organiser's mask, if it has one.
 
     Returns:
         one row per stroke slice in the cohort's order: slice_id, class_mask (absolute path, or None), note (None, or
         why there is no mask: no overlay, a file that can't be decoded, nothing painted, a type other than the label).
 
     Raises:
-        UserError: the disk is full.
+        UserError: unknown method, or the disk is full.
     """
+    if method not in METHODS:
+        raise UserError(f"Unknown method {method!r}; the extractors are {', '.join(METHODS)}.")
     folder = files.derived_root() / cohort.fingerprint / "masks" / method
     strokes = cohort.slices[cohort.slices["stroke"] == 1]
     with ThreadPoolExecutor(2) as pool:
@@ -178,7 +196,7 @@ def write_class_masks(cohort: Cohort, method: str = "difference", quiet: bool = 
 
 def _write_one(row: tuple, folder: Path, method: str) -> tuple[str, str | None, str | None]:
     target = folder / f"{row.slice_id}.png"
-    if target.exists():
+    if _is_whole(target, (row.width, row.height)):
         return row.slice_id, str(target), None
     if row.overlay is None and row.mask is None:
         return row.slice_id, None, "It has neither an overlay nor a mask."
@@ -186,7 +204,7 @@ def _write_one(row: tuple, folder: Path, method: str) -> tuple[str, str | None, 
         if row.overlay is None:
             classes = from_mask_file(read_rgb(row.mask))
         else:
-            classes = extract(read_rgb(row.overlay), read_rgb(row.png) if method == "difference" else None, method)
+            classes = extract(read_rgba(row.overlay), read_rgba(row.png) if method == "difference" else None, method)
         found = {vocabulary.MASK_CLASSES[value] for value in np.unique(classes) if value}
         if not found:
             raise ValueError("Nothing is painted on it.")
@@ -196,6 +214,16 @@ def _write_one(row: tuple, folder: Path, method: str) -> tuple[str, str | None, 
         return row.slice_id, None, str(error)
     write_class_mask(target, classes)
     return row.slice_id, str(target), None
+
+
+def _is_whole(target: Path, size: tuple[int, int]) -> bool:
+    """Tell whether a class mask is there, undamaged and of its slice's size."""
+    try:
+        with Image.open(target) as image:
+            image.verify()
+            return image.size == size and image.mode == "P"
+    except (OSError, SyntaxError):
+        return False
 
 
 def write_class_mask(target: str | os.PathLike, classes: np.ndarray) -> None:
@@ -211,25 +239,59 @@ def read_class_mask(path: str | os.PathLike) -> np.ndarray:
     return from_mask_file(read_rgb(path))
 
 
-def _typed(lesion: np.ndarray, overlay: np.ndarray) -> np.ndarray:
-    """Give a bool lesion mask its class, by the border colours of the overlay (per region if both types occur)."""
-    types = painted_types(overlay)
-    if not lesion.any():
-        return np.zeros(lesion.shape, np.uint8)
-    if not types:
-        raise ValueError("The paint has no border of either type, so the type of stroke is unknown.")
-    if len(types) == 1:
-        return lesion * np.uint8(vocabulary.MASK_CLASSES.index(types[0]))
-    return _typed_by_region(lesion, overlay, types[0])
-
-
-def _typed_by_region(lesion: np.ndarray, overlay: np.ndarray, commonest: str) -> np.ndarray:
+def _typed_by_region(lesion: np.ndarray, pixels: np.ndarray, commonest: str) -> np.ndarray:
+    """Give each region of a bool lesion mask the type that most of its border pixels have."""
     # Grown by one pixel, because an extractor may have dropped the border that tells the type.
     regions, count = ndimage.label(ndimage.binary_dilation(lesion, np.ones((3, 3))), np.ones((3, 3)))
-    pixels, votes = packed(overlay), np.zeros((len(vocabulary.MASK_CLASSES), count + 1), int)
+    votes = np.zeros((len(vocabulary.MASK_CLASSES), count + 1), int)
     for name, colours in vocabulary.BORDER_COLOURS.items():
         border = np.isin(pixels, packed(np.uint8(colours)))
         votes[vocabulary.MASK_CLASSES.index(name)] = np.bincount(regions[border], minlength=count + 1)
     types = votes.argmax(axis=0).astype(np.uint8)
     types[types == 0] = vocabulary.MASK_CLASSES.index(commonest)
     return types[regions] * lesion
+
+
+def tolerant_ground_truth(truth: np.ndarray, radius: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Grow and shrink a class mask, as the organiser of session 2 did for scores that forgive a shaky border.
+
+    The organiser's note says dilated and eroded, and gives neither shape nor size of the structuring element: a disk of
+    3 pixels is ours. Where grown lesions of both types meet, the nearer type wins.
+
+    Args:
+        truth: uint8 array (H, W) of 0/1/2.
+        radius: of the disk in pixels.
+
+    Returns:
+        GT2, the grown mask, and GT3, the shrunken one, of the same kind; outside the picture there is no lesion, but
+        none is worn away at the picture's edge.
+    """
+    distance, (y, x) = ndimage.distance_transform_edt(truth == 0, return_indices=True)
+    grown = truth[y, x] * (distance <= radius) if truth.any() else truth.copy()
+    shrunken = np.zeros_like(truth)
+    for value in range(1, len(vocabulary.MASK_CLASSES)):
+        lesion = truth == value
+        # The transform knows no zero but those of the picture; without any it would say nothing.
+        deep = lesion if lesion.all() else ndimage.distance_transform_edt(lesion) > radius
+        shrunken[deep] = value
+    return grown.astype(np.uint8), shrunken
+
+
+def tolerant_iou(result: np.ndarray, truth: np.ndarray, radius: int = 3) -> float:
+    """Score a class mask by the rule of the competition's second session.
+
+    A pixel of the result other than 0 counts as TP if GT2 has the same class there; a pixel where GT3 is not 0 and the
+    result differs from it counts as FN; a pixel of the result other than 0 that is neither counts as FP. The score is
+    TP / (TP + FP + FN), and 1 where all three are 0.
+
+    Args:
+        result: uint8 array (H, W) of 0/1/2.
+        truth: the ground truth, of the same shape.
+        radius: of :func:`tolerant_ground_truth`.
+    """
+    grown, shrunken = tolerant_ground_truth(truth, radius)
+    hit = (result != 0) & (result == grown)
+    missed = (shrunken != 0) & (result != shrunken)
+    false = (result != 0) & ~hit & ~missed
+    total = np.count_nonzero(hit) + np.count_nonzero(missed) + np.count_nonzero(false)
+    return float(np.count_nonzero(hit) / total) if total else 1.0

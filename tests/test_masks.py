@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from stroke_utils import masks, vocabulary
 from stroke_utils.cohort import read_cohort
+from stroke_utils.files import UserError
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real_samples"
 
@@ -112,10 +113,94 @@ def test_what_cannot_be_extracted_says_why():
         ((overlay, original[:-1]), "found 95×80"),
         ((overlay, scan(1)), "different pictures"),
         ((bare, original), "border of either type"),
-        ((overlay, original, "magic"), "Unknown method 'magic'"),
     ):
         with pytest.raises(ValueError, match=words):
             masks.extract(*arguments)
+    with pytest.raises(UserError, match="Unknown method 'magic'; the extractors are difference, border, paper"):
+        masks.extract(overlay, original, "magic")
+    with pytest.raises(UserError, match="least saturation of 1 or more, found 0"):
+        masks.extract(overlay, method="paper", saturation=0)
+
+
+def reference(overlay, original, method):
+    """The three rules as their descriptions say, pixel by pixel of the whole picture."""
+    marker = (overlay == vocabulary.MARKER_COLOUR).all(axis=2)
+    if method == "difference":
+        return (overlay != original).any(axis=2) & ~marker
+    if method == "border":
+        return (overlay.max(axis=2) - overlay.min(axis=2) >= 64) & ~marker
+    hue, sat, val = np.moveaxis(np.asarray(Image.fromarray(overlay).convert("HSV")), -1, 0)
+    return ((hue <= 10) | (hue >= 160)) & (sat >= 100) & (val >= 50)
+
+
+@pytest.mark.parametrize("method", masks.METHODS)
+@pytest.mark.parametrize("seed", range(3))
+def test_extractors_do_what_the_rules_say_on_any_colour(method, seed):
+    original, rng = scan(seed), np.random.default_rng(seed)
+    overlay = original.copy()
+    places = rng.random(original.shape[:2]) < 0.3
+    overlay[places] = rng.integers(0, 256, (np.count_nonzero(places), 3))
+    overlay[places & (overlay.max(axis=2) == overlay.min(axis=2))] = (200, 30, 30)  # paint is never grey
+    overlay[10:20, 10:20], overlay[:2] = (0, 0, 255), vocabulary.MARKER_COLOUR
+    rgba = [np.dstack([array, np.full(array.shape[:2], 255, np.uint8)]) for array in (overlay, original)]
+    expected = reference(overlay, original, method)
+    for painted, plain in ((overlay, original), rgba):
+        assert np.array_equal(masks.extract(painted, plain, method) == 1, expected)
+
+
+def test_lesions_that_touch_or_meet_the_edge():
+    original, left, right = scan(), np.zeros((96, 80), bool), np.zeros((96, 80), bool)
+    left[:30, :12], right[30:50, 70:] = True, True
+    overlay = paint(paint(original, left, "ischemia"), right, "hemorrhage")
+    for method in ("difference", "border"):
+        assert np.array_equal(masks.extract(overlay, original, method), left + 2 * right)
+    right[:], right[10:30, 12:40] = False, True  # now the two share a border
+    overlay = paint(paint(original, left, "ischemia"), right, "hemorrhage")
+    for method in ("difference", "border"):
+        found = masks.extract(overlay, original, method)
+        assert np.array_equal(found > 0, left | right) and len(np.unique(found)) == 2  # one region, one type
+
+
+def test_tolerant_ground_truth_by_hand():
+    truth = np.zeros((9, 9), np.uint8)
+    truth[2:7, 2:7] = 2
+    grown, shrunken = masks.tolerant_ground_truth(truth, 1)
+    cross = np.zeros((9, 9), bool)
+    cross[1:8, 2:7], cross[2:7, 1:8] = True, True
+    assert np.array_equal(grown, cross * 2)
+    assert np.array_equal(shrunken[3:6, 3:6], np.full((3, 3), 2)) and np.count_nonzero(shrunken) == 9
+    edge = np.zeros((9, 9), np.uint8)
+    edge[:, :4] = 1
+    grown, shrunken = masks.tolerant_ground_truth(edge, 2)
+    assert (grown.sum(axis=1) == 6).all() and (shrunken.sum(axis=1) == 2).all()  # nothing worn away at the edge
+    both = np.zeros((1, 9), np.uint8)
+    both[0, 1], both[0, 7] = 1, 2
+    assert masks.tolerant_ground_truth(both, 2)[0].tolist() == [[1, 1, 1, 1, 0, 2, 2, 2, 2]]
+    for whole in (np.zeros((4, 4), np.uint8), np.full((4, 4), 2, np.uint8)):
+        assert all(np.array_equal(m, whole) for m in masks.tolerant_ground_truth(whole))
+
+
+def test_tolerant_iou_by_hand():
+    truth = np.zeros((1, 12), np.uint8)
+    truth[0, 3:8] = 1  # grown by 1: places 2–8; shrunken by 1: places 4–6
+    cases = {
+        (3, 4, 5, 6, 7): 1.0,
+        (2, 3, 4, 5, 6, 7, 8): 1.0,  # one too many on each side is forgiven
+        (4, 5, 6): 1.0,  # one too few as well
+        (4, 5): 2 / 3,  # place 6 is missed
+        (4, 5, 6, 11): 3 / 4,  # place 11 is false
+        (): 0.0,
+    }
+    for places, expected in cases.items():
+        result = np.zeros((1, 12), np.uint8)
+        result[0, list(places)] = 1
+        assert masks.tolerant_iou(result, truth, 1) == pytest.approx(expected), places
+    # As the wrong type: places 4–6 are missed, 3 and 7 false.
+    assert masks.tolerant_iou(np.uint8(2) * (truth > 0), truth, 1) == 0
+    mixed = truth.copy()
+    mixed[0, 6] = 2
+    assert masks.tolerant_iou(mixed, truth, 1) == pytest.approx(4 / 5)
+    assert masks.tolerant_iou(truth * 0, truth * 0) == 1
 
 
 def test_dice_counts_agreement_of_class():
@@ -200,10 +285,27 @@ def test_a_second_call_finishes_what_a_killed_one_began(folder):
     cohort = read_cohort(folder, quiet=True)
     table = masks.write_class_masks(cohort, quiet=True)
     first, second = (Path(p) for p in table["class_mask"][:2])
-    first.unlink()
+    whole = first.read_bytes()
     stamp = second.stat().st_mtime_ns
-    again = masks.write_class_masks(cohort, quiet=True)
-    assert again.equals(table) and first.exists() and second.stat().st_mtime_ns == stamp
+    small = Image.fromarray(np.zeros((4, 4), np.uint8)).convert("P")
+    for damage in (first.unlink, lambda: first.write_bytes(whole[:90]), lambda: small.save(first)):
+        damage()
+        again = masks.write_class_masks(cohort, quiet=True)
+        assert again.equals(table) and first.read_bytes() == whole and second.stat().st_mtime_ns == stamp
+
+
+def test_an_unknown_method_is_said_before_anything_is_written(folder, tmp_path):
+    with pytest.raises(UserError, match="Unknown method 'magic'"):
+        masks.write_class_masks(read_cohort(folder, quiet=True), "magic", quiet=True)
+    assert not (tmp_path / "derived").exists()
+
+
+def test_phantom_overlays_are_extracted_exactly(tiny_phantom):
+    cohort = read_cohort(tiny_phantom, quiet=True)
+    painted = cohort.slices.dropna(subset="overlay")
+    scores = masks.compare(cohort, painted, quiet=True).groupby("method")
+    assert scores["dice"].min()["difference"] == 1 and scores["dice"].mean()["border"] >= 0.999
+    assert scores["extra"].sum()[["difference", "border"]].tolist() == [0, 0]
 
 
 def test_a_damaged_overlay_does_not_stop_the_rest(folder):
