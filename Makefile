@@ -13,11 +13,11 @@ PY      ?= .venv/bin/python
 COMPILE = uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
 	--no-header --no-annotate
 
-GENERATED = .venv results data/derived data/phantom-*-seed*-v* data/.phantom-* .snakemake .pytest_cache .ruff_cache \
+GENERATED = .venv .venv-bench results data/derived data/phantom-*-seed*-v* data/.phantom-* .snakemake .pytest_cache .ruff_cache \
 	*.egg-info
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test lab refresh lock clean
+.PHONY: help env reproduce test lab refresh bench lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,13 @@ lab: env  ## open the notebooks in JupyterLab
 
 refresh: env  ## execute the committed notebooks in place and renew figures/ (NB=03_phase1_detection for some)
 	@$(PY) -m stroke_utils.refresh $(NB)
+
+# The peers' environment holds nothing but them, and sees the project's through a path file.
+bench: env  ## ratios against plain work and peers (OpenCV), measured side by side; ten minutes or so
+	@$(PY) -m venv .venv-bench && .venv-bench/bin/python -m pip install --quiet --no-deps -r tests/bench/requirements.txt && \
+	$(PY) -c "import sysconfig; print(sysconfig.get_path('purelib'))" > \
+	"$$(.venv-bench/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/project.pth" && \
+	PYTHONPATH=. .venv-bench/bin/python -m tests.bench
 
 lock: env  ## resolve pyproject.toml again into requirements.lock
 	@scratch=$$(mktemp -d) && $(PY) -m venv $$scratch && $$scratch/bin/python -m pip install --quiet uv && \
