@@ -2,7 +2,7 @@
 
 import pytest
 
-from stroke_utils.phantom import make_phantom
+from stroke_utils.phantom import make_phantom, render, writer
 
 
 @pytest.fixture(scope="session")
@@ -13,8 +13,18 @@ def tiny_phantom(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def layout_phantoms(tiny_phantom, tmp_path_factory):
-    """Folders of the tiny phantom in every layout, by name, with each slice drawn once: read them, never write."""
-    drawn, folder = functools.cache(render.draw_slice), tmp_path_factory.mktemp("layouts")
-    folders = {"portal": tiny_phantom}
+    """Folders of the tiny phantom in every layout, by name, each slice drawn once: read them, never write to them."""
+    folders, drawn, draw = {"portal": tiny_phantom}, {}, render.draw_slice
+
+    def draw_once(patient, planned, which, *rest):
+        key = planned.number, which.index
+        if key not in drawn:
+            drawn[key] = draw(patient, planned, which, *rest)
+        return drawn[key]
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(render, "draw_slice", lambda patient, planned, which, *rest: drawn_once(patient, planned, which, rest))
+        patch.setattr(render, "draw_slice", draw_once)
+        for layout in writer.LAYOUTS.keys() - folders.keys():
+            target = tmp_path_factory.mktemp("phantom") / layout
+            folders[layout] = make_phantom(target, "tiny", 0, quiet=True, layout=layout, workers=1)
+    return folders

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -648,9 +649,78 @@ def run_command(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+# what is done to the folder, words of the obstacle that must come of it (None: training stays sensible)
+VERDICTS = {
+    "nothing": (lambda d: None, None),
+    "a class missing": (
+        lambda d: shutil.rmtree(d / HEMORRHAGE),
+        "The training part has no usable slice of the class hemorrhage",
+    ),
+    "an id in two parts": (lambda d: png(d / NONE / "10020.png"), "1 slices lie in two parts"),
+    "an id in two classes": (
+        lambda d: png(d / ISCHEMIA / "PNG" / "11040.png"),
+        "2 files carry an id that lies in two classes",
+    ),
+    "paint": (lambda d: fill(d / NONE_SLICE, BLUE), "1 overlays lie among the originals"),
+    "many unreadable": (
+        lambda d: [truncate(d / NONE / f"1104{i}.png") for i in range(4)],
+        "4 of 49 originals can't be used",
+    ),
+    "few unreadable": (lambda d: truncate(d / NONE_SLICE), None),
+    "a note": (lambda d: png(d / NONE_SLICE, size=(8, 9), mode="RGB"), None),
+    "no overlays": (lambda d: [(d / OVERLAY).unlink(), shutil.rmtree(d / HEMORRHAGE / "OVERLAY")], None),
+    "no sessions": (lambda d: [shutil.rmtree(d / SESSION1), shutil.rmtree(d / SESSION2)], None),
+    "a bad overlay": (lambda d: truncate(d / OVERLAY), None),
+}
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_the_verdict_on_training(folder, name):
+    change, words = VERDICTS[name]
+    for i in range(11040, 11080):
+        png(folder / NONE / f"{i}.png")
+    change(folder)
+    cohort = read_cohort(folder, quiet=True)
+    assert len(cohort.obstacles()) == (words is not None) and (words or "") in "".join(cohort.obstacles())
+    assert ("Training would be wrong:\n  " + words if words else "Training is sensible.") in cohort.report()
+
+
+def test_the_report_says_all_that_is_known_before_training(folder):
+    fill(folder / NONE_SLICE, vocabulary.MARKER_COLOUR)
+    (folder / NONE / "10002.png").write_bytes(b"")
+    (folder / "patients.csv").write_text("slice_id,patient\n10010,A1\n10001,A1\n")
+    cohort = read_cohort(folder, quiet=True)
+    said = cohort.report()
+    for words in (
+        *(f"data: Ministry portal, 8 usable slices, fingerprint {cohort.fingerprint}", "Modes       RGBA 8"),
+        *("6 overlays, 2 masks, 0 dicoms", "Pixels      8×8 8", "1 slices with a magenta", "1 known, of 2 slices"),
+        *("Grey levels none: 1 to 1", "Problems: 2", "label_without_slice: 1 (used all the same)"),
+        *("unreadable_png: 1 (set aside)", f"    {NONE}/10002.png: Not a whole PNG file: it has zero bytes"),
+    ):
+        assert words in said, words
+    counts = dict(re.findall(r"(\S+ +\S+) +\d+ +\d+ +(\d+)\n", said))
+    assert counts["train       none"] == "4426" and counts["session2        all"] == "98"
+    assert str(folder) not in said, "a notebook must not hold the machine's paths"
+
+
+def test_what_the_report_reminds_of(folder):
+    assert "Mind" not in read_cohort(folder, quiet=True).report()
+    assert "were not decoded" in read_cohort(folder, quiet=True, thorough=False).report()
+    shutil.rmtree(folder / SESSION2)
+    (folder / OVERLAY).unlink()
+    shutil.rmtree(folder / HEMORRHAGE / "OVERLAY")
+    (folder / "ASAMA1_Cevaplar.txt").unlink()
+    said = read_cohort(folder, quiet=True).report()
+    for words in ("nothing can be learned about regions", "session2 is missing", "session1 have no label"):
+        assert f"{words}" in said.partition("Mind:")[2], words
+
+
 def test_command_line(folder, tmp_path):
     good = run_command(folder)
-    assert good.returncode == 0 and "9 usable slices" in good.stdout and "label_without_slice: 1" in good.stdout
+    assert good.returncode == 0 and good.stdout == read_cohort(folder, quiet=True).report() + "\n"
+    fill(folder / NONE_SLICE, BLUE)
+    wrong = run_command(folder)
+    assert wrong.returncode == 1 and "Training would be wrong" in wrong.stdout
     bad = run_command(tmp_path / "missing")
     assert bad.returncode == 2 and "does not exist" in bad.stderr and "Traceback" not in bad.stderr
 
