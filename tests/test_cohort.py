@@ -265,9 +265,9 @@ def huge_header(path, width=100_000, height=100_000):
 
 
 def sixteen_bits(path):
-    """Write RGB pixels of 16 bits a channel, which Pillow can read but not write."""
-    rows = (b"\0" + b"\x12\x34" * 3 * 8) * 8
-    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+    """Write RGBA pixels of 16 bits a channel, which Pillow can read but not write."""
+    rows = (b"\0" + (b"\x12\x34" * 3 + b"\xff\xff") * 8) * 8
+    header = struct.pack(">IIBBBBB", 8, 8, 16, 6, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     packed = [struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
@@ -362,7 +362,15 @@ PROBLEMS = {
     "pipe": (lambda d: os.mkfifo(d / NONE / "a.png"), "unreadable_png", f"{NONE}/a.png", False, 9),
     "deep damage": (lambda d: deep_damage(d / NONE_SLICE), "unreadable_png", NONE_SLICE, False, 8),
     "huge header": (lambda d: huge_header(d / NONE_SLICE), "unreadable_png", NONE_SLICE, False, 8),
+    "too large": (lambda d: png(d / NONE_SLICE, size=(5000, 4)), "unreadable_png", NONE_SLICE, False, 8),
     "16 bits a channel": (lambda d: sixteen_bits(d / NONE_SLICE), "unexpected_mode", NONE_SLICE, True, 9),
+    "dicom pipe": (
+        lambda d: [(d / ISCHEMIA / "DICOM").mkdir(), os.mkfifo(d / ISCHEMIA / "DICOM/10010.dcm")],
+        "unreadable_dicom",
+        f"{ISCHEMIA}/DICOM/10010.dcm",
+        False,
+        9,
+    ),
     "transparent": (
         lambda d: spoil(d / NONE_SLICE, lambda p: p.__setitem__((0, 0, 3), 254)),
         "transparent",
