@@ -11,6 +11,7 @@ from PIL import Image
 
 from stroke_utils import files, masks, vocabulary
 from stroke_utils.cohort import read_cohort
+from stroke_utils.layouts import recognise
 from stroke_utils.phantom import PhantomSpec, make_phantom, phantom_folder
 from stroke_utils.phantom.__main__ import main
 from stroke_utils.phantom.spec import plan
@@ -127,3 +128,9 @@ def test_the_command_line_and_folder_names_know_the_layout(tmp_path, monkeypatch
     assert len(names) == 8, "none overwrites or passes for another"
     with pytest.raises(files.UserError, match="no phantom layout 'zip'.*portal, ftp, mirror-a, mirror-b"):
         make_phantom(tmp_path / "x", "tiny", layout="zip")
+
+
+@pytest.mark.parametrize("wrong, right", [("cp437", "cp857"), ("cp850", "cp857"), ("cp1252", "cp1254")])
+def test_turkish_code_pages_are_read_back(wrong, right):
+    garbled = "YARIŞMA_1".encode(right).decode(wrong)
+    assert garbled != "YARIŞMA_1" and recognise((garbled, "PNG")) == ("session1", None, "png")
