@@ -1,11 +1,13 @@
 """Checks single files, settles which of several is right, and reads the label files: what `cohort` may then join."""
 
+import contextlib
 import filecmp
 import hashlib
 import io
 import itertools
+import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +15,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from stroke_utils import vocabulary
+from stroke_utils import files, vocabulary
+from stroke_utils.files import UserError
 from stroke_utils.layouts import Problems, SliceFile, read_table
 from stroke_utils.pixels import read_patient
 
@@ -44,18 +47,38 @@ class Facts:
     patient: str | None = None
 
 
-def inspect(file: SliceFile, thorough: bool) -> Facts:
+@contextlib.contextmanager
+def remembered() -> Iterator[dict]:
+    """Yield what earlier readings saw in decoded PNGs, by kind and hash, and keep what is added to it.
+
+    Decoding takes most of the time of a reading, and the same bytes always look the same. What cannot be kept is seen
+    again next time.
+    """
+    version = files.digest([files.sha256(module) for module in (__file__, vocabulary.__file__)])
+    try:
+        place = files.derived_root() / "pixel_facts" / f"{version}.json"
+        known = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError, UserError):
+        known = {}
+    before = len(known)
+    yield known
+    if len(known) > before:
+        with contextlib.suppress(OSError, UserError):
+            files.write_text(files.derived_root() / "pixel_facts" / f"{version}.json", json.dumps(known))
+
+
+def inspect(file: SliceFile, thorough: bool, known: dict) -> Facts:
     """Read one file's facts. Files come from anywhere, so whatever a decoder throws is a finding about the file.
 
     All chunk sums of a PNG are checked in any case. ``thorough`` also decodes each; without it only what a session
-    slice takes its type from.
+    slice takes its type from. ``known`` is what `remembered` yields.
     """
     try:
         if not file.path.is_file():
             raise ValueError("it is a link that leads nowhere, or a device")
         if file.kind == "dicom":
             return Facts(patient=read_patient(file.path))
-        return _inspect_png(file, thorough)
+        return _inspect_png(file, thorough, known)
     except Exception as error:
         reason = str(error) or type(error).__name__
         if isinstance(error, Image.UnidentifiedImageError):
@@ -64,7 +87,7 @@ def inspect(file: SliceFile, thorough: bool) -> Facts:
         return Facts(findings=[(f"unreadable_{file.kind}", detail, False)])
 
 
-def _inspect_png(file: SliceFile, thorough: bool) -> Facts:
+def _inspect_png(file: SliceFile, thorough: bool, known: dict) -> Facts:
     size = file.path.stat().st_size
     if not 0 < size <= _LARGEST_FILE:
         raise ValueError(f"it has {size:,} bytes" if size else "it has zero bytes")
@@ -78,11 +101,11 @@ def _inspect_png(file: SliceFile, thorough: bool) -> Facts:
     if file.kind == "png":
         facts.findings += _odd_form(file, facts, sixteen=data[24] == 16)
     if thorough or (file.kind != "png" and file.part != "train"):
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            colours, pixels = _colours(image.convert("RGBA"))
-        facts.types = _types(colours, pixels)
-        if file.kind == "png":
-            facts.findings += _look_at(colours, facts)
+        key = f"{file.kind} {facts.sha256}"
+        if key not in known:
+            known[key] = _look_at(data, file.kind)
+        facts.types, facts.grey_levels, facts.marker, findings = known[key]
+        facts.findings += map(tuple, findings)
     return facts
 
 
@@ -119,14 +142,17 @@ def _types(colours: np.ndarray, pixels: np.ndarray) -> list[str]:
     return sorted((name for name in votes if votes[name]), key=lambda name: -votes[name])
 
 
-def _look_at(colours: np.ndarray, facts: Facts) -> list[tuple[str, str, bool]]:
-    """Note grey levels and markers of an original, given its different colours (N, 4); find paint and transparency."""
+def _look_at(data: bytes, kind: str) -> tuple:
+    """Decode a PNG: painted types, and of an original grey levels, markers and findings of paint and transparency."""
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        colours, pixels = _colours(image.convert("RGBA"))
+    types, findings = _types(colours, pixels), []
+    if kind != "png":
+        return types, None, None, findings
     red, green, blue, alpha = colours.T
     grey, marker = (red == green) & (green == blue), (colours[:, :3] == vocabulary.MARKER_COLOUR).all(axis=1)
-    facts.grey_levels, facts.marker = int(np.unique(red[grey]).size), bool(marker.any())
-    findings = []
     # The fill adds half or three quarters of pure red to a grey value, so red leads by 128 or 191.
-    if (np.minimum(red - green, red - blue) > 100).any() or facts.types:
+    if (np.minimum(red - green, red - blue) > 100).any() or types:
         detail = (
             "It has the colours of a painted lesion: an overlay among the originals gives the answer away. The slice "
             "is not used."
@@ -138,7 +164,7 @@ def _look_at(colours: np.ndarray, facts: Facts) -> list[tuple[str, str, bool]]:
     if alpha.min() < 255:
         detail = f"Transparent pixels (alpha down to {alpha.min()}, expected 255); what lies under them is shown."
         findings.append(("transparent", detail, True))
-    return findings
+    return types, int(np.unique(red[grey]).size), bool(marker.any()), findings
 
 
 def sort_out(facts: dict[SliceFile, Facts], problems: Problems) -> tuple[list[SliceFile], dict[tuple, SliceFile]]:

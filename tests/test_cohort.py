@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stroke_utils import vocabulary
+from stroke_utils import checks, vocabulary
 from stroke_utils.cohort import COLUMNS, read_cohort
 from stroke_utils.files import UserError
 from stroke_utils.layouts import PROBLEM_COLUMNS, recognise
@@ -475,6 +475,24 @@ def test_without_decoding_the_table_is_the_same_where_nothing_is_painted(folder)
     assert quick.facts["grey_levels"].isna().all()
     fill(folder / NONE_SLICE, BLUE)
     assert len(read_cohort(folder, quiet=True, thorough=False).slices) == 9
+
+
+def test_what_was_decoded_once_is_remembered_by_its_bytes(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("STROKE_DERIVED", str(tmp_path / "derived"))
+    fill(folder / NONE_SLICE, BLUE)
+    first = read_cohort(folder, quiet=True)
+    (kept,) = (tmp_path / "derived" / "pixel_facts").iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(checks, "_look_at", None)  # nothing is decoded again
+        again = read_cohort(folder, quiet=True)
+        assert again.problems.equals(first.problems) and again.facts.equals(first.facts)
+        fill(folder / NONE_SLICE, GREEN)
+        assert "not callable" in " ".join(read_cohort(folder, quiet=True).problems["detail"]), "other bytes are"
+    kept.write_text("{")
+    assert read_cohort(folder, quiet=True).fingerprint == first.fingerprint
+    kept.unlink()
+    kept.mkdir()
+    assert read_cohort(folder, quiet=True).fingerprint == first.fingerprint, "where nothing can be kept, all is decoded"
 
 
 def test_many_findings_of_one_kind_are_one_row_that_counts_them(folder):
