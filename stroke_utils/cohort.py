@@ -4,23 +4,19 @@
 """
 
 import argparse
-import filecmp
-import io
-import itertools
+import functools
 import json
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 
-from stroke_utils import files, vocabulary
+from stroke_utils import checks, files, vocabulary
 from stroke_utils.files import UserError
-from stroke_utils.layouts import Problems, SliceFile, checked_root, other_layout, read_table, walk
-from stroke_utils.pixels import painted_types, read_patient, read_rgb
+from stroke_utils.layouts import Problems, SliceFile, checked_root, name_layout, other_layout, walk
 
 COLUMNS = (
     *("slice_id", "label", "stroke", "part", "png", "overlay", "mask", "dicom"),
@@ -28,10 +24,16 @@ COLUMNS = (
 )
 """Columns of ``Cohort.slices``."""
 
-PROBLEM_COLUMNS = ("kind", "path", "detail", "used")
-"""Columns of ``Cohort.problems``; ``used`` tells whether the slice or file in question is still used."""
-
 _SAME_PATIENT = 20  # slices: an anonymiser's constant, not a patient, when this many and all carry one id
+
+# The release has none of these: its copy was mixed up while it was unpacked or sorted.
+_MIXED_UP = {
+    "id_in_two_parts": "slices lie in two parts: tests would be seen in training",
+    "id_in_two_classes": "files carry an id that lies in two classes: one of the labels is wrong",
+    "painted_original": "overlays lie among the originals: the paint gives the answer away",
+}
+_LOST = (*_MIXED_UP, "bytes_in_two_parts", "bytes_in_two_classes", "unreadable_png", "unexpected_mode", "name_twice")
+_TOLERATED = 0.05  # share of the originals that may be set aside before the rest is no longer the data set
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,14 @@ class Cohort:
         slices: one row per usable slice with the columns ``COLUMNS``, sorted by ``slice_id``. Paths are absolute
             strings or None; ``label`` is in ``vocabulary.LABELS`` or None where only stroke / none or nothing is
             known; ``stroke`` is a nullable integer, missing for a slice that no label file and no mask speaks of.
-        problems: one row per finding with the columns ``PROBLEM_COLUMNS``.
+        problems: one row per finding with the columns ``layouts.PROBLEM_COLUMNS``; more than ten of a kind whose files
+            are all used are one row that counts them.
         origin: content of the folder's ``DATASET.json``, or {}.
         fingerprint: 10 hex digits that change with the slices, their labels, pixels and overlays, not with the place.
+        layout: key of ``vocabulary.LAYOUTS`` by the names of the folders, several joined by " + ", or "other".
+        facts: what the decoded pixels of each row of ``slices`` show, in its order: slice_id, grey_levels (number of
+            different grey values, at most the CT window's width in Hounsfield units), marker (has an orientation
+            marker). Missing values where the cohort was not read thoroughly.
     """
 
     root: Path
@@ -53,6 +60,8 @@ class Cohort:
     problems: pd.DataFrame
     origin: dict
     fingerprint: str
+    layout: str = "other"
+    facts: pd.DataFrame | None = None
 
     @property
     def true_masks(self) -> Path | None:
@@ -81,26 +90,56 @@ class Cohort:
         table = pd.DataFrame(rows, columns=["part", "label", "found", "published"])
         return table.astype({"found": "Int64", "published": "Int64"})
 
+    def obstacles(self) -> list[str]:
+        """Say in sentences why training on this folder would be wrong; an empty list where it is sensible.
 
-@dataclass
-class _Facts:
-    """What was read from one file; ``error`` is set where it can't be used."""
+        It would be where a class of the training part is missing, where ids or overlays are mixed up (the slices in
+        question are set aside, but nothing vouches for the others), or where more than 5 % of the originals can't be
+        used.
+        """
+        train, aside = self.slices[self.slices["part"] == "train"], self.problems[~self.problems["used"].astype(bool)]
+        found = [f"The training part has no usable slice of the class {name}."
+                 for name in vocabulary.LABELS if not (train["label"] == name).any()]  # fmt: skip
+        for kind, meaning in _MIXED_UP.items():
+            if number := int(aside.loc[aside["kind"] == kind, "files"].sum()):
+                found.append(f"{number} {meaning}. Unpack a fresh copy, or remove what does not belong there.")
+        lost = int(aside.loc[aside["kind"].isin(_LOST), "files"].sum())
+        if lost > _TOLERATED * (lost + len(self.slices)):
+            found.append(f"{lost} of {lost + len(self.slices)} originals can't be used: this copy is not the data set.")
+        return found
 
-    width: int = 0
-    height: int = 0
-    mode: str = ""
-    sha256: str = ""
-    error: tuple[str, str] | None = None  # kind of problem, detail
-    types: list[str] = field(default_factory=list)  # stroke types painted in a session's overlay or mask, largest first
-    patient: str | None = None
+    def report(self) -> str:
+        """Give as text what to know before hours of training: layout, counts, files, pixels, problems, a verdict."""
+        layout = " + ".join(vocabulary.LAYOUTS.get(key, "a layout of its own") for key in self.layout.split(" + "))
+        name = self.origin.get("name", self.root.name)
+        lines = [f"{name}: {layout}, {len(self.slices)} usable slices, fingerprint {self.fingerprint}", ""]
+        counts = self.counts()
+        counts["missing"] = (counts["published"] - counts["found"]).clip(lower=0)
+        lines += [counts.to_string(index=False, na_rep="–"), ""]
+        lines += [f"{title:<12}{text}" for title, text in _file_facts(self)]
+        lines += ["", f"Problems: {int(self.problems['files'].sum()) or 'none'}"]
+        for (kind, used), group in self.problems.groupby(["kind", "used"], sort=False):
+            lines.append(f"  {kind}: {group['files'].sum()} ({'used all the same' if used else 'set aside'})")
+            lines += [f"    {row.path}: {row.detail}" for row in group.head(3).itertuples()]
+        obstacles = self.obstacles()
+        verdict = "Training would be wrong:" if obstacles else "Training is sensible."
+        lines += ["", verdict, *(f"  {text}" for text in obstacles), *(f"  Mind: {text}" for text in _limits(self))]
+        return "\n".join(lines)
 
 
-def read_cohort(folder: str | os.PathLike, quiet: bool = False) -> Cohort:
-    """Read a data folder in the portal's layout, or one whose session folders have the mirrors' flat form.
+def read_cohort(folder: str | os.PathLike, quiet: bool = False, thorough: bool = True) -> Cohort:
+    """Read a data folder in any layout of ``vocabulary.LAYOUTS``, or one put together from several.
 
     Folders are recognised by their names in any Unicode form, at any depth. A training slice takes its label from its
     class folder; a session-1 slice takes stroke / none from the label files and its type from its mask or overlay; a
     session-2 slice is a stroke of the type of its mask or overlay. A bad file is a row of ``problems``.
+
+    Args:
+        folder: the folder that holds the class and session folders, or one above it.
+        quiet: show no progress.
+        thorough: decode every PNG, about 6 ms each and core the first time; what was seen is kept by hash under the
+            derived data. Without it headers, chunk sums and hashes are read; a painted slice among the originals then
+            goes unseen, and ``facts`` has missing values only.
 
     Raises:
         UserError: no such folder, an archive or another file, an empty folder, another layout, or no usable slice.
@@ -111,14 +150,15 @@ def read_cohort(folder: str | os.PathLike, quiet: bool = False) -> Cohort:
     found, tables = walk(root, _true_masks(root, origin), problems)
     if not any(f.kind == "png" for f in found):
         raise UserError(other_layout(root, problems))
-    with ThreadPoolExecutor(2) as pool:
-        results = files.progress(pool.map(_inspect, found), "Reading the slices", total=len(found), quiet=quiet)
+    with ThreadPoolExecutor(files.cores()) as pool, checks.remembered() as known:
+        work = pool.map(functools.partial(checks.inspect, thorough=thorough, known=known), found)
+        results = files.progress(work, "Reading the slices", total=len(found), quiet=quiet)
         facts = dict(zip(found, results, strict=True))
-    originals, companions = _sort_out(facts, problems)
-    slices, paints = _join(originals, companions, facts, _LabelTables(tables, originals, problems), problems)
-    table = pd.DataFrame(problems, columns=PROBLEM_COLUMNS).drop_duplicates(ignore_index=True)
+    originals, companions = checks.sort_out(facts, problems)
+    slices, paints = _join(originals, companions, facts, checks.LabelTables(tables, originals, problems), problems)
+    table = problems.table()
     if slices.empty:
-        kinds = ", ".join(f"{kind} {n}" for kind, n in table["kind"].value_counts().items())
+        kinds = ", ".join(f"{kind} {n}" for kind, n in table.groupby("kind", sort=False)["files"].sum().items())
         first = table.iloc[0]
         raise UserError(
             f"No usable slice in {root}. Problems by kind: {kinds}; the first is {first['path']}: {first['detail']}"
@@ -126,7 +166,11 @@ def read_cohort(folder: str | os.PathLike, quiet: bool = False) -> Cohort:
     rows = slices[["slice_id", "part", "label", "stroke", "sha256"]].astype(object)
     rows = rows.where(rows.notna(), None).values.tolist()
     fingerprint = files.digest([[*row, paint] for row, paint in zip(rows, paints, strict=True)], 10)
-    return Cohort(root, slices, table, origin, fingerprint)
+    seen = pd.DataFrame(
+        [(f.slice_id, facts[f].grey_levels, facts[f].marker) for f in originals],
+        columns=["slice_id", "grey_levels", "marker"],
+    ).astype({"grey_levels": "Int64", "marker": "boolean"})
+    return Cohort(root, slices, table, origin, fingerprint, name_layout(root, found), seen)
 
 
 def _read_origin(root: Path, problems: Problems) -> dict:
@@ -150,118 +194,8 @@ def _true_masks(root: Path, origin: dict) -> Path | None:
     return path if path and path.is_dir() and path.resolve().is_relative_to(root.resolve()) else None
 
 
-def _inspect(file: SliceFile) -> _Facts:
-    """Read one file's facts. Files come from anywhere, so whatever a decoder throws is a finding about the file."""
-    try:
-        if file.kind == "dicom":
-            return _Facts(patient=read_patient(file.path))
-        return _inspect_png(file)
-    except Exception as error:
-        reason = str(error) or type(error).__name__
-        if isinstance(error, Image.UnidentifiedImageError):
-            reason = "no PNG header"
-        return _Facts(error=(f"unreadable_{file.kind}", f"Not a whole {'DICOM' if file.kind == 'dicom' else 'PNG'} "
-                             f"file: {reason}. The file is not used."))  # fmt: skip
-
-
-def _inspect_png(file: SliceFile) -> _Facts:
-    data = file.path.read_bytes()
-    if not data:
-        raise ValueError("it has zero bytes")
-    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-        image.verify()  # checks every chunk's sum up to the end mark: finds damage and truncation without decoding
-        facts = _Facts(image.width, image.height, image.mode, files.hashlib.sha256(data).hexdigest())
-    if file.kind in ("overlay", "mask") and file.part != "train":
-        facts.types = painted_types(read_rgb(io.BytesIO(data)))
-    return facts
-
-
-def _sort_out(facts: dict[SliceFile, _Facts], problems: Problems) -> tuple[list[SliceFile], dict[tuple, SliceFile]]:
-    """Set damaged and ambiguous files aside. Gives one original per slice id, and the other files by their key."""
-    by_key: dict[tuple, SliceFile] = {}
-    contested = set()
-    for file, seen in facts.items():
-        if seen.error:
-            problems.add(seen.error[0], file.path, seen.error[1], False)
-            continue
-        key = (file.part, file.label, file.slice_id, file.kind)
-        first = by_key.setdefault(key, file)
-        if first is file:
-            continue
-        if filecmp.cmp(first.path, file.path, shallow=False):
-            detail = f"Same name and bytes as {first.path.relative_to(problems.root).as_posix()}, which is used."
-            problems.add("duplicate_file", file.path, detail, True)
-        else:
-            contested.add(key)
-            detail = "Two different files with this name in one class; which is right is unknown, so neither is used."
-            for each in (first, file):
-                problems.add("name_twice", each.path, detail, False)
-    for key in contested:
-        del by_key[key]
-    originals = []
-    candidates = sorted((f for f in by_key.values() if f.kind == "png"), key=lambda f: f.slice_id)
-    for slice_id, group in itertools.groupby(candidates, key=lambda f: f.slice_id):
-        originals += _one_owner(slice_id, list(group), problems)
-    return originals, {key: file for key, file in by_key.items() if file.kind != "png"}
-
-
-def _one_owner(slice_id: str, group: list[SliceFile], problems: Problems) -> list[SliceFile]:
-    """Decide which part keeps an id that several hold: the latest session; two classes of training lose it both."""
-    latest = max((f.part for f in group), key=vocabulary.PARTS.index)
-    keep = [f for f in group if f.part == latest]
-    for file in (f for f in group if f.part != latest):
-        detail = f"Slice {slice_id} also lies in {latest}: a test slice in another part. Only {latest} keeps it."
-        problems.add("id_in_two_parts", file.path, detail, False)
-    if len(keep) > 1:
-        classes = " and ".join(sorted(f.label for f in keep))
-        for file in keep:
-            detail = f"Slice {slice_id} lies in the class folders {classes}; its label is unknown, so it is not used."
-            problems.add("id_in_two_classes", file.path, detail, False)
-        return []
-    return keep
-
-
-class _LabelTables:
-    """Stroke / none, type and patient by slice id, from every table under the root that has a known header."""
-
-    def __init__(self, paths: list[Path], originals: list[SliceFile], problems: Problems):
-        self.stroke: dict[str, int] = {}
-        self.patient: dict[str, str] = {}
-        present = {f.slice_id for f in originals}
-        tables = [(path, table) for path in paths if (table := read_table(path)) is not None]
-        # A file that names more of the slices speaks first, so that an example with made-up ids never overrules.
-        for path, table in sorted(tables, key=lambda t: (-len(present.intersection(t[1]["id"])), str(t[0]))):
-            if "patient" in table:
-                pairs = zip(table["id"], table["patient"], strict=True)
-                self.patient.update((i, p) for i, p in pairs if p and i not in self.patient)
-            if "stroke" in table:
-                self._take_labels(path, table, present, problems)
-
-    def _take_labels(self, path: Path, table: pd.DataFrame, present: set[str], problems: Problems) -> None:
-        valid = table["stroke"].isin(["0", "1"])
-        if not valid.all():
-            first = table[~valid].iloc[0]
-            detail = f"{(~valid).sum()} labels are neither 0 nor 1 (first: id {first['id']!r}, {first['stroke']!r})."
-            problems.add("bad_label", path, detail + " They are ignored.", True)
-        table = table[valid]
-        absent = [i for i in table["id"] if i not in present]
-        if absent:
-            detail = f"{len(absent)} of {len(table)} ids have no slice in this folder (first: {', '.join(absent[:3])})."
-            problems.add("label_without_slice", path, detail, True)
-        differing = [
-            i
-            for i, value in zip(table["id"], table["stroke"].astype(int), strict=True)
-            if self.stroke.setdefault(i, value) != value and i in present
-        ]
-        if differing:
-            detail = (
-                f"{len(differing)} ids were labelled otherwise before (first: {differing[0]}); the first value stays."
-            )
-            problems.add("labels_disagree", path, detail, True)
-
-
 def _join(
-    originals: list[SliceFile], companions: dict, facts: dict, tables: _LabelTables, problems: Problems
+    originals: list[SliceFile], companions: dict, facts: dict, tables: checks.LabelTables, problems: Problems
 ) -> tuple[pd.DataFrame, list[str | None]]:
     """Build the slices table; beside it, per slice, the hash of the file that its class mask comes from."""
     has_paint = {
@@ -274,13 +208,6 @@ def _join(
     rows, paints, used = [], [], set()
     for file in originals:
         seen = facts[file]
-        if seen.mode.startswith("I"):
-            detail = "16-bit grey values without a known CT window; expected 8-bit RGBA. The slice is not used."
-            problems.add("unexpected_mode", file.path, detail, False)
-            continue
-        if seen.mode != "RGBA":
-            detail = f"Mode {seen.mode}, expected RGBA as in the release; it is converted on reading."
-            problems.add("unexpected_mode", file.path, detail, True)
         paths = {}
         for kind in ("overlay", "mask", "dicom"):
             key = (file.part, file.label, file.slice_id, kind)
@@ -302,7 +229,7 @@ def _join(
         paints.append(facts[source].sha256 if source else None)
     for key, other in companions.items():
         if key not in used:
-            detail = f"The {other.kind} has no original PNG of the same name in its class; it is not used."
+            detail = f"The {other.kind} has no usable original PNG of the same name in its class; it is not used."
             problems.add(f"{other.kind}_without_original", other.path, detail, False)
     slices = pd.DataFrame(rows, columns=COLUMNS).astype({"stroke": "Int64"})
     if slices["patient"].count() >= _SAME_PATIENT and slices["patient"].nunique() == 1:
@@ -313,24 +240,33 @@ def _join(
 
 
 def _label(
-    file: SliceFile, paths: dict, facts: dict, tables: _LabelTables, labelled: bool, has_paint: bool, problems: Problems
+    file: SliceFile,
+    paths: dict,
+    facts: dict,
+    tables: checks.LabelTables,
+    labelled: bool,
+    has_paint: bool,
+    problems: Problems,
 ) -> tuple[str | None, int | None]:
     """Give (label, stroke) of one slice, and note where its folder, label files, mask and overlay contradict."""
     stated = tables.stroke.get(file.slice_id)
     painted = paths["mask"] or paths["overlay"]
+    types = next((facts[p].types for p in (paths["mask"], paths["overlay"]) if p and facts[p].types), [])
+    if painted and facts[painted].types is not None and not types:
+        detail = "No border or mask colour of either type; what kind of stroke it shows is unknown."
+        problems.add("no_type_colour", painted.path, detail, True)
     if file.part == "train":
         label, stroke = file.label, int(file.label != "none")
         if stated is not None and stated != stroke:
             detail = f"The class folder says {label}, a label file says {stated}; the folder is believed."
             problems.add("label_contradicts_folder", file.path, detail, True)
+        if types and stroke and label not in types:
+            detail = f"The class folder says {label}, the paint's colour says {types[0]}; the folder is believed."
+            problems.add("paint_contradicts_folder", painted.path, detail, True)
     else:
-        types = next((facts[p].types for p in (paths["mask"], paths["overlay"]) if p and facts[p].types), [])
         if len(types) > 1:
             detail = f"Borders of both types; the slice counts as {types[0]}, which has more of its colour."
             problems.add("two_types", painted.path, detail, True)
-        if painted and not types:
-            detail = "No border or mask colour of either type; what kind of stroke it shows is unknown."
-            problems.add("no_type_colour", painted.path, detail, True)
         if file.part == "session2":
             stroke = 1
         elif stated is None and labelled:
@@ -349,8 +285,49 @@ def _label(
     return label, stroke
 
 
+def _spread(values: pd.Series) -> str:
+    """List the values of a column with how often each occurs, the most frequent first."""
+    counts = values.value_counts()
+    return ", ".join(f"{value} {number}" for value, number in counts.head(8).items()) + ", …" * (len(counts) > 8)
+
+
+def _file_facts(cohort: Cohort) -> list[tuple[str, str]]:
+    """Give titles and sentences about a cohort's files and pixels."""
+    slices, facts = cohort.slices, cohort.facts
+    rows = [("Files", ", ".join(f"{slices[kind].count()} {kind}s" for kind in ("overlay", "mask", "dicom")))]
+    rows.append(("Patients", f"{slices['patient'].nunique()} known, of {slices['patient'].count()} slices"))
+    rows.append(("Pixels", _spread(slices["width"].astype(str) + "×" + slices["height"].astype(str))))
+    rows.append(("Modes", _spread(slices["mode"])))
+    if facts is not None and facts["grey_levels"].notna().any():
+        rows.append(("Markers", f"{facts['marker'].sum()} slices with a magenta orientation marker"))
+        for label, levels in facts["grey_levels"].groupby(slices["label"].fillna("unknown"), sort=False):
+            median, ends = levels.median(), f"{levels.min()} to {levels.max()}"
+            rows.append(("Grey levels", f"{label}: {ends}, median {median:g} (the CT window's width in HU)"))
+    return rows
+
+
+def _limits(cohort: Cohort) -> list[str]:
+    """Say what can't be done with a cohort that can be trained on."""
+    slices, found = cohort.slices, []
+    train = slices[(slices["part"] == "train") & (slices["stroke"] == 1)]
+    if train["overlay"].isna().all() and train["mask"].isna().all():
+        found.append("no training slice has an overlay or a mask, so nothing can be learned about regions.")
+    for part in vocabulary.PARTS[1:]:
+        if not (slices["part"] == part).any():
+            found.append(f"{part} is missing, so there is no score on it.")
+    if ((slices["part"] == "session1") & slices["stroke"].isna()).any():
+        found.append("some slices of session1 have no label, so they count in no score.")
+    if cohort.facts is None or cohort.facts["grey_levels"].isna().all():
+        found.append("the pixels were not decoded, so paint in an original would go unseen.")
+    return found
+
+
 def _main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m stroke_utils.cohort", description="Check a data folder.")
+    parser = argparse.ArgumentParser(
+        prog="python -m stroke_utils.cohort",
+        description="Check a data folder before training. Exit status: 0 where training is sensible, 1 where it would "
+        "be wrong, 2 where the folder can't be read.",
+    )
     parser.add_argument("folder", help="the folder that holds the class and session folders")
     arguments = parser.parse_args()
     try:
@@ -358,15 +335,8 @@ def _main() -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    name = f" ({cohort.origin['name']})" if cohort.origin.get("name") else ""
-    print(f"{len(cohort.slices)} usable slices in {cohort.root}{name}, fingerprint {cohort.fingerprint}\n")
-    print(cohort.counts().to_string(index=False, na_rep="–"))
-    print(f"\n{len(cohort.problems)} problems" + (":" if len(cohort.problems) else ""))
-    for (kind, used), group in cohort.problems.groupby(["kind", "used"], sort=False):
-        print(f"\n{kind}: {len(group)} ({'still used' if used else 'set aside'})")
-        for row in group.head(3).itertuples():
-            print(f"  {row.path}: {row.detail}")
-    return 0
+    print(cohort.report())
+    return 1 if cohort.obstacles() else 0
 
 
 if __name__ == "__main__":

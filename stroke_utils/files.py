@@ -52,6 +52,11 @@ def home(folder: str | os.PathLike | None = None) -> Path:
     )
 
 
+def cores() -> int:
+    """Return how many CPU cores this process may use; where the system does not tell (macOS), how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def data_root() -> Path:
     """Return the folder for generated data, ``<home>/data``."""
     return home() / "data"

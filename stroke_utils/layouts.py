@@ -3,10 +3,12 @@
 `cohort` reads and joins what this module finds.
 """
 
+import contextlib
 import csv
 import os
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +20,40 @@ from stroke_utils.files import UserError
 # Plain names of the session folders: the portal's and mirror A's, the competition server's, mirror B's.
 _SESSION = re.compile(r"(?<![a-z])(?:yarisma\D*|test veri seti |session ?)([12])(?!\d)|(?<!\d)([12]) ?oturum")
 _EXTERNAL_TEST = "external test"
+# What only one layout's folders are called, in plain form; the first that fits counts.
+_SIGNS = {
+    "ftp": re.compile(r"training|inmeyok|yarisma [12]"),
+    "portal": re.compile(r".*(skemi|kanama) veri set.*|.*nme yok kronik.*|test veri seti [12]"),
+    "mirror-a": re.compile(r"i?skemi|kanama|i?nme yok"),
+    "mirror-b": re.compile(r"ischemia|bleeding|normal|external test"),
+}
+# Code pages that zip tools took a name's bytes for, and the right ones.
+_MOJIBAKE = (
+    *(("cp437", "utf-8"), ("cp857", "utf-8"), ("cp850", "utf-8"), ("cp1252", "utf-8"), ("cp1254", "utf-8")),
+    *(("cp437", "cp857"), ("cp850", "cp857"), ("cp1252", "cp1254"), ("cp1252", "cp857")),
+    *(("utf-8", "cp857"), ("utf-8", "cp1254")),  # bytes left as they were
+)
+_ARCHIVES = re.compile(r".*\.(zip|z\d\d|zip\.\d{3}|7z|7z\.\d{3}|rar|tar|tar\.gz|tgz)", re.IGNORECASE)
+_UNPACK = (
+    "Unpack it first, all parts of a multi-part zip together in one folder: `7z x NAME.zip` starts at the first part "
+    "and finds the others (macOS: The Unarchiver; plain `unzip` can't join parts). Then give the folder that holds the "
+    "class folders."
+)
+_TABLES = (".txt", ".csv", ".tsv")
+_SYSTEM_FILES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
 # Header words of the label files and of patients.csv, in plain form without question marks.
 _HEADERS = {
     "id": ("image id", "imageid", "slice id"),
-    "stroke": ("inme var mi", "stroke"),
+    "stroke": ("inme var mi", "nme var mi", "nme var m", "stroke"),
     "patient": ("patient", "patient id"),
 }
 _NO_HEADER = re.compile(r"(\S+?)[\s,;]+([01])\s*")
 _LARGEST_TABLE = 5_000_000  # bytes; the organiser's largest label file has 0.2 MB
+
+PROBLEM_COLUMNS = ("kind", "path", "detail", "used", "files")
+"""Columns of ``Cohort.problems``; ``used`` tells whether the ``files`` files in question are still used."""
+
+_MANY = 10  # rows of one kind: more of what is used all the same become one row
 
 
 @dataclass(frozen=True)
@@ -39,17 +67,35 @@ class SliceFile:
     slice_id: str
 
 
+def _printable(text: str) -> str:
+    """Escape line breaks and bytes that are no text: names come from anywhere and go into tables and terminals."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 class Problems(list):
-    """Rows (kind, path relative to the root, detail, used) in the order of finding."""
+    """Rows with ``PROBLEM_COLUMNS`` in the order of finding; paths are relative to the root."""
 
     def __init__(self, root: Path):
         super().__init__()
         self.root = root
 
-    def add(self, kind: str, path: Path, detail: str, used: bool) -> None:
-        """Note one finding: a short kind, the file or folder, a sentence, and whether it is used all the same."""
+    def add(self, kind: str, path: Path, detail: str, used: bool, count: int = 1) -> None:
+        """Note one finding: a short kind, the file or folder, a sentence, whether it is used, how many files it is."""
         relative = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
-        self.append((kind, relative, detail, used))
+        self.append((kind, _printable(relative), _printable(detail), used, count))
+
+    def table(self) -> pd.DataFrame:
+        """Give the rows as a table. More than ten of a kind whose files are all used become one that counts them."""
+        rows, kinds = [], {}
+        for row in dict.fromkeys(self):
+            kinds.setdefault((row[0], row[3]), []).append(row)
+        for (kind, used), group in kinds.items():
+            if used and len(group) > _MANY:
+                paths, total = [row[1] for row in group], sum(row[4] for row in group)
+                detail = f"{total} files (first: {paths[0]}). {group[0][2]}"
+                group = [(kind, os.path.commonpath(paths) or ".", detail, used, total)]
+            rows += group
+        return pd.DataFrame(rows, columns=PROBLEM_COLUMNS)
 
 
 def checked_root(folder: str | os.PathLike) -> Path:
@@ -63,8 +109,8 @@ def checked_root(folder: str | os.PathLike) -> Path:
         raise UserError(f"The data folder {root} does not exist. Check data_dir (or STROKE_DATA) for a typing error.")
     if not root.is_dir():
         raise UserError(
-            f"{root} is a file; expected the folder that it unpacks to. Unpack the archive first (all parts of a "
-            "multi-part zip together, for example with `7z x`) and give the folder that then holds the class folders."
+            f"{root} is {'an archive' if _ARCHIVES.fullmatch(root.name) else 'a file'}; expected the folder that the "
+            f"archive unpacks to. {_UNPACK}"
         )
     if not any(root.iterdir()):
         raise UserError(f"The data folder {root} is empty. Unpack the data set into it, or choose another folder.")
@@ -73,13 +119,12 @@ def checked_root(folder: str | os.PathLike) -> Path:
 
 def _spellings(name: str) -> list[str]:
     """Plain forms of a folder name: as it is, and as it was before a zip tool took its bytes for another code page."""
+    # unzip writes "#U0130" for a letter that its locale lacks.
+    name = re.sub("#U([0-9a-fA-F]{4})", lambda m: chr(int(m[1], 16)), unicodedata.normalize("NFC", name))
     forms = [vocabulary.plain(name)]
-    if not name.isascii():
-        for wrong, right in (("cp437", "utf-8"), ("cp857", "utf-8"), ("cp437", "cp857"), ("cp1252", "utf-8")):
-            try:
-                forms.append(vocabulary.plain(unicodedata.normalize("NFC", name).encode(wrong).decode(right)))
-            except UnicodeError:
-                continue
+    for wrong, right in () if name.isascii() else _MOJIBAKE:
+        with contextlib.suppress(UnicodeError):
+            forms.append(vocabulary.plain(name.encode(wrong, "surrogateescape").decode(right)))
     return forms
 
 
@@ -101,6 +146,20 @@ def recognise(names: tuple[str, ...]) -> tuple[str | None, str | None, str | Non
     if part:
         return part, None, kind
     return ("train" if label else None), label, kind
+
+
+def name_layout(root: Path, found: list[SliceFile]) -> str:
+    """Tell by the folders' names in which of ``vocabulary.LAYOUTS`` the slices lie; "other" if they fit none.
+
+    A folder put together from several is called by all of their names, the one with most slices first.
+    """
+    votes = Counter()
+    for folder, slices in Counter(f.path.parent for f in found if f.kind == "png").items():
+        forms = [form for name in folder.relative_to(root).parts for form in _spellings(name)]
+        votes.update({next((n for n, sign in _SIGNS.items() if any(map(sign.fullmatch, forms))), "other"): slices})
+    if len(votes) > 1:
+        del votes["other"]  # folders that two layouts share, such as session 2, speak for neither
+    return " + ".join(name for name, _ in votes.most_common())
 
 
 def walk(root: Path, skipped: Path | None, problems: Problems) -> tuple[list[SliceFile], list[Path]]:
@@ -125,11 +184,11 @@ def walk(root: Path, skipped: Path | None, problems: Problems) -> tuple[list[Sli
             key=lambda n: ((here / n).is_symlink(), n),
         )
         names = sorted(n for n in names if not n.startswith("."))
-        tables += [here / n for n in names if n.lower().endswith((".txt", ".csv", ".tsv"))]
+        tables += [here / n for n in names if n.lower().endswith(_TABLES) and (here / n).is_file()]
         _sort_files(here, names, recognise(here.relative_to(root).parts), found, problems)
     if hidden:
         detail = f"{hidden} hidden entries of a macOS archive (._* or __MACOSX) were skipped; they hold no slices."
-        problems.add("hidden_files", root, detail, True)
+        problems.add("hidden_files", root, detail, True, hidden)
     return found, tables
 
 
@@ -140,19 +199,28 @@ def _sort_files(here: Path, names: list[str], place: tuple, found: list[SliceFil
     dicoms = [n for n in names if n.lower().endswith(".dcm") or (kind == "dicom" and "." not in n)]
     if pngs and part is None:
         detail = f"{len(pngs)} PNG in a folder that is no class and no session (first: {pngs[0]}); they are not used."
-        problems.add("unknown_folder", here, detail, False)
+        problems.add("unknown_folder", here, detail, False, len(pngs))
     elif pngs and kind == "dicom":
         detail = f"{len(pngs)} PNG in a DICOM folder (first: {pngs[0]}); they are not used."
-        problems.add("png_in_dicom_folder", here, detail, False)
+        problems.add("png_in_dicom_folder", here, detail, False, len(pngs))
     elif pngs:
         found += [SliceFile(here / n, kind or "png", part, label, stem(n)) for n in pngs]
+    archives = [n for n in names if _ARCHIVES.fullmatch(n)]
+    if archives:
+        detail = f"{len(archives)} archive files (first: {archives[0]}); what is in them is not read. {_UNPACK}"
+        problems.add("not_unpacked", here, detail, False, len(archives))
+    known = {*pngs, *dicoms, *archives}
+    others = [n for n in names if n not in known and not n.lower().endswith(_TABLES) and n.lower() not in _SYSTEM_FILES]
+    if part is not None and others:
+        detail = f"{len(others)} files that are neither PNG nor DICOM (first: {others[0]}); they are not used."
+        problems.add("other_files", here, detail, False, len(others))
     if part is not None:
         found += [SliceFile(here / n, "dicom", part, label, stem(n)) for n in dicoms]
 
 
 def stem(name: str) -> str:
-    """Return the slice id of a file name: without the suffix, in the composed Unicode form."""
-    return re.sub(r"\.(png|dcm)$", "", unicodedata.normalize("NFC", name.strip()), flags=re.IGNORECASE)
+    """Return the slice id of a file name: without the suffix, in the composed Unicode form, in printable letters."""
+    return _printable(re.sub(r"\.(png|dcm)$", "", unicodedata.normalize("NFC", name.strip()), flags=re.IGNORECASE))
 
 
 def other_layout(root: Path, problems: Problems) -> str:
@@ -160,12 +228,13 @@ def other_layout(root: Path, problems: Problems) -> str:
     entries = sorted(p.name + ("/" if p.is_dir() else "") for p in root.iterdir() if not p.name.startswith("."))
     shown = ", ".join(entries[:8]) + (", …" if len(entries) > 8 else "")
     pngs = sum(1 for kind, *_ in problems if kind == "unknown_folder")
+    archives = f" It holds an archive. {_UNPACK}" if any(kind == "not_unpacked" for kind, *_ in problems) else ""
     extra = f" PNGs lie in {pngs} folder(s) whose names are unknown." if pngs else " It holds no PNG in a known folder."
     return (
         f"No layout of the data set recognised in {root}, which holds: {shown or 'hidden files only'}.{extra} Expected "
         "class folders such as 'İskemi Veri Seti', 'Kanama Veri Seti', 'İnme Yok_…' or 'Ischemia', 'Bleeding', "
         "'Normal' with PNG files or PNG/ and OVERLAY/ inside, and session folders such as 'YarısmaVeriSeti_1.Oturum'. "
-        "Give the folder that holds those; if it is still an archive, unpack it first."
+        f"Give the folder that holds those.{archives}"
     )
 
 

@@ -54,14 +54,22 @@ PAPER_TABLES = {
 }
 """The paper's results as fractions, by table, model and metric: I detection, II type, III segmentation."""
 
-# Keys are in the form `plain` gives. A folder name may carry more words than the alias (the portal
-# writes "İskemi Veri Seti", "Eğitim Veri Seti_İskemi"), so `cohort` looks for the alias inside it.
+LAYOUTS = {
+    "portal": "Ministry portal",
+    "ftp": "competition server (FTP)",
+    "mirror-a": "Kaggle mirror with Turkish folder names",
+    "mirror-b": "Kaggle mirror with English folder names",
+}
+"""Forms in which the release is found on disk."""
+
+# Aliases are in the form `plain` gives. A folder name may carry more words than the alias (the portal
+# writes "İskemi Veri Seti", "Eğitim Veri Seti_İskemi"), so `layouts` looks for the alias inside it.
 CLASS_FOLDERS = {
-    "none": ("inme yok", "inmeyok", "normal"),
-    "ischemia": ("iskemi", "ischemia"),
+    "none": ("inme yok", "inmeyok", "normal", "nme yok"),
+    "ischemia": ("iskemi", "ischemia", "skemi"),
     "hemorrhage": ("kanama", "bleeding"),
 }
-"""Aliases of the class folders in every known layout, in plain form."""
+"""Aliases of the class folders in every known layout, in plain form; the last are what is left of a lost İ."""
 
 KIND_FOLDERS = {
     "png": ("png",),

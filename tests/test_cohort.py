@@ -2,20 +2,23 @@
 
 import json
 import os
+import re
 import shutil
+import struct
 import subprocess
 import sys
 import unicodedata
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from stroke_utils import vocabulary
-from stroke_utils.cohort import COLUMNS, PROBLEM_COLUMNS, read_cohort
+from stroke_utils import checks, vocabulary
+from stroke_utils.cohort import COLUMNS, read_cohort
 from stroke_utils.files import UserError
-from stroke_utils.layouts import recognise
+from stroke_utils.layouts import PROBLEM_COLUMNS, recognise
 from stroke_utils.pixels import painted_types
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real_samples"
@@ -30,7 +33,8 @@ LABELS = "Image Id\tİnme Var mı?\r\n10020\t0\r\n10021\t1\r\n10022\t1\r\n99999\
 def png(path: Path, colour: tuple = (), size: tuple = (8, 8), mode: str = "RGBA") -> None:
     """Write a small PNG whose bytes depend on its name; ``colour`` paints its first row."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.new("RGB", size, (sum(path.stem.encode()) % 200,) * 3)
+    grey = int(path.stem) % 200 if path.stem.isdecimal() else sum(path.stem.encode()) % 200
+    image = Image.new("RGB", size, (grey,) * 3)
     for x in range(size[0] if colour else 0):
         image.putpixel((x, 0), colour)
     image.convert(mode).save(path)
@@ -108,8 +112,18 @@ def rename_all(root: Path, change) -> None:
         lambda n: n.replace("Yarısma", "Yarışma"),
         lambda n: n.encode().decode("cp437"),
         lambda n: n.encode().decode("cp857", "replace") if "İ" in n else n,
+        lambda n: unicodedata.normalize("NFD", n).encode().decode("cp437"),
+        lambda n: n.encode("cp857").decode("cp437"),
+        lambda n: n.encode("cp1254").decode("cp1252"),
+        lambda n: n.encode("cp857").decode(errors="surrogateescape"),
+        lambda n: "".join(c if c.isascii() else f"#U{ord(c):04x}" for c in n),
+        lambda n: "".join(c if c.isascii() else "_" for c in n),
+        lambda n: "".join(c if c.isascii() else "\ufffd" for c in n),
     ],
-    ids=["nfd", "upper", "lower", "correct", "cp437", "cp857"],
+    ids=[
+        *("nfd", "upper", "lower", "correct", "cp437", "cp857", "nfd as cp437", "cp857 as cp437", "cp1254 as cp1252"),
+        *("raw cp857", "unzip's escapes", "underscores", "replaced"),
+    ],
 )
 def test_every_spelling_gives_the_same_table_and_fingerprint(folder, tmp_path, change):
     before = read_cohort(folder, quiet=True)
@@ -221,6 +235,44 @@ OVERLAY, SESSION_OVERLAY = f"{ISCHEMIA}/OVERLAY/10010.png", f"{SESSION1}/OVERLAY
 BLUE, GREEN = (0, 0, 255), (0, 255, 0)
 
 
+def spoil(path, change):
+    """Rewrite a PNG after ``change`` was done to its pixels, an RGBA array."""
+    pixels = np.array(Image.open(path).convert("RGBA"))
+    change(pixels)
+    Image.fromarray(pixels).save(path)
+
+
+def fill(path, colour, where=(0, 0)):
+    """Give one pixel of a PNG a colour."""
+    spoil(path, lambda pixels: pixels.__setitem__((*where, slice(0, 3)), colour))
+
+
+def deep_damage(path):
+    """Replace the picture data by other data in a chunk whose sum is right: only decoding finds it."""
+    data = path.read_bytes()
+    start = data.index(b"IDAT") - 4
+    body = b"IDAT" + zlib.compress(b"too little")
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    path.write_bytes(data[:start] + chunk + data[data.index(b"IEND") - 4 :])
+
+
+def huge_header(path, width=100_000, height=100_000):
+    """Claim a size in the header, with a right sum."""
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack(">II", width, height)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    path.write_bytes(data)
+
+
+def sixteen_bits(path):
+    """Write RGBA pixels of 16 bits a channel, which Pillow can read but not write."""
+    rows = (b"\0" + (b"\x12\x34" * 3 + b"\xff\xff") * 8) * 8
+    header = struct.pack(">IIBBBBB", 8, 8, 16, 6, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    packed = [struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+
+
 def dicom_text(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("not a DICOM file")
@@ -254,7 +306,7 @@ PROBLEMS = {
     "two classes": (lambda d: png(d / NONE / "10010.png"), "id_in_two_classes", STROKE_PNG, False, 8),
     "two parts": (lambda d: png(d / NONE / "10020.png"), "id_in_two_parts", f"{NONE}/10020.png", False, 9),
     "twice": (lambda d: png(d / NONE / "PNG" / "10001.png"), "duplicate_file", f"{NONE}/PNG/10001.png", True, 9),
-    "twice, unlike": (lambda d: png(d / NONE / "PNG" / "10001.png", BLUE), "name_twice", NONE_SLICE, False, 8),
+    "twice, unlike": (lambda d: png(d / NONE / "PNG" / "10001.png", (9, 9, 9)), "name_twice", NONE_SLICE, False, 8),
     "dicom twice": (
         lambda d: [write_dicom(d / ISCHEMIA / x / "10010.dcm", x) for x in ("DICOM", "DICOM/again")],
         "name_twice",
@@ -306,6 +358,75 @@ PROBLEMS = {
     "mac archive": (lambda d: (d / NONE / "._10001.png").write_bytes(b"x"), "hidden_files", ".", True, 9),
     "mac folder": (lambda d: png(d / "__MACOSX" / NONE / "10009.png"), "hidden_files", ".", True, 9),
     "link loop": (lambda d: os.symlink(d, d / NONE / "loop"), "folder_twice", f"{NONE}/loop", True, 9),
+    "link to itself": (lambda d: os.symlink("a.png", d / NONE / "a.png"), "unreadable_png", f"{NONE}/a.png", False, 9),
+    "pipe": (lambda d: os.mkfifo(d / NONE / "a.png"), "unreadable_png", f"{NONE}/a.png", False, 9),
+    "deep damage": (lambda d: deep_damage(d / NONE_SLICE), "unreadable_png", NONE_SLICE, False, 8),
+    "huge header": (lambda d: huge_header(d / NONE_SLICE), "unreadable_png", NONE_SLICE, False, 8),
+    "too large": (lambda d: png(d / NONE_SLICE, size=(5000, 4)), "unreadable_png", NONE_SLICE, False, 8),
+    "16 bits a channel": (lambda d: sixteen_bits(d / NONE_SLICE), "unexpected_mode", NONE_SLICE, True, 9),
+    "dicom pipe": (
+        lambda d: [(d / ISCHEMIA / "DICOM").mkdir(), os.mkfifo(d / ISCHEMIA / "DICOM/10010.dcm")],
+        "unreadable_dicom",
+        f"{ISCHEMIA}/DICOM/10010.dcm",
+        False,
+        9,
+    ),
+    "transparent": (
+        lambda d: spoil(d / NONE_SLICE, lambda p: p.__setitem__((0, 0, 3), 254)),
+        "transparent",
+        NONE_SLICE,
+        True,
+        9,
+    ),
+    "not square": (lambda d: png(d / NONE_SLICE, size=(8, 9)), "not_square", NONE_SLICE, True, 9),
+    "odd name": (lambda d: png(d / NONE / "IMG 1.png"), "unusual_name", f"{NONE}/IMG 1.png", True, 10),
+    "fill in an original": (
+        lambda d: fill(d / NONE_SLICE, (150, 22, 22)),
+        "painted_original",
+        NONE_SLICE,
+        False,
+        8,
+    ),
+    "border in an original": (
+        lambda d: fill(d / STROKE_PNG, (0, 255, 0)),
+        "painted_original",
+        STROKE_PNG,
+        False,
+        8,
+    ),
+    "coloured": (lambda d: fill(d / NONE_SLICE, (90, 80, 80)), "coloured_pixels", NONE_SLICE, True, 9),
+    "same bytes, one class": (
+        lambda d: shutil.copy(d / NONE_SLICE, d / NONE / "10003.png"),
+        "duplicate_bytes",
+        f"{NONE}/10003.png",
+        True,
+        10,
+    ),
+    "same bytes, two classes": (
+        lambda d: shutil.copy(d / STROKE_PNG, d / NONE / "10003.png"),
+        "bytes_in_two_classes",
+        STROKE_PNG,
+        False,
+        8,
+    ),
+    "same bytes, two parts": (
+        lambda d: shutil.copy(d / SESSION1 / "PNG/10020.png", d / NONE / "10003.png"),
+        "bytes_in_two_parts",
+        f"{NONE}/10003.png",
+        False,
+        9,
+    ),
+    "overlay of no stroke": (
+        lambda d: png(d / NONE / "OVERLAY" / "10001.png", BLUE),
+        "no_stroke_with_mask",
+        NONE_SLICE,
+        True,
+        9,
+    ),
+    "other type's paint": (lambda d: png(d / OVERLAY, GREEN), "paint_contradicts_folder", OVERLAY, True, 9),
+    "overlay without paint": (lambda d: png(d / OVERLAY), "no_type_colour", OVERLAY, True, 9),
+    "archive beside": (lambda d: (d / "rest.zip.001").write_bytes(b"PK"), "not_unpacked", ".", False, 9),
+    "jpeg": (lambda d: (d / NONE / "a.jpg").write_bytes(b"x"), "other_files", NONE, False, 9),
     "bad DATASET.json": (lambda d: (d / "DATASET.json").write_text("{"), "bad_dataset_json", "DATASET.json", True, 9),
     "bad dicom": (
         lambda d: dicom_text(d / ISCHEMIA / "DICOM/10010.dcm"),
@@ -332,6 +453,97 @@ def test_each_problem_is_a_row_and_good_slices_stay(folder, name):
         [r[1], r[3]] for r in EXPECTED if r[0] in {*untouched["slice_id"]}
     ]
     assert len(untouched) == 4
+
+
+def test_markers_are_no_paint_and_no_grey_level(folder):
+    fill(folder / NONE_SLICE, vocabulary.MARKER_COLOUR)
+    cohort = read_cohort(folder, quiet=True)
+    assert cohort.problems["kind"].tolist() == ["label_without_slice"] and len(cohort.slices) == 9
+    assert cohort.facts["slice_id"].tolist() == cohort.slices["slice_id"].tolist()
+    assert cohort.facts["marker"].tolist() == [True] + [False] * 8 and set(cohort.facts["grey_levels"]) == {1}
+
+
+def test_a_picture_of_more_colours_than_a_slice_has(folder):
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 300, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(folder / NONE_SLICE)
+    assert "painted_original" in set(read_cohort(folder, quiet=True).problems["kind"])
+
+
+def test_without_decoding_the_table_is_the_same_where_nothing_is_painted(folder):
+    thorough, quick = (read_cohort(folder, quiet=True, thorough=each) for each in (True, False))
+    assert quick.slices.equals(thorough.slices) and quick.fingerprint == thorough.fingerprint
+    assert quick.facts["grey_levels"].isna().all()
+    fill(folder / NONE_SLICE, BLUE)
+    assert len(read_cohort(folder, quiet=True, thorough=False).slices) == 9
+
+
+def test_what_was_decoded_once_is_remembered_by_its_bytes(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("STROKE_DERIVED", str(tmp_path / "derived"))
+    fill(folder / NONE_SLICE, BLUE)
+    first = read_cohort(folder, quiet=True)
+    (kept,) = (tmp_path / "derived" / "pixel_facts").iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(checks, "_look_at", None)  # nothing is decoded again
+        again = read_cohort(folder, quiet=True)
+        assert again.problems.equals(first.problems) and again.facts.equals(first.facts)
+        fill(folder / NONE_SLICE, GREEN)
+        assert "not callable" in " ".join(read_cohort(folder, quiet=True).problems["detail"]), "other bytes are"
+    kept.write_text("{")
+    assert read_cohort(folder, quiet=True).fingerprint == first.fingerprint
+    kept.unlink()
+    kept.mkdir()
+    assert read_cohort(folder, quiet=True).fingerprint == first.fingerprint, "where nothing can be kept, all is decoded"
+
+
+def test_many_findings_of_one_kind_are_one_row_that_counts_them(folder):
+    for i in range(12):
+        png(folder / NONE / f"slice{i}.png", size=(8, 9 + i % 2))
+    problems = read_cohort(folder, quiet=True).problems.set_index("kind")
+    assert problems.loc["unusual_name", "files"] == 12 and problems.loc["not_square", "files"] == 12
+    assert problems.loc["unusual_name", "path"] == NONE and "12 files" in problems.loc["unusual_name", "detail"]
+    for path in (folder / NONE).iterdir():
+        path.write_bytes(b"")
+    problems = read_cohort(folder, quiet=True).problems
+    assert (problems["kind"] == "unreadable_png").sum() == 14, "what is set aside is named file by file"
+
+
+@pytest.mark.parametrize("where", ["", "IHDR", "IDAT", "IEND"])
+@pytest.mark.parametrize("behind", [0, 2, 4, 6, 8])
+def test_a_file_cut_anywhere_is_unreadable(folder, where, behind):
+    data = (folder / NONE_SLICE).read_bytes()
+    (folder / NONE_SLICE).write_bytes(data[: data.index(where.encode()) - 4 + behind if where else behind])
+    cohort = read_cohort(folder, quiet=True)
+    whole = where == "IEND" and behind == 8  # lacks the end mark's sum only: all pixels are there
+    assert len(cohort.slices) == 8 + whole and ("unreadable_png" in set(cohort.problems["kind"])) is not whole
+
+
+def test_random_damage_never_stops_the_reading(folder):
+    random, data = np.random.default_rng(0), (folder / NONE_SLICE).read_bytes()
+    for i in range(60):
+        spoiled = bytearray(data)
+        for place in random.integers(8 * (i % 2), len(data), 1 + i % 5):
+            spoiled[place] = random.integers(256)
+        (folder / NONE / f"{20000 + i}.png").write_bytes(random.bytes(200) if i % 7 == 0 else spoiled)
+    cohort = read_cohort(folder, quiet=True)
+    assert {r[0] for r in EXPECTED} <= set(cohort.slices["slice_id"])
+    assert 50 <= (cohort.problems["kind"] == "unreadable_png").sum() <= 60
+
+
+def test_names_with_line_breaks_and_raw_bytes(folder):
+    png(folder / NONE / "a\nb.png")
+    os.rename(os.fsencode(folder / HEMORRHAGE), os.fsencode(folder / HEMORRHAGE) + b"\x98")
+    cohort = read_cohort(folder, quiet=True)
+    assert plain_rows(cohort)[:9] == EXPECTED and cohort.slices["slice_id"].iloc[-1] == "a\\nb"
+    assert "\n" not in "".join(cohort.problems["path"]) and cohort.report().encode()
+
+
+def test_archives_get_a_message_that_says_how_to_unpack(tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in ("veri.zip.001", "veri.zip.002"):
+        (tmp_path / "data" / name).write_bytes(b"PK")
+    for path in (tmp_path / "data", tmp_path / "data" / "veri.zip.001"):
+        with pytest.raises(UserError, match=r"an archive.*7z x"):
+            read_cohort(path)
 
 
 def test_an_empty_file_is_called_empty(folder):
@@ -463,9 +675,78 @@ def run_command(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+# what is done to the folder, words of the obstacle that must come of it (None: training stays sensible)
+VERDICTS = {
+    "nothing": (lambda d: None, None),
+    "a class missing": (
+        lambda d: shutil.rmtree(d / HEMORRHAGE),
+        "The training part has no usable slice of the class hemorrhage",
+    ),
+    "an id in two parts": (lambda d: png(d / NONE / "10020.png"), "1 slices lie in two parts"),
+    "an id in two classes": (
+        lambda d: png(d / ISCHEMIA / "PNG" / "11040.png"),
+        "2 files carry an id that lies in two classes",
+    ),
+    "paint": (lambda d: fill(d / NONE_SLICE, BLUE), "1 overlays lie among the originals"),
+    "many unreadable": (
+        lambda d: [truncate(d / NONE / f"1104{i}.png") for i in range(4)],
+        "4 of 49 originals can't be used",
+    ),
+    "few unreadable": (lambda d: truncate(d / NONE_SLICE), None),
+    "a note": (lambda d: png(d / NONE_SLICE, size=(8, 9), mode="RGB"), None),
+    "no overlays": (lambda d: [(d / OVERLAY).unlink(), shutil.rmtree(d / HEMORRHAGE / "OVERLAY")], None),
+    "no sessions": (lambda d: [shutil.rmtree(d / SESSION1), shutil.rmtree(d / SESSION2)], None),
+    "a bad overlay": (lambda d: truncate(d / OVERLAY), None),
+}
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_the_verdict_on_training(folder, name):
+    change, words = VERDICTS[name]
+    for i in range(11040, 11080):
+        png(folder / NONE / f"{i}.png")
+    change(folder)
+    cohort = read_cohort(folder, quiet=True)
+    assert len(cohort.obstacles()) == (words is not None) and (words or "") in "".join(cohort.obstacles())
+    assert ("Training would be wrong:\n  " + words if words else "Training is sensible.") in cohort.report()
+
+
+def test_the_report_says_all_that_is_known_before_training(folder):
+    fill(folder / NONE_SLICE, vocabulary.MARKER_COLOUR)
+    (folder / NONE / "10002.png").write_bytes(b"")
+    (folder / "patients.csv").write_text("slice_id,patient\n10010,A1\n10001,A1\n")
+    cohort = read_cohort(folder, quiet=True)
+    said = cohort.report()
+    for words in (
+        *(f"data: Ministry portal, 8 usable slices, fingerprint {cohort.fingerprint}", "Modes       RGBA 8"),
+        *("6 overlays, 2 masks, 0 dicoms", "Pixels      8×8 8", "1 slices with a magenta", "1 known, of 2 slices"),
+        *("Grey levels none: 1 to 1", "Problems: 2", "label_without_slice: 1 (used all the same)"),
+        *("unreadable_png: 1 (set aside)", f"    {NONE}/10002.png: Not a whole PNG file: it has zero bytes"),
+    ):
+        assert words in said, words
+    counts = dict(re.findall(r"(\S+ +\S+) +\d+ +\d+ +(\d+)\n", said))
+    assert counts["train       none"] == "4426" and counts["session2        all"] == "98"
+    assert str(folder) not in said, "a notebook must not hold the machine's paths"
+
+
+def test_what_the_report_reminds_of(folder):
+    assert "Mind" not in read_cohort(folder, quiet=True).report()
+    assert "were not decoded" in read_cohort(folder, quiet=True, thorough=False).report()
+    shutil.rmtree(folder / SESSION2)
+    (folder / OVERLAY).unlink()
+    shutil.rmtree(folder / HEMORRHAGE / "OVERLAY")
+    (folder / "ASAMA1_Cevaplar.txt").unlink()
+    said = read_cohort(folder, quiet=True).report()
+    for words in ("nothing can be learned about regions", "session2 is missing", "session1 have no label"):
+        assert f"{words}" in said.partition("Mind:")[2], words
+
+
 def test_command_line(folder, tmp_path):
     good = run_command(folder)
-    assert good.returncode == 0 and "9 usable slices" in good.stdout and "label_without_slice: 1" in good.stdout
+    assert good.returncode == 0 and good.stdout == read_cohort(folder, quiet=True).report() + "\n"
+    fill(folder / NONE_SLICE, BLUE)
+    wrong = run_command(folder)
+    assert wrong.returncode == 1 and "Training would be wrong" in wrong.stdout
     bad = run_command(tmp_path / "missing")
     assert bad.returncode == 2 and "does not exist" in bad.stderr and "Traceback" not in bad.stderr
 

@@ -119,3 +119,13 @@ def test_the_package_and_its_first_rooms_load_no_tensorflow():
 
 def test_the_message_of_a_users_mistake_has_no_traceback():
     assert UserError("Do this.")._render_traceback_() == ["UserError: Do this."]
+
+
+def test_cores_are_counted_where_the_system_does_not_tell_which_may_be_used(monkeypatch):
+    assert files.cores() >= 1
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5}, raising=False)
+    assert files.cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")
+    for known, expected in ((6, 6), (None, 1)):
+        monkeypatch.setattr(os, "cpu_count", lambda known=known: known)
+        assert files.cores() == expected

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from scipy import ndimage
 
 from stroke_utils import masks, vocabulary
@@ -225,7 +226,9 @@ def folder(tmp_path, monkeypatch):
 
     def write(name, array):
         (tmp_path / "data" / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(array).convert("RGBA").save(tmp_path / "data" / name)
+        info = PngInfo()
+        info.add_text("name", name)  # the same pixels in other bytes: the same bytes in two classes are set aside
+        Image.fromarray(array).convert("RGBA").save(tmp_path / "data" / name, pnginfo=info)
 
     overlays = {
         "Iskemi/{}/10001": paint(original, lesion, "ischemia"),

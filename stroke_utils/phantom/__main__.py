@@ -1,4 +1,4 @@
-"""Command line: ``python -m stroke_utils.phantom --out DIR --size tiny|quick|paper --seed N``."""
+"""Command line: ``python -m stroke_utils.phantom --out DIR --size tiny|quick|paper --seed N --layout NAME``."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ import time
 
 from ..files import UserError
 from .spec import MEGABYTES, SIZES
-from .writer import make_phantom, phantom_folder
+from .writer import LAYOUTS, make_phantom, phantom_folder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,9 +15,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m stroke_utils.phantom", description=f"Make a phantom cohort ({room})."
     )
-    parser.add_argument("--out", help="new folder to write; default: data/phantom-<size>-seed<seed>-v<version>")
+    parser.add_argument("--out", help="new folder to write; default: data/phantom-<size>-seed<seed>-v<version>…")
     parser.add_argument("--size", choices=list(SIZES), default="quick")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--layout", choices=list(LAYOUTS), default="portal", help="form of the folders")
     parser.add_argument("--workers", type=int, help="processes; default: one per core")
     parser.add_argument("--shortcut", action="store_true", help="plant a shortcut: the head-rest tells stroke")
     parser.add_argument("--quiet", action="store_true", help="no progress line")
@@ -25,10 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
     start = time.monotonic()
     try:
         out = make_phantom(
-            options.out or phantom_folder(options.size, options.seed),
+            options.out or phantom_folder(options.size, options.seed, options.layout, options.shortcut),
             options.size,
             options.seed,
             options.quiet,
+            layout=options.layout,
             shortcut=options.shortcut,
             workers=options.workers,
         )

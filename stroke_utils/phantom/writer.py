@@ -1,4 +1,4 @@
-"""Writes a phantom cohort in the Ministry portal's layout, and opens whichever cohort a person asks for."""
+"""Writes a phantom cohort in one of the real data set's layouts, and opens whichever cohort a person asks for."""
 
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +18,13 @@ from .spec import MEGABYTES, SIZES, SPEC_VERSION, PhantomSpec, PlannedPatient, p
 
 SPEC = PhantomSpec()
 
+
+def _inside(folder: str, *kinds: str, mask: str = "MASKS") -> dict:
+    names = {"png": "PNG", "overlay": "OVERLAY", "mask": mask, "dicom": "DICOM"}
+    return {kind: f"{folder}/{names[kind]}" for kind in kinds}
+
+
+_MIRROR_A, _MIRROR_B = "İNME VERİSETİ", "Brain_Stroke_CT_Dataset"
 LAYOUTS = {
     "portal": {
         ("train", "none"): {"png": "İnme Yok_kronik süreç_diğer Veri Set_PNG"},
@@ -42,17 +49,48 @@ LAYOUTS = {
             "mask": "YarısmaVeriSeti_2_Oturum/MASKS",
             "dicom": "YarısmaVeriSeti_2_Oturum/DICOM",
         },
-    }
+    },
+    "ftp": {
+        ("train", "none"): _inside("TRAINING/INMEYOK", "png", "dicom"),
+        ("train", "ischemia"): _inside("TRAINING/ISKEMI", "png", "overlay", "mask", "dicom", mask="MASK"),
+        ("train", "hemorrhage"): _inside("TRAINING/KANAMA", "png", "overlay", "mask", "dicom", mask="MASK"),
+        ("session1", None): _inside("YARISMA_1", "png", "dicom") | {"labels": "PRIVATE/asama1.txt"},
+        ("session2", None): _inside("YARISMA_2", "png", "dicom"),
+    },
+    "mirror-a": {
+        ("train", "none"): _inside(f"{_MIRROR_A}/İnme Yok", "png", "dicom"),
+        ("train", "ischemia"): _inside(f"{_MIRROR_A}/İskemi", "png", "overlay", "dicom"),
+        ("train", "hemorrhage"): _inside(f"{_MIRROR_A}/Kanama", "png", "overlay", "dicom"),
+        ("session1", None): _inside("YarısmaVeriSeti_1_Oturum", "png", "overlay", "mask", "dicom")
+        | {"labels": "YarısmaVeriSeti_1_Oturum/ASAMA1_Cevaplar.txt"},
+        ("session2", None): _inside("YarısmaVeriSeti_2_Oturum", "png", "overlay", "mask", "dicom"),
+    },
+    "mirror-b": {
+        ("train", "none"): _inside(f"{_MIRROR_B}/Normal", "png", "dicom"),
+        ("train", "ischemia"): _inside(f"{_MIRROR_B}/Ischemia", "png", "overlay", "dicom"),
+        ("train", "hemorrhage"): _inside(f"{_MIRROR_B}/Bleeding", "png", "overlay", "dicom"),
+        ("session1", None): _inside(f"{_MIRROR_B}/External_Test", "png", "overlay", "mask", "dicom")
+        | {"labels": f"{_MIRROR_B}/External_Test/labels.csv"},
+    },
 }
-"""Where each layout keeps each kind of file, by part and class (None for any class); names in Unicode NFC."""
+"""Where each layout keeps each kind of file, by part and class (None for any class); names in Unicode NFC.
+
+What a real layout lacks its phantom lacks: the competition server has neither overlays nor masks of the sessions, the
+portal none of session 1, and mirror B no session 2 at all.
+"""
 
 TRUE_MASKS = "TRUE_MASKS"
 
+_MORE_DICOMS = 1.6  # times the portal's room: only there the slices without stroke have no DICOM
+
 
 def places(layout: str, part: str, label: str) -> dict:
-    """Return the folder of each kind of file for a slice of a part and class, relative to the cohort's root."""
+    """Return the folder of each kind of file for a slice of a part and class, relative to the cohort's root.
+
+    It is empty where the layout lacks that part.
+    """
     table = LAYOUTS[layout]
-    return table.get((part, label)) or table[(part, None)]
+    return table.get((part, label)) or table.get((part, None), {})
 
 
 def _save(path: Path, pixels: np.ndarray) -> None:
@@ -109,9 +147,10 @@ def _draw_patient(
     return rows
 
 
-def _check(size: str) -> None:
-    if size not in SIZES:
-        raise files.UserError(f"There is no phantom size {size!r}. Choose one of {', '.join(SIZES)}.")
+def _check(size: str, layout: str = "portal") -> None:
+    for what, value, known in (("size", size, SIZES), ("layout", layout, LAYOUTS)):
+        if value not in known:
+            raise files.UserError(f"There is no phantom {what} {value!r}. Choose one of {', '.join(known)}.")
 
 
 def make_phantom(
@@ -126,12 +165,13 @@ def make_phantom(
 ) -> Path:
     """Write a phantom cohort to the new folder ``out`` and return it; the same files whatever the number of workers.
 
-    ``shortcut`` plants a known one: every stroke slice has a head-rest, no other slice has.
+    ``layout`` is a key of `LAYOUTS`. The files of a slice are the same in each, byte by byte, save for the parts and
+    kinds of file that a layout lacks. ``shortcut`` plants a known one: each stroke slice has a head-rest, no other has.
 
     Raises:
-        UserError: unknown size, ``out`` exists, or the disk is full.
+        UserError: unknown size or layout, ``out`` exists, or the disk is full.
     """
-    _check(size)
+    _check(size, layout)
     out = Path(out).expanduser()
     with files.lock(out, f"the phantom {out.name}"):
         return _make(out, size, seed, quiet, layout, shortcut, workers)
@@ -139,12 +179,13 @@ def make_phantom(
 
 def _make(out: Path, size: str, seed: int, quiet: bool, layout: str, shortcut: bool, workers: int | None) -> Path:
     """Do the work of `make_phantom` under its lock."""
-    patients = plan(size, seed, SPEC)
+    patients = [each for each in plan(size, seed, SPEC) if places(layout, each.part, each.label)]
     with files.atomic_folder(out) as root:
         free = os.statvfs(root)
-        if free.f_bavail * free.f_frsize < MEGABYTES[size] * 1_000_000:
+        needed = MEGABYTES[size] * (1 if layout == "portal" else _MORE_DICOMS)
+        if free.f_bavail * free.f_frsize < needed * 1_000_000:
             raise files.UserError(
-                f"The {size} phantom takes {MEGABYTES[size]} MB, and {out.parent} has only "
+                f"The {size} phantom takes {needed:.0f} MB, and {out.parent} has only "
                 f"{free.f_bavail * free.f_frsize // 1_000_000} MB left. Free some or choose another folder."
             )
         for table in LAYOUTS[layout].values():
@@ -177,7 +218,7 @@ def _write_all(
     """Write all patients, in several processes where that helps, and return all slices' rows."""
     tasks = [(root, planned, seed, layout, SPEC, shortcut) for planned in patients]
     total = sum(len(planned.slices) for planned in patients)
-    workers = min(workers or len(os.sched_getaffinity(0)), len(tasks))
+    workers = min(workers or files.cores(), len(tasks))
     rows: list[tuple] = []
 
     def collect(results):
@@ -196,18 +237,26 @@ def _write_all(
 
 
 def _write_tables(root: Path, rows: list[tuple], layout: str) -> None:
-    """Write patients.csv and session 1's label file in the organiser's form."""
+    """Write patients.csv and session 1's label file in the organiser's form, for mirror B in that mirror's."""
     rows = sorted(rows)
     lines = [f"{stem},{patient}" for stem, patient, _, _ in rows]
     files.write_text(root / "patients.csv", "\n".join(["slice_id,patient", *lines]) + "\n")
-    answers = [f"{stem}\t{stroke}" for stem, _, part, stroke in rows if part == "session1"]
+    answers = [(stem, str(stroke)) for stem, _, part, stroke in rows if part == "session1"]
     target = root / places(layout, "session1", LABELS[0])["labels"]
-    files.write_text(target, "\r\n".join(["Image Id\tİnme Var mı?", *answers]) + "\r\n")
+    if target.suffix == ".csv":
+        text = "".join(",".join(row) + "\n" for row in [("image_id", "Stroke"), *answers])
+    else:
+        text = "".join("\t".join(row) + "\r\n" for row in [("Image Id", "İnme Var mı?"), *answers])
+    files.write_text(target, text)
 
 
-def phantom_folder(size: str = "quick", seed: int = 0) -> Path:
-    """Return where a phantom lies or would lie: ``<home>/data/phantom-<size>-seed<seed>-v<spec version>``."""
-    return files.data_root() / f"phantom-{size}-seed{seed}-v{SPEC_VERSION}"
+def phantom_folder(size: str = "quick", seed: int = 0, layout: str = "portal", shortcut: bool = False) -> Path:
+    """Return where a phantom lies or would lie: ``<home>/data/phantom-<size>-seed<seed>-v<spec version>``.
+
+    Another layout than the portal's and a planted shortcut are appended to the name.
+    """
+    name = f"phantom-{size}-seed{seed}-v{SPEC_VERSION}"
+    return files.data_root() / (name + f"-{layout}" * (layout != "portal") + "-shortcut" * shortcut)
 
 
 def open_cohort(data_dir: str | os.PathLike = "", size: str = "quick", seed: int = 0, quiet: bool = False) -> Cohort:

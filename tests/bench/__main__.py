@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from stroke_utils import duplicates, masks, phantom
+from stroke_utils import duplicates, files, masks, phantom
 from stroke_utils.cohort import read_cohort
 from stroke_utils.pixels import read_rgba
 
@@ -142,9 +142,9 @@ def at_scale(source: Path) -> None:
 
 def task(name: str, folder: str) -> None:
     """Do one task on a folder; print its seconds and this process's peak memory in MiB."""
-    cohort = read_cohort(folder, quiet=True) if name in ("find_doubles", "write_masks") else None
+    cohort = read_cohort(folder, quiet=True, thorough=False) if name in ("find_doubles", "write_masks") else None
     work = {
-        "index": lambda: read_cohort(folder, quiet=True),
+        "index": lambda: read_cohort(folder, quiet=True, thorough=False),
         "index_thoroughly": lambda: read_cohort(folder, quiet=True),
         "index_again": lambda: read_cohort(folder, quiet=True),
         "find_doubles": lambda: duplicates.add_groups(cohort.slices, quiet=True),
@@ -166,7 +166,7 @@ def main() -> None:
         return task(options.task, options.folder)
     cv2.setNumThreads(1)  # the extractors have one
     cohort = phantom.open_cohort(options.folder or "", "quick")
-    print(f"OpenCV {cv2.__version__}, numpy {np.__version__}")
+    print(f"OpenCV {cv2.__version__}, numpy {np.__version__}, {files.cores()} cores")
     extractors(cohort.slices.query("part == 'train'").dropna(subset="overlay").head(options.slices))
     at_scale(cohort.root)
     return None
