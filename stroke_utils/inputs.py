@@ -263,6 +263,29 @@ def write_records(
     return manifest
 
 
+def ensure_records(
+    slices: pd.DataFrame, class_masks: pd.Series, size: int, folder: str | os.PathLike, quiet: bool = False
+) -> dict:
+    """Do :func:`write_records` where ``folder`` is not there yet; a second process waits for the first.
+
+    Returns:
+        The manifest, after a check of what was there.
+
+    Raises:
+        UserError: of :func:`check_records`; or what is there was written from other slices.
+    """
+    with files.lock(folder, "the TFRecords"):
+        if not Path(folder).exists():
+            return write_records(slices, class_masks, size, folder, quiet)
+    manifest = check_records(folder)
+    if (manifest["size"], manifest["slices"]) != (size, len(slices)):
+        raise UserError(
+            f"{files.shown(folder)} holds {manifest['slices']} slices of side {manifest['size']}, expected "
+            f"{len(slices)} of side {size}. Delete it and run again; it is made anew."
+        )
+    return manifest
+
+
 @contextlib.contextmanager
 def _disk_full(folder: str | os.PathLike) -> Iterator[None]:
     """TensorFlow does not raise OSError where a disk is full."""

@@ -44,11 +44,13 @@ class Backbone:
         build: function of (input_shape, weights) that gives a model with a 4-D output.
         preprocess: function of a batch with values 0–255.
         source: where its ImageNet weights come from.
+        file: name of their file without the top, as its publisher has it; ``*`` stands for anything.
     """
 
     title: str
     build: Callable[[tuple[int, int, int], str | None], keras.Model]
     preprocess: Preprocess
+    file: str
     source: str = "keras.applications"
 
 
@@ -73,8 +75,6 @@ def _cnn(shape: tuple[int, int, int], weights: str | None) -> keras.Model:
     The paper states neither depth nor widths: these are ours. So is the global maximum at the end (size 1 × 1, which
     the head's average leaves as it is): a lesion covers about one percent of a slice and drowns in an average.
     """
-    if weights == "imagenet":
-        raise UserError(_NO_IMAGENET)
     x = image = keras.Input(shape)
     x = keras.layers.BatchNormalization()(x)  # the paper feeds raw 0–255; this makes them trainable
     for block in ((16,), (32, 32), (64, 64), (96, 96, 96)):
@@ -88,12 +88,28 @@ def _cnn(shape: tuple[int, int, int], weights: str | None) -> keras.Model:
 
 
 BACKBONES = {
-    "cnn": Backbone("CNN", _cnn, inputs.raw, "none"),
-    "resnet18": Backbone("ResNet-18", _resnet18, inputs.raw, "image-classifiers"),
-    "resnet50": Backbone("ResNet50", _application(apps.ResNet50), apps.resnet50.preprocess_input),
-    "mobilenetv2": Backbone("MobileNetV2", _application(apps.MobileNetV2), apps.mobilenet_v2.preprocess_input),
-    "efficientnetb0": Backbone("EfficientNetB0", _application(apps.EfficientNetB0), inputs.raw),
-    "efficientnetv2b0": Backbone("EfficientNetV2B0", _application(apps.EfficientNetV2B0), inputs.raw),
+    "cnn": Backbone("CNN", _cnn, inputs.raw, "", "none"),
+    "resnet18": Backbone(
+        "ResNet-18", _resnet18, inputs.raw, "resnet18_imagenet_1000_no_top.h5", "image-classifiers on GitHub"
+    ),
+    "resnet50": Backbone(
+        "ResNet50",
+        _application(apps.ResNet50),
+        apps.resnet50.preprocess_input,
+        "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    ),
+    "mobilenetv2": Backbone(
+        "MobileNetV2",
+        _application(apps.MobileNetV2),
+        apps.mobilenet_v2.preprocess_input,
+        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_*_no_top.h5",
+    ),
+    "efficientnetb0": Backbone(
+        "EfficientNetB0", _application(apps.EfficientNetB0), inputs.raw, "efficientnetb0_notop.h5"
+    ),
+    "efficientnetv2b0": Backbone(
+        "EfficientNetV2B0", _application(apps.EfficientNetV2B0), inputs.raw, "efficientnetv2-b0_notop.h5"
+    ),
 }
 """Detection backbones by parameter name. EfficientNets rescale inside; ResNet-18's own preprocessing is none."""
 
@@ -104,6 +120,13 @@ TYPE_PREPROCESS: dict[str, Preprocess] = {
 }
 """Preprocessing of each type classifier: ImageNet mean and standard deviation but for EfficientNetV2B0's own."""
 
+ENCODER_FILES = {
+    "resnet50": "resnet50_imagenet_1000_no_top.h5",
+    "efficientnetb3": "efficientnet-b3_weights_tf_dim_ordering_tf_kernels_autoaugment_notop.h5",
+}
+"""Names of the files with the ImageNet weights of the segmentation encoders. They are segmentation-models' own: its
+ResNet50 is another architecture than Keras', whose files do not fit."""
+
 UNET_ENCODERS = {"resnet50": "U-Net-ResNet50", "efficientnetb3": "U-Net-EfficientNetB3"}
 """Segmentation encoders by parameter name, with the paper's names."""
 
@@ -113,14 +136,40 @@ def _known(name: str, table: dict, what: str) -> None:
         raise UserError(f"{name!r} is no {what}. Known: {', '.join(table)}.")
 
 
-def _weights_argument(weights: str) -> str | None:
-    """Return what Keras takes for ``weights``: None, ``imagenet`` or the path of an existing weights file."""
+def weights_for(name: str, weights: str, unet: bool = False) -> str:
+    """Tell which weights a network starts from, given the notebooks' parameter ``weights``.
+
+    Args:
+        name: a key of :data:`BACKBONES`, or of :data:`UNET_ENCODERS`.
+        weights: ``none``, ``imagenet``, a weights file, or a folder of files under their publishers' names.
+        unet: whether ``name`` is a segmentation encoder.
+
+    Returns:
+        ``none``, ``imagenet`` or the path of a file. The CNN has no ImageNet weights: a folder, or ``imagenet``, gives
+        it ``none``.
+
+    Raises:
+        UserError: no such file or folder, a folder without the file, or a file that is no Keras weights file.
+    """
     if weights in ("none", "imagenet"):
-        return None if weights == "none" else weights
+        return "none" if name == "cnn" else weights
     path = Path(weights).expanduser()
-    if not (path.is_file() and path.name.endswith((".h5", ".weights.h5"))):
+    if path.is_dir():
+        if name == "cnn":
+            return "none"
+        wanted = ENCODER_FILES[name] if unet else BACKBONES[name].file
+        found = sorted(path.glob(wanted))
+        if not found:
+            here = ", ".join(sorted(p.name for p in path.glob("*.h5"))) or "no .h5 file"
+            raise UserError(
+                f"The weights folder {path} has no {wanted}, which holds the weights of {name}. It holds: {here}. Put "
+                "the file there, leave this model out, or set 'weights' to 'none'."
+            )
+        path = found[0]
+    if not (path.is_file() and path.name.endswith(".h5")):
         raise UserError(
-            f"No weights file at {path}. Give 'none', 'imagenet' or the path of an existing Keras weights file (.h5)."
+            f"No weights file at {path}. Give 'none', 'imagenet', the path of an existing Keras weights file (.h5), or "
+            "a folder of such files."
         )
     return str(path)
 
@@ -149,28 +198,44 @@ def build_backbone(name: str, size: int, weights: str = "none") -> keras.Model:
     Args:
         name: a key of :data:`BACKBONES`.
         size: side of the square RGB input in pixels.
-        weights: ``none``, ``imagenet`` or a weights file; a file is read as weights only.
+        weights: ``none``, ``imagenet``, a weights file or a folder of files (:func:`weights_for`), read as
+            weights only.
 
     Raises:
         UserError: unknown name, weights that are neither here nor to be downloaded, or weights of another network.
     """
     _known(name, BACKBONES, "detection backbone")
-    backbone, given = BACKBONES[name], _weights_argument(weights)
+    if name == "cnn" and weights == "imagenet":
+        raise UserError(_NO_IMAGENET)
+    backbone, given = BACKBONES[name], weights_for(name, weights)
     with _explained_download(name, backbone.source):
-        model = backbone.build((size, size, 3), given if given in (None, "imagenet") else None)
-    if given not in (None, "imagenet"):
+        model = backbone.build((size, size, 3), "imagenet" if given == "imagenet" else None)
+    if given not in ("none", "imagenet"):
         _load(model, given, name)
     return model
 
 
 def _load(model: keras.Model, path: str, name: str) -> None:
-    """Read a weights file, or refuse it; Keras alone would only warn where a layer keeps its random start."""
+    with _explained_misfit(name, path):
+        model.load_weights(path)
+
+
+@contextlib.contextmanager
+def _explained_misfit(name: str, path: str):
+    """Refuse a file of other weights in one message; Keras alone would only warn where a layer keeps its start."""
+    if path in ("none", "imagenet"):
+        yield
+        return
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
-            model.load_weights(path)
-    except (ValueError, OSError, UserWarning) as error:
-        raise UserError(f"{path} does not hold weights of {name}: {error}") from error
+            yield
+    except (ValueError, OSError, KeyError, UserWarning) as error:
+        why = " ".join(str(error).split())
+        raise UserError(
+            f"{path} does not hold weights of {name} without its top: {why[:300]}. Give the file of this very network, "
+            "or set 'weights' to 'none'."
+        ) from error
 
 
 def set_batchnorm_momentum(model: keras.Model, momentum: float) -> None:
@@ -230,8 +295,9 @@ def type_classifier(
         if weights == "imagenet":
             raise UserError(_NO_IMAGENET)
         model = _type_cnn(size, dropout)
-        if weights != "none":
-            _load(model, _weights_argument(weights), name)
+        given = weights_for(name, weights)
+        if given != "none":
+            _load(model, given, name)
         return model
     backbone = build_backbone(name, size, weights)
     x = keras.layers.GlobalAveragePooling2D()(backbone.output)
@@ -260,7 +326,7 @@ def unet(encoder: str, size: int, weights: str = "none", momentum: float | None 
     Args:
         encoder: a key of :data:`UNET_ENCODERS`.
         size: side of the square RGB input in pixels, a multiple of 32; the paper's is 512.
-        weights: ``none``, ``imagenet`` or a weights file, for the encoder.
+        weights: ``none``, ``imagenet``, a weights file or a folder of files, for the encoder (:func:`weights_for`).
         momentum: BatchNorm momentum; None keeps the network's own.
 
     Returns:
@@ -269,13 +335,14 @@ def unet(encoder: str, size: int, weights: str = "none", momentum: float | None 
     _known(encoder, UNET_ENCODERS, "segmentation encoder")
     if size % 32:
         raise UserError(f"A U-Net's input side must be a multiple of 32, found {size}.")
-    with _explained_download(encoder, "segmentation-models"):
+    given = weights_for(encoder, weights, unet=True)
+    with _explained_download(encoder, "segmentation-models"), _explained_misfit(encoder, given):
         model = sm.Unet(
             encoder,
             input_shape=(size, size, 3),
             classes=3,
             activation="softmax",
-            encoder_weights=_weights_argument(weights),
+            encoder_weights=None if given == "none" else given,
         )
     return _finished(model, momentum)
 

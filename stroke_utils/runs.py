@@ -191,14 +191,41 @@ def start(notebook: str, namespace: dict) -> Run:
         namespace: the notebook's ``globals()``, which holds the parameters.
 
     Raises:
-        UserError: an unknown, missing or mistyped parameter.
+        UserError: an unknown, missing or mistyped parameter, or one outside its range.
     """
     defaults = yaml.safe_load(parameters_file(notebook).read_text(encoding="utf-8"))
     check_names(_injected_names(), set(defaults), f"Notebook {notebook}")
     missing = [name for name in defaults if name not in namespace]
     if missing:
         raise UserError(f"Run the cell tagged 'parameters' of {notebook} first: {', '.join(missing)} not set.")
-    return Run(notebook, {name: coerce(name, namespace[name], default) for name, default in defaults.items()})
+    parameters = {name: coerce(name, namespace[name], default) for name, default in defaults.items()}
+    _check_ranges(parameters)
+    return Run(notebook, parameters)
+
+
+RANGES = {
+    "size": (8, 4096),
+    "batch": (1, 4096),
+    "epochs": (1, 10_000),
+    "epochs_cnn": (1, 10_000),
+    "validation": (0.01, 0.99),
+    "learning_rate": (1e-9, 10),
+    "reduce_after": (1, 10_000),
+    "stop_after": (0, 10_000),
+    "dropout": (0, 0.99),
+    "batchnorm_momentum": (0, 0.9999),
+    "recall": (0.01, 1),
+}
+"""Sensible values of parameters that several notebooks have, both ends included."""
+
+
+def _check_ranges(parameters: dict) -> None:
+    for name, (low, high) in RANGES.items():
+        value = parameters.get(name)
+        if value is not None and not low <= value <= high:
+            raise UserError(
+                f"Parameter {name!r} is {value}; expected {low} to {high}. Correct it before anything runs."
+            )
 
 
 def check_choices(params: SimpleNamespace, **known: Iterable[str]) -> None:

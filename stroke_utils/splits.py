@@ -81,6 +81,14 @@ def class_weights(labels: pd.Series | np.ndarray) -> dict[int, float]:
 
     Args:
         labels: integer class of each training slice.
+
+    Raises:
+        UserError: there is one class only, or none.
     """
     values, counts = np.unique(np.asarray(labels, dtype=int), return_counts=True)
+    if len(values) < 2:
+        raise UserError(
+            f"Training needs slices of two classes; found {len(labels)} slices of class {values.tolist()} only. Check "
+            "the class folders: `python -m stroke_utils.cohort FOLDER` tells what is there."
+        )
     return {int(v): float(len(labels) / (len(values) * n)) for v, n in zip(values, counts, strict=True)}

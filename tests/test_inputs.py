@@ -1,4 +1,5 @@
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -161,6 +162,21 @@ def test_a_damaged_set_of_records_is_refused_by_name(slices, tmp_path, harm):
     name = {"extra": "old.tfrecord", "no manifest": "manifest.json"}.get(harm, shard.name)
     with pytest.raises(UserError, match=name):
         inputs.record_batches(folder)
+
+
+def test_records_are_made_once_and_a_second_maker_waits(slices, tmp_path, capsys):
+    folder = tmp_path / "records"
+
+    def make(_):
+        return inputs.ensure_records(slices, slices["class_mask"], 8, folder, quiet=True)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(make, range(2))
+    assert first == second
+    stamp = (folder / "manifest.json").stat().st_mtime_ns
+    assert make(0) == first and (folder / "manifest.json").stat().st_mtime_ns == stamp
+    with pytest.raises(UserError, match=r"slices of side 8, expected .* of side 16. Delete it and run again"):
+        inputs.ensure_records(slices, slices["class_mask"], 16, folder, quiet=True)
 
 
 def test_a_failed_write_leaves_nothing(slices, tmp_path):

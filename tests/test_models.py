@@ -1,6 +1,10 @@
+from pathlib import Path
+
+import h5py
 import keras
 import numpy as np
 import pytest
+from keras.src.legacy.saving import legacy_h5_format
 
 from stroke_utils import inputs, models
 from stroke_utils.files import UserError
@@ -62,11 +66,55 @@ def test_wrong_names_and_weights_say_what_to_do(tmp_path):
         models.unet("resnet50", 100)
 
 
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "weights"
+
+
+def test_a_folder_of_weights_is_searched_by_the_publishers_names(tmp_path):
+    source = models.BACKBONES["mobilenetv2"].build((64, 64, 3), None)
+    name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5"
+    with h5py.File(tmp_path / name, "w") as file:  # published files are of this older form
+        legacy_h5_format.save_weights_to_hdf5_group(file, source)
+    loaded = models.build_backbone("mobilenetv2", 64, str(tmp_path))
+    for a, b in zip(source.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(UserError, match=rf"has no resnet50_weights_tf.*notop.h5, which .* It holds: {name}"):
+        models.detector("resnet50", 64, weights=str(tmp_path))
+    with pytest.raises(UserError, match=r"has no resnet50_imagenet_1000_no_top.h5"):
+        models.unet("resnet50", 64, str(tmp_path))
+    assert models.weights_for("cnn", str(tmp_path)) == models.weights_for("cnn", "imagenet") == "none"
+    assert models.weights_for("resnet50", "imagenet", unet=True) == "imagenet"
+
+
+def test_an_encoders_weights_come_from_a_file_that_fits_or_say_so(tmp_path):
+    encoder, _ = models.Classifiers.get("resnet50")
+    source = encoder(input_shape=(64, 64, 3), include_top=False, weights=None)
+    path = tmp_path / "resnet50_imagenet_1000_no_top.weights.h5"
+    source.save_weights(path)
+    unet = models.unet("resnet50", 64, str(path))
+    layer = next(x for x in source.layers if type(x).__name__ == "Conv2D")
+    np.testing.assert_array_equal(unet.get_layer(layer.name).get_weights()[0], layer.get_weights()[0])
+    models.build_backbone("cnn", 64).save_weights(tmp_path / "cnn.weights.h5")
+    with pytest.raises(UserError, match=r"cnn.weights.h5 does not hold weights of resnet50 without its top: .* 'none'"):
+        models.unet("resnet50", 64, str(tmp_path / "cnn.weights.h5"))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the ImageNet weights are not part of the project")
+def test_imagenet_weights_load_into_keras_networks_and_not_into_the_unets():
+    for name in ("mobilenetv2", "resnet50"):
+        start = models.build_backbone(name, 64).get_weights()[0]
+        loaded = models.build_backbone(name, 64, str(SHARED)).get_weights()[0]
+        assert not np.array_equal(start, loaded)
+        assert np.array_equal(loaded, models.build_backbone(name, 96, str(SHARED)).get_weights()[0])
+    kerass = SHARED / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    with pytest.raises(UserError, match="does not hold weights of resnet50 without its top"):
+        models.unet("resnet50", 64, str(kerass))
+
+
 def test_a_failed_download_is_explained(monkeypatch):
     def fail(*args, **kwargs):
         raise Exception("URL fetch failure on https://example.org/weights.h5: None -- unreachable")
 
-    monkeypatch.setitem(models.BACKBONES, "mobilenetv2", models.Backbone("MobileNetV2", fail, inputs.raw))
+    monkeypatch.setitem(models.BACKBONES, "mobilenetv2", models.Backbone("MobileNetV2", fail, inputs.raw, "x.h5"))
     with pytest.raises(UserError, match=r"Download https://example.org/weights.h5 elsewhere, put the file into"):
         models.detector("mobilenetv2", 64, weights="imagenet")
 

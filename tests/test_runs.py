@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from stroke_utils import runs
 from stroke_utils.cohort import Cohort
@@ -134,3 +135,16 @@ def runs_score(value):
 def test_numbers_that_json_lacks_become_null(home, cohort):
     path = runs.start("03", PARAMETERS).finish(cohort, {"a": float("nan"), "b": [np.inf, 1]})
     assert json.loads(path.read_text())["metrics"] == {"a": None, "b": [None, 1]}
+
+
+@pytest.mark.parametrize("name, value", [("epochs", 0), ("epochs", -3), ("epochs", 20_000)])
+def test_values_that_make_no_sense_are_refused_before_anything_runs(home, name, value):
+    with pytest.raises(UserError, match=f"Parameter '{name}' is {value}; expected 1 to 10000"):
+        runs.start("03", PARAMETERS | {name: value})
+
+
+def test_every_profile_is_within_the_ranges():
+    for path in sorted((Path(__file__).resolve().parents[1] / "params").glob("*/*.yaml")):
+        runs._check_ranges(yaml.safe_load(path.read_text()))
+    with pytest.raises(UserError, match="'recall' is 1.2; expected 0.01 to 1"):
+        runs._check_ranges({"recall": 1.2})

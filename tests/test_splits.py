@@ -75,3 +75,8 @@ def test_no_group_stands_on_both_sides():
     assert (alone.groupby("patient")["split"].nunique() == 2).any()
     other = splits.split(slices, "stroke", 0.2, 1, together=("patient",))
     assert not out["split"].equals(other["split"])
+
+
+def test_one_class_alone_cannot_be_weighed():
+    with pytest.raises(UserError, match=r"two classes; found 3 slices of class \[1\] only"):
+        splits.class_weights([1, 1, 1])
