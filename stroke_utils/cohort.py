@@ -18,9 +18,10 @@ import pandas as pd
 from PIL import Image
 
 from stroke_utils import files, vocabulary
+from stroke_utils.dicom import read_patient
 from stroke_utils.files import UserError
 from stroke_utils.layouts import Problems, SliceFile, checked_root, other_layout, read_table, walk
-from stroke_utils.pixels import painted_types, read_patient, read_rgb
+from stroke_utils.pixels import painted_types, read_rgb
 
 COLUMNS = (
     *("slice_id", "label", "stroke", "part", "png", "overlay", "mask", "dicom"),
