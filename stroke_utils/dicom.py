@@ -5,6 +5,7 @@ import io
 import math
 import os
 import stat
+import struct
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+
+from stroke_utils import files
 
 BRAIN_WINDOW = (40.0, 80.0)  # centre and width in HU where nothing is stated; ours: the usual setting for stroke
 LARGEST_SIDE = 2048  # pixels; CT slices have 512, those of ultra-high resolution 1024 or 2048
@@ -22,6 +26,14 @@ _TAGS = (
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PhotometricInterpretation"),
     *("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept", "PixelData"),
 )
+
+# Function of imagecodecs by transfer syntax; pydicom itself reads plain, deflated and run-length encoded pixels.
+_DECODERS = {
+    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70)), "jpeg8_decode"),
+    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (80, 81)), "jpegls_decode"),
+    **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (90, 91)), "jpeg2k_decode"),
+}
+_FRAME_MARKERS = {0xFFF7, *range(0xFFC0, 0xFFD0)} - {0xFFC4, 0xFFC8, 0xFFCC}  # start of frame; F7 is JPEG-LS
 
 
 class DicomError(ValueError):
@@ -106,7 +118,7 @@ def _parse(path: str | os.PathLike, *, pixels: bool):
 def _inflate(data: bytes) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     inflated = inflater.decompress(data, LARGEST_BYTES)
-    _require(not inflater.unconsumed_tail, f"inflates to more than {LARGEST_BYTES:,} bytes")
+    _require(inflater.eof or len(inflated) < LARGEST_BYTES, f"inflates to more than {LARGEST_BYTES:,} bytes")
     _require(inflater.eof, "is truncated: its deflated data has no end")
     return inflated
 
@@ -144,7 +156,7 @@ def _header(dataset) -> Header:
         "has no usable rescale slope and intercept, so its values are not known in Hounsfield units",
     )
     centre, width = _number(dataset, "WindowCenter"), _number(dataset, "WindowWidth")
-    if centre is None or width is None or width < 1:  # less than 1 is forbidden (PS3.3 C.11.2.1.2)
+    if centre is None or width is None or width < 2:  # less than 1 is forbidden, 1 leaves black and white
         centre = width = None
     ids = (_text(dataset, name) for name in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID"))
     syntax = dataset.file_meta.TransferSyntaxUID.name
@@ -182,18 +194,19 @@ def read_hounsfield(path: str | os.PathLike) -> np.ndarray:
     Raises:
         DicomError: as ``read_header``, or the pixels are missing, truncated or damaged.
     """
+    return _slice(path)[1]
+
+
+def _slice(path: str | os.PathLike) -> tuple[Header, np.ndarray]:
     with _explained(path):
         dataset = _parse(path, pixels=True)
         header = _header(dataset)
-        return _stored(dataset, header) * header.slope + header.intercept
+        return header, _stored(dataset, header) * header.slope + header.intercept
 
 
 def _stored(dataset, header: Header) -> np.ndarray:
     """Return the stored values, int32 (rows, columns), from the bits of each cell that hold them (PS3.5 8.1.1)."""
-    from pydicom.pixels import get_decoder
-    from pydicom.uid import RLELossless
-
-    syntax, bits = dataset.file_meta.TransferSyntaxUID, header.bits_stored
+    syntax, bits, shape = dataset.file_meta.TransferSyntaxUID, header.bits_stored, (header.rows, header.columns)
     allocated, signed = int(dataset.BitsAllocated), int(dataset.PixelRepresentation)
     shift = int(dataset.get("HighBit", bits - 1)) - bits + 1
     _require(
@@ -201,16 +214,47 @@ def _stored(dataset, header: Header) -> np.ndarray:
         f"describes its pixels wrongly: {bits} bits in {allocated}, the highest at {shift + bits - 1}, sign {signed}",
     )
     data, whole = dataset.get("PixelData") or b"", header.rows * header.columns * allocated // 8
-    if syntax.is_compressed:
-        _require(len(data) <= 2 * whole + 65536, "has compressed pixels that take more room than plain ones")
-        _require(shift == 0 or syntax == RLELossless, "is compressed and shifts its bits, which is not read")
-    else:
-        _require(len(data) >= whole, f"is truncated: {len(data):,} of {whole:,} bytes of pixels")
-    # What lies in the unused bits is cut off below: pydicom's own correction knows no shift.
-    cells, _ = get_decoder(syntax).as_array(dataset, raw=True, correct_unused_bits=False)
-    _require(cells.shape == (header.rows, header.columns), f"decodes to pixels of shape {cells.shape}")
+    limit = 2 * whole + 65536  # bounds what run lengths can expand to
+    _require(
+        not syntax.is_compressed or len(data) <= limit, "has compressed pixels that take more room than plain ones"
+    )
+    _require(syntax.is_compressed or len(data) >= whole, f"is truncated: {len(data):,} of {whole:,} bytes of pixels")
+    decode = _DECODERS.get(syntax)
+    cells = _decoded(decode, data, shape) if decode else _cells(dataset)
+    _require(cells.shape == shape, f"decodes to pixels of shape {cells.shape}")
     values = (cells.astype(np.int32) >> shift) & ((1 << bits) - 1)
     return values - (values >> (bits - 1) << bits) if signed else values
+
+
+def _cells(dataset) -> np.ndarray:
+    from pydicom.pixels import get_decoder
+
+    # What lies in the unused bits is cut off later: pydicom's own correction knows no shift.
+    return get_decoder(dataset.file_meta.TransferSyntaxUID).as_array(dataset, raw=True, correct_unused_bits=False)[0]
+
+
+def _decoded(decode: str, data: bytes, shape: tuple[int, int]) -> np.ndarray:
+    import imagecodecs
+    from pydicom.encaps import get_frame
+
+    frame = get_frame(data, 0, number_of_frames=1)
+    declared = _codestream_shape(frame)  # decoders make room for what they find there
+    _require(declared == shape, f"declares {shape} rows and columns, its compressed pixels {declared}")
+    return getattr(imagecodecs, decode)(frame)
+
+
+def _codestream_shape(frame: bytes) -> tuple[int, int]:
+    """Return rows and columns that a JPEG, JPEG-LS or JPEG 2000 codestream declares."""
+    if frame.startswith(b"\xff\x4f\xff\x51"):
+        right, lower, left, upper = struct.unpack_from(">4I", frame, 8)
+        return lower - upper, right - left
+    place = 2
+    while True:  # struct raises at the end of the data
+        marker, length = struct.unpack_from(">HH", frame, place)
+        _require(marker >> 8 == 0xFF and marker != 0xFFDA, "has compressed pixels that declare no size")
+        if marker in _FRAME_MARKERS:
+            return struct.unpack_from(">HH", frame, place + 5)
+        place += 2 + length
 
 
 def window(hounsfield: np.ndarray, centre: float, width: float) -> np.ndarray:
@@ -220,3 +264,96 @@ def window(hounsfield: np.ndarray, centre: float, width: float) -> np.ndarray:
     """
     low = centre - width / 2
     return np.uint8(np.round(255 * np.clip((hounsfield - low) / width, 0, 1)))
+
+
+def release_window(hounsfield: np.ndarray, centre: float, width: float) -> np.ndarray:
+    """Map Hounsfield units to grey values as in the release's PNGs: ``width`` levels, the lowest 0, the highest 255.
+
+    This is DICOM's linear window (PS3.3 C.11.2.1.2.1), rounded half up. Array of any shape in, uint8 array out.
+
+    Raises:
+        ValueError: ``width`` is less than 2.
+    """
+    if not width >= 2:
+        raise ValueError(f"A CT window has a width of at least 2 HU, not {width}.")
+    steps = np.clip(hounsfield - (centre - width / 2), 0, width - 1)
+    return np.uint8(np.floor(steps * 255 / (width - 1) + 0.5))
+
+
+def _greys(rgb: np.ndarray) -> np.ndarray:
+    """Tell which pixels of an RGB array are uncoloured: markers and painted lesions hold no Hounsfield units."""
+    return (rgb[..., 0] == rgb[..., 1]) & (rgb[..., 1] == rgb[..., 2])
+
+
+def estimate_window_width(rgb: np.ndarray) -> int | None:
+    """Estimate the width of a PNG's CT window from the comb that its grey values make.
+
+    A window of w HU spreads w values evenly over 0–255. The estimate is the smallest w whose values include all that
+    occur in the picture, so a slice that lacks some of them is measured all the same.
+
+    Returns:
+        the width in HU, or None where no comb is seen: fewer than 24 grey values, or too many for one (a resized
+        picture, a wide window). For RGB uint8 array (H, W, 3).
+    """
+    values = np.unique(rgb[..., 0][_greys(rgb)])
+    # Beyond 192 of 256 values the combs are so dense that arbitrary greys fit one.
+    for width in range(len(values) - 1, 193) if len(values) >= 24 else ():
+        for low in (0, 0.5):  # the lower end of an odd width around a whole centre lies between two units
+            if np.isin(values, release_window(np.arange(width + 1) - low, width / 2, width)).all():
+                return width
+    return None
+
+
+def confirm_window(rgb: np.ndarray, dicom_path: str | os.PathLike) -> tuple[float, float, int]:
+    """Find the CT window by which a PNG was made from its DICOM file.
+
+    Takes an RGB uint8 array (H, W, 3); coloured pixels are left out. The window stated in the header is not used.
+
+    Returns:
+        centre and width in HU, and the largest difference to the PNG in grey levels. Rounding explains 1.
+
+    Raises:
+        DicomError: the file can't be read, differs in size, or the picture has no greys to compare.
+    """
+    _, hounsfield = _slice(dicom_path)
+    name, grey = Path(dicom_path).name, rgb[..., 0].astype(float)
+    _require(grey.shape == hounsfield.shape, f"{name} has {hounsfield.shape} rows and columns, its PNG {grey.shape}")
+    plain = _greys(rgb)
+    inside = plain & (grey > 0) & (grey < 255)
+    _require(len(np.unique(grey[inside])) > 1, f"{name} has a PNG without greys between black and white")
+    slope = np.polyfit(grey[inside], hounsfield[inside], 1)[0]
+    _require(slope > 0, f"{name} gets darker where its PNG gets brighter")
+    fitted, found = round(255 * slope) + 1, []
+    for width in {estimate_window_width(rgb) or fitted, max(fitted, 2)}:
+        low = np.median(hounsfield[inside] - grey[inside] * (width - 1) / 255)
+        for start in np.round(2 * low + np.arange(-2, 3)) / 2:  # centres are whole or half units
+            centre = start + width / 2
+            off = np.abs(release_window(hounsfield[plain], centre, width) - grey[plain])
+            found.append((off.mean(), float(centre), float(width), int(off.max())))
+    return min(found)[1:]
+
+
+def write_png(
+    dicom_path: str | os.PathLike,
+    target: str | os.PathLike,
+    centre: float | None = None,
+    width: float | None = None,
+) -> tuple[float, float]:
+    """Write a DICOM slice as a PNG like the release's, whole or not at all: RGBA, 8 bit, opaque, dense tissue bright.
+
+    Returns:
+        centre and width of the CT window in HU: those given, else those of the header, else ``BRAIN_WINDOW``.
+
+    Raises:
+        DicomError: the file can't be read. ValueError: only one of centre and width is given, or width is below 2.
+        UserError: the disk is full.
+    """
+    if (centre is None) != (width is None):
+        raise ValueError(f"A CT window needs both centre and width; got centre {centre} and width {width}.")
+    header, hounsfield = _slice(dicom_path)
+    if centre is None:
+        centre, width = BRAIN_WINDOW if header.centre is None else (header.centre, header.width)
+    picture = Image.fromarray(release_window(hounsfield, centre, width)).convert("RGBA")
+    with files.atomic_path(target) as path:
+        picture.save(path, format="PNG")
+    return centre, width
