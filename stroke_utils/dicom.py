@@ -215,11 +215,11 @@ def _stored(dataset, header: Header) -> np.ndarray:
     )
     data, whole = dataset.get("PixelData") or b"", header.rows * header.columns * allocated // 8
     limit = 2 * whole + 65536  # bounds what run lengths can expand to
-    _require(
-        not syntax.is_compressed or len(data) <= limit, "has compressed pixels that take more room than plain ones"
-    )
+    _require(not syntax.is_compressed or len(data) <= limit, "has compressed pixels larger than plain ones")
     _require(syntax.is_compressed or len(data) >= whole, f"is truncated: {len(data):,} of {whole:,} bytes of pixels")
     decode = _DECODERS.get(syntax)
+    # Whether an encoder took cells or values is not told; on the retired shifted cells the two differ.
+    _require(not decode or shift == 0, f"has compressed pixels shifted by {shift} bits, which is not read")
     cells = _decoded(decode, data, shape) if decode else _cells(dataset)
     _require(cells.shape == shape, f"decodes to pixels of shape {cells.shape}")
     values = (cells.astype(np.int32) >> shift) & ((1 << bits) - 1)
