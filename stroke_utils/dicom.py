@@ -214,7 +214,7 @@ def _stored(dataset, header: Header) -> np.ndarray:
         f"describes its pixels wrongly: {bits} bits in {allocated}, the highest at {shift + bits - 1}, sign {signed}",
     )
     data, whole = dataset.get("PixelData") or b"", header.rows * header.columns * allocated // 8
-    limit = 2 * whole + 65536  # bounds what run lengths can expand to
+    limit = whole + whole // 8 + 4096  # of noise; bounds what run lengths can expand to
     _require(not syntax.is_compressed or len(data) <= limit, "has compressed pixels larger than plain ones")
     _require(syntax.is_compressed or len(data) >= whole, f"is truncated: {len(data):,} of {whole:,} bytes of pixels")
     decode = _DECODERS.get(syntax)
