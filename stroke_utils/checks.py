@@ -8,17 +8,16 @@ import itertools
 import json
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from stroke_utils import files, vocabulary
+from stroke_utils import dicom, files, vocabulary
 from stroke_utils.files import UserError
 from stroke_utils.layouts import Problems, SliceFile, read_table
-from stroke_utils.pixels import read_patient
 
 _LARGEST_FILE = 64_000_000  # bytes; the release's largest PNG has 0.3 MB
 _LARGEST_SIDE = 4096  # pixels; a header may claim more than fits in memory
@@ -33,7 +32,7 @@ class Facts:
         types: stroke types whose paint a PNG shows, the most frequent first; None where it was not decoded.
         grey_levels: number of different grey values in an original: the CT window's width in Hounsfield units.
         marker: whether an original has pixels in the orientation markers' colour.
-        patient: id in a DICOM's header.
+        header: of a DICOM.
     """
 
     width: int = 0
@@ -44,7 +43,7 @@ class Facts:
     types: list[str] | None = None
     grey_levels: int | None = None
     marker: bool | None = None
-    patient: str | None = None
+    header: dicom.Header | None = None
 
 
 @contextlib.contextmanager
@@ -77,7 +76,7 @@ def inspect(file: SliceFile, thorough: bool, known: dict) -> Facts:
         if not file.path.is_file():
             raise ValueError("it is a link that leads nowhere, or a device")
         if file.kind == "dicom":
-            return Facts(patient=read_patient(file.path))
+            return Facts(header=dicom.read_header(file.path))
         return _inspect_png(file, thorough, known)
     except Exception as error:
         reason = str(error) or type(error).__name__
@@ -167,6 +166,38 @@ def _look_at(data: bytes, kind: str) -> tuple:
     return types, int(np.unique(red[grey]).size), bool(marker.any()), findings
 
 
+def pngs_of_dicoms(found: list[SliceFile], problems: Problems, quiet: bool = False) -> list[SliceFile]:
+    """Make a PNG of each DICOM slice that comes without one, by the CT window of its header, and note that.
+
+    The PNGs lie in the derived data, named after the DICOM's bytes, so that each is made once. A DICOM that can't be
+    read is left to :func:`inspect`.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    have = {(f.part, f.label, f.slice_id) for f in found if f.kind == "png"}
+    alone = [f for f in found if f.kind == "dicom" and (f.part, f.label, f.slice_id) not in have]
+
+    def convert(file: SliceFile) -> tuple[Path, str] | None:
+        with contextlib.suppress(dicom.DicomError, OSError):
+            header = dicom.read_header(file.path)
+            stated = header.centre is not None
+            centre, width = (header.centre, header.width) if stated else dicom.BRAIN_WINDOW
+            target = files.derived_root() / "from_dicom" / f"{files.sha256(file.path)}-{centre:g}-{width:g}.png"
+            if not target.is_file():
+                dicom.write_png(file.path, target, centre, width)
+            whose = "its header's" if stated else "a usual one, its header states none"
+            return target, f"No PNG of this name; one was made by the CT window {centre:g} / {width:g} HU ({whose})."
+        return None
+
+    made = []
+    for file in files.progress(alone, "Making PNGs of DICOMs", quiet=quiet) if alone else ():
+        if done := convert(file):
+            made.append(replace(file, path=done[0], kind="png"))
+            problems.add("png_from_dicom", file.path, done[1], True)
+    return made
+
+
 def sort_out(facts: dict[SliceFile, Facts], problems: Problems) -> tuple[list[SliceFile], dict[tuple, SliceFile]]:
     """Set wrong and ambiguous files aside. Gives one original per slice id, and the other files by their key."""
     by_key: dict[tuple, SliceFile] = {}
@@ -181,7 +212,7 @@ def sort_out(facts: dict[SliceFile, Facts], problems: Problems) -> tuple[list[Sl
         if first is file:
             continue
         if filecmp.cmp(first.path, file.path, shallow=False):
-            detail = f"Same name and bytes as {first.path.relative_to(problems.root).as_posix()}, which is used."
+            detail = f"Same name and bytes as {problems.name(first.path)}, which is used."
             problems.add("duplicate_file", file.path, detail, True)
         else:
             contested.add(key)

@@ -52,7 +52,8 @@ class Cohort:
         layout: key of ``vocabulary.LAYOUTS`` by the names of the folders, several joined by " + ", or "other".
         facts: what the decoded pixels of each row of ``slices`` show, in its order: slice_id, grey_levels (number of
             different grey values, at most the CT window's width in Hounsfield units), marker (has an orientation
-            marker). Missing values where the cohort was not read thoroughly.
+            marker); missing where the cohort was not read thoroughly. And study and series, the ids in its DICOM's
+            header, missing where there is none.
     """
 
     root: Path
@@ -148,6 +149,7 @@ def read_cohort(folder: str | os.PathLike, quiet: bool = False, thorough: bool =
     problems = Problems(root)
     origin = _read_origin(root, problems)
     found, tables = walk(root, _true_masks(root, origin), problems)
+    found += checks.pngs_of_dicoms(found, problems, quiet)
     if not any(f.kind == "png" for f in found):
         raise UserError(other_layout(root, problems))
     with ThreadPoolExecutor(files.cores()) as pool, checks.remembered() as known:
@@ -163,13 +165,17 @@ def read_cohort(folder: str | os.PathLike, quiet: bool = False, thorough: bool =
         raise UserError(
             f"No usable slice in {root}. Problems by kind: {kinds}; the first is {first['path']}: {first['detail']}"
         )
+    headers = {str(file.path): about.header for file, about in facts.items() if about.header}
     rows = slices[["slice_id", "part", "label", "stroke", "sha256"]].astype(object)
     rows = rows.where(rows.notna(), None).values.tolist()
     fingerprint = files.digest([[*row, paint] for row, paint in zip(rows, paints, strict=True)], 10)
-    seen = pd.DataFrame(
-        [(f.slice_id, facts[f].grey_levels, facts[f].marker) for f in originals],
-        columns=["slice_id", "grey_levels", "marker"],
-    ).astype({"grey_levels": "Int64", "marker": "boolean"})
+    rows = []
+    for file, path in zip(originals, slices["dicom"], strict=True):
+        header = headers.get(path)
+        ids = (header.study, header.series) if header else (None, None)
+        rows.append((file.slice_id, facts[file].grey_levels, facts[file].marker, *ids))
+    seen = pd.DataFrame(rows, columns=["slice_id", "grey_levels", "marker", "study", "series"])
+    seen = seen.astype({"grey_levels": "Int64", "marker": "boolean"})
     return Cohort(root, slices, table, origin, fingerprint, name_layout(root, found), seen)
 
 
@@ -221,7 +227,7 @@ def _join(
             paths[kind] = other
         label, stroke = _label(file, paths, facts, tables, labelled, has_paint[file.part], problems)
         dicom = paths["dicom"]
-        patient = tables.patient.get(file.slice_id) or (facts[dicom].patient if dicom else None)
+        patient = tables.patient.get(file.slice_id) or (facts[dicom].header.patient if dicom else None)
         shown = {kind: str(other.path) if other else None for kind, other in paths.items()}
         rows.append((file.slice_id, label, stroke, file.part, str(file.path), *shown.values(), patient,
                      seen.width, seen.height, seen.mode, seen.sha256))  # fmt: skip
@@ -296,6 +302,11 @@ def _file_facts(cohort: Cohort) -> list[tuple[str, str]]:
     slices, facts = cohort.slices, cohort.facts
     rows = [("Files", ", ".join(f"{slices[kind].count()} {kind}s" for kind in ("overlay", "mask", "dicom")))]
     rows.append(("Patients", f"{slices['patient'].nunique()} known, of {slices['patient'].count()} slices"))
+    if facts is not None and slices["dicom"].notna().any():
+        survive = (f"{ids.nunique()} {name}" for name, ids in
+                   (("patients", slices.loc[slices["dicom"].notna(), "patient"]), ("studies", facts["study"]),
+                    ("series", facts["series"])))  # fmt: skip
+        rows.append(("DICOM", f"{slices['dicom'].count()} whole headers; ids in them: " + ", ".join(survive)))
     rows.append(("Pixels", _spread(slices["width"].astype(str) + "×" + slices["height"].astype(str))))
     rows.append(("Modes", _spread(slices["mode"])))
     if facts is not None and facts["grey_levels"].notna().any():

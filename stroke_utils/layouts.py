@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from stroke_utils import vocabulary
-from stroke_utils.files import UserError
+from stroke_utils.files import UserError, shown
 
 # Plain names of the session folders: the portal's and mirror A's, the competition server's, mirror B's.
 _SESSION = re.compile(r"(?<![a-z])(?:yarisma\D*|test veri seti |session ?)([12])(?!\d)|(?<!\d)([12]) ?oturum")
@@ -81,8 +81,11 @@ class Problems(list):
 
     def add(self, kind: str, path: Path, detail: str, used: bool, count: int = 1) -> None:
         """Note one finding: a short kind, the file or folder, a sentence, whether it is used, how many files it is."""
-        relative = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
-        self.append((kind, _printable(relative), _printable(detail), used, count))
+        self.append((kind, self.name(path), _printable(detail), used, count))
+
+    def name(self, path: Path) -> str:
+        """Give a path for people: relative to the root; what was made from the data lies elsewhere."""
+        return _printable(path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else shown(path))
 
     def table(self) -> pd.DataFrame:
         """Give the rows as a table. More than ten of a kind whose files are all used become one that counts them."""
@@ -153,10 +156,11 @@ def name_layout(root: Path, found: list[SliceFile]) -> str:
 
     A folder put together from several is called by all of their names, the one with most slices first.
     """
-    votes = Counter()
-    for folder, slices in Counter(f.path.parent for f in found if f.kind == "png").items():
+    votes, here = Counter(), [f for f in found if f.path.is_relative_to(root)]
+    slices = [f for f in here if f.kind == "png"] or here  # the PNGs of a folder of DICOMs lie elsewhere
+    for folder, number in Counter(f.path.parent for f in slices).items():
         forms = [form for name in folder.relative_to(root).parts for form in _spellings(name)]
-        votes.update({next((n for n, sign in _SIGNS.items() if any(map(sign.fullmatch, forms))), "other"): slices})
+        votes.update({next((n for n, sign in _SIGNS.items() if any(map(sign.fullmatch, forms))), "other"): number})
     if len(votes) > 1:
         del votes["other"]  # folders that two layouts share, such as session 2, speak for neither
     return " + ".join(name for name, _ in votes.most_common())

@@ -1,7 +1,6 @@
-"""Reads what single files hold: colours of a PNG, Hounsfield units and the patient of a DICOM."""
+"""Reads what a PNG holds: its colours, the stroke types painted in it, its grey levels."""
 
 import os
-import warnings
 
 import numpy as np
 from PIL import Image
@@ -81,42 +80,3 @@ def grey_levels(rgb: np.ndarray) -> int:
     """
     grey = (rgb[..., 0] == rgb[..., 1]) & (rgb[..., 1] == rgb[..., 2])
     return len(np.unique(rgb[..., 0][grey]))
-
-
-def read_patient(path: str | os.PathLike) -> str | None:
-    """Return the patient id in a DICOM file's header, or None where it is empty; pixels are not read.
-
-    Raises:
-        OSError, pydicom.errors.InvalidDicomError, ValueError and others: not a whole DICOM file.
-    """
-    import pydicom  # here, because it takes a quarter of a second that a folder without DICOMs need not spend
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd values in tags that are not used here
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"])
-    return str(header.get("PatientID") or "").strip() or None
-
-
-def read_hounsfield(path: str | os.PathLike) -> np.ndarray:
-    """Decode a CT slice from a DICOM file.
-
-    Returns:
-        float array (height, width) in Hounsfield units: the stored values after the file's rescale slope and intercept.
-
-    Raises:
-        OSError, pydicom.errors.InvalidDicomError, ValueError and others: not a whole DICOM file.
-    """
-    import pydicom
-    from pydicom.pixels import apply_modality_lut
-
-    dataset = pydicom.dcmread(path)
-    return apply_modality_lut(dataset.pixel_array, dataset)
-
-
-def window(hounsfield: np.ndarray, centre: float, width: float) -> np.ndarray:
-    """Map Hounsfield units to grey values 0–255 as a CT window does: black below it, white above it.
-
-    Array of any shape in, uint8 array of that shape out.
-    """
-    low = centre - width / 2
-    return np.uint8(np.round(255 * np.clip((hounsfield - low) / width, 0, 1)))

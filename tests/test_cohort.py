@@ -19,7 +19,7 @@ from stroke_utils import checks, vocabulary
 from stroke_utils.cohort import COLUMNS, read_cohort
 from stroke_utils.files import UserError
 from stroke_utils.layouts import PROBLEM_COLUMNS, recognise
-from stroke_utils.pixels import painted_types
+from stroke_utils.pixels import painted_types, read_rgb
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real_samples"
 ISCHEMIA = "İNME VERİ SETİ/Eğitim Veri Seti_İskemi/İskemi Veri Seti"
@@ -625,6 +625,10 @@ def write_dicom(path: Path, patient: str) -> None:
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset = Dataset()
     dataset.file_meta, dataset.PatientID = meta, patient
+    dataset.Rows = dataset.Columns = 8
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
+    dataset.PhotometricInterpretation, dataset.SamplesPerPixel = "MONOCHROME2", 1
+    dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path, enforce_file_format=True)
 
@@ -768,3 +772,50 @@ def test_real_samples():
     assert list(session1.values()) == ["none"] * 3
     unknown = cohort.problems[cohort.problems["kind"] == "unknown_folder"]
     assert unknown["path"].tolist() == ["odd"] and not unknown["used"].iloc[0]
+
+
+@pytest.fixture
+def dicoms_only(tiny_phantom, tmp_path, monkeypatch):
+    """Three class folders with the phantom's DICOMs and nothing else, and the PNG that each was drawn with."""
+    monkeypatch.setenv("STROKE_DERIVED", str(tmp_path / "derived"))
+    cohort = read_cohort(tiny_phantom, quiet=True)
+    rows = cohort.slices.dropna(subset="dicom").head(6)
+    root, pngs = tmp_path / "data", {}
+    for place, row in zip(["Normal", "Ischemia", "Bleeding"] * 2, rows.itertuples(), strict=True):
+        (root / place / "DICOM").mkdir(parents=True, exist_ok=True)
+        shutil.copy(row.dicom, root / place / "DICOM" / f"{row.slice_id}.dcm")
+        pngs[row.slice_id] = row.png
+    return root, pngs
+
+
+def test_class_folders_of_dicoms_alone_are_used(dicoms_only):
+    root, pngs = dicoms_only
+    cohort = read_cohort(root, quiet=True)
+    assert sorted(cohort.slices["slice_id"]) == sorted(pngs)
+    assert cohort.slices["label"].value_counts().to_dict() == {"none": 2, "ischemia": 2, "hemorrhage": 2}
+    notes = cohort.problems.query("kind == 'png_from_dicom'")
+    assert len(notes) == 6 and notes["used"].all() and "HU (its header's)" in notes["detail"].iloc[0]
+    for row in cohort.slices.itertuples():
+        made, own = read_rgb(row.png), read_rgb(pngs[row.slice_id])
+        assert not Path(row.png).is_relative_to(root) and row.dicom.endswith(f"{row.slice_id}.dcm")
+        plain = (own[..., 0] == own[..., 1]) & (own[..., 1] == own[..., 2])  # a marker is burnt into the PNG alone
+        assert np.array_equal(made[plain], own[plain])
+    assert cohort.facts["study"].notna().all() and cohort.slices["patient"].notna().all()
+    assert "DICOM       6 whole headers; ids in them: " in cohort.report()
+    stamps = [Path(path).stat().st_mtime_ns for path in cohort.slices["png"]]
+    again = read_cohort(root, quiet=True)
+    assert again.fingerprint == cohort.fingerprint
+    assert [Path(path).stat().st_mtime_ns for path in again.slices["png"]] == stamps
+
+
+def test_damaged_dicoms_alone_are_problems_and_leave_the_rest(dicoms_only):
+    root, pngs = dicoms_only
+    bad = sorted((root / "Bleeding" / "DICOM").iterdir())[0]
+    bad.write_bytes(bad.read_bytes()[:300])
+    other = sorted((root / "Ischemia" / "DICOM").iterdir())[0]
+    (root / "Ischemia" / "more" / "DICOM").mkdir(parents=True)
+    shutil.copy(other, root / "Ischemia" / "more" / "DICOM" / other.name)  # the same slice twice is one slice
+    cohort = read_cohort(root, quiet=True)
+    assert set(pngs) - set(cohort.slices["slice_id"]) == {bad.stem}
+    aside = cohort.problems[~cohort.problems["used"].astype(bool)]
+    assert aside[["kind", "path"]].values.tolist() == [["unreadable_dicom", f"Bleeding/DICOM/{bad.name}"]]
