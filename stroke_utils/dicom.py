@@ -258,15 +258,6 @@ def _codestream_shape(frame: bytes) -> tuple[int, int]:
 
 
 def window(hounsfield: np.ndarray, centre: float, width: float) -> np.ndarray:
-    """Map Hounsfield units to grey values 0–255 as a CT window does: black below it, white above it.
-
-    Array of any shape in, uint8 array of that shape out.
-    """
-    low = centre - width / 2
-    return np.uint8(np.round(255 * np.clip((hounsfield - low) / width, 0, 1)))
-
-
-def release_window(hounsfield: np.ndarray, centre: float, width: float) -> np.ndarray:
     """Map Hounsfield units to grey values as in the release's PNGs: ``width`` levels, the lowest 0, the highest 255.
 
     This is DICOM's linear window (PS3.3 C.11.2.1.2.1), rounded half up. Array of any shape in, uint8 array out.
@@ -299,7 +290,7 @@ def estimate_window_width(rgb: np.ndarray) -> int | None:
     # Beyond 192 of 256 values the combs are so dense that arbitrary greys fit one.
     for width in range(len(values) - 1, 193) if len(values) >= 24 else ():
         for low in (0, 0.5):  # the lower end of an odd width around a whole centre lies between two units
-            if np.isin(values, release_window(np.arange(width + 1) - low, width / 2, width)).all():
+            if np.isin(values, window(np.arange(width + 1) - low, width / 2, width)).all():
                 return width
     return None
 
@@ -328,7 +319,7 @@ def confirm_window(rgb: np.ndarray, dicom_path: str | os.PathLike) -> tuple[floa
         low = np.median(hounsfield[inside] - grey[inside] * (width - 1) / 255)
         for start in np.round(2 * low + np.arange(-2, 3)) / 2:  # centres are whole or half units
             centre = start + width / 2
-            off = np.abs(release_window(hounsfield[plain], centre, width) - grey[plain])
+            off = np.abs(window(hounsfield[plain], centre, width) - grey[plain])
             found.append((off.mean(), float(centre), float(width), int(off.max())))
     return min(found)[1:]
 
@@ -353,7 +344,7 @@ def write_png(
     header, hounsfield = _slice(dicom_path)
     if centre is None:
         centre, width = BRAIN_WINDOW if header.centre is None else (header.centre, header.width)
-    picture = Image.fromarray(release_window(hounsfield, centre, width)).convert("RGBA")
+    picture = Image.fromarray(window(hounsfield, centre, width)).convert("RGBA")
     with files.atomic_path(target) as path:
         picture.save(path, format="PNG")
     return centre, width

@@ -801,6 +801,7 @@ def test_class_folders_of_dicoms_alone_are_used(dicoms_only):
         plain = (own[..., 0] == own[..., 1]) & (own[..., 1] == own[..., 2])  # a marker is burnt into the PNG alone
         assert np.array_equal(made[plain], own[plain])
     assert cohort.facts["study"].notna().all() and cohort.slices["patient"].notna().all()
+    assert cohort.layout == "mirror-b"
     assert "DICOM       6 whole headers; ids in them: " in cohort.report()
     stamps = [Path(path).stat().st_mtime_ns for path in cohort.slices["png"]]
     again = read_cohort(root, quiet=True)

@@ -156,18 +156,18 @@ def real_pngs():
 def test_the_width_of_a_window_is_the_step_of_the_comb():
     values = np.arange(-200, 300)
     for width in (60, 80, 85, 95, 99, 100, 110, 120, 190):
-        grey = dicom.release_window(values, width / 2, width)
+        grey = dicom.window(values, width / 2, width)
         assert len(np.unique(grey)) == width and grey[values == 0] == 0 and grey[values == width - 1] == 255
         rgb = np.repeat(grey[:, None, None], 3, axis=2)
         assert dicom.estimate_window_width(rgb) == width
         keep = np.random.default_rng(width).random(len(grey)) < 0.6  # a slice that lacks many of the levels
         rgb[:3] = (255, 0, 255)
         assert dicom.estimate_window_width(rgb[keep]) == width
-        between = dicom.release_window(values + 0.5, width / 2, width)  # an odd width around a whole centre
+        between = dicom.window(values + 0.5, width / 2, width)  # an odd width around a whole centre
         assert dicom.estimate_window_width(np.repeat(between[keep, None, None], 3, axis=2)) == width
     every = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2)
     assert dicom.estimate_window_width(every) is None
-    few = dicom.release_window(np.arange(20), 10, 20)
+    few = dicom.window(np.arange(20), 10, 20)
     assert dicom.estimate_window_width(np.repeat(few[:, None, None], 3, axis=2)) is None
     some = np.sort(np.random.default_rng(0).permutation(256)[:150])
     assert dicom.estimate_window_width(every[some]) is None
@@ -197,7 +197,7 @@ def test_the_phantoms_windows_are_found_again(tiny_phantom, tmp_path):
 
 
 def picture(hounsfield, centre, width):
-    return np.repeat(dicom.release_window(hounsfield, centre, width)[..., None], 3, axis=2)
+    return np.repeat(dicom.window(hounsfield, centre, width)[..., None], 3, axis=2)
 
 
 def test_a_picture_that_is_not_the_slices_shows(file):
