@@ -155,11 +155,10 @@ def test_lesions_that_touch_or_meet_the_edge():
     overlay = paint(paint(original, left, "ischemia"), right, "hemorrhage")
     for method in ("difference", "border"):
         assert np.array_equal(masks.extract(overlay, original, method), left + 2 * right)
-    right[:], right[10:30, 12:40] = False, True  # now the two share a border
+    right[:], right[10:30, 12:40] = False, True  # now the two touch
     overlay = paint(paint(original, left, "ischemia"), right, "hemorrhage")
     for method in ("difference", "border"):
-        found = masks.extract(overlay, original, method)
-        assert np.array_equal(found > 0, left | right) and len(np.unique(found)) == 2  # one region, one type
+        assert np.array_equal(masks.extract(overlay, original, method), left + 2 * right)
 
 
 def test_tolerant_ground_truth_by_hand():
