@@ -320,6 +320,9 @@ def _file_facts(cohort: Cohort) -> list[tuple[str, str]]:
 def _limits(cohort: Cohort) -> list[str]:
     """Say what can't be done with a cohort that can be trained on."""
     slices, found = cohort.slices, []
+    teach, published = int((slices["part"] == "train").sum()), sum(vocabulary.PUBLISHED_COUNTS["train"].values())
+    if teach < 0.9 * published:
+        found.append(f"{teach} training slices are {teach / published:.1%} of the published ones; expect other scores.")
     train = slices[(slices["part"] == "train") & (slices["stroke"] == 1)]
     if train["overlay"].isna().all() and train["mask"].isna().all():
         found.append("no training slice has an overlay or a mask, so nothing can be learned about regions.")

@@ -72,6 +72,8 @@ def image_grid(
     side: float = 2.2,
 ) -> Figure:
     """Show images in a grid, row by row; small crops keep hard pixels. ``rows`` names the rows at the left margin."""
+    if not len(images):
+        return _nothing("such slice", cohort)
     height = max(1, -(-len(images) // columns))
     figure, axes = plt.subplots(height, columns, figsize=(side * columns, (side + 0.3) * height), squeeze=False)
     for axis in axes.flat:
@@ -175,6 +177,13 @@ def window_widths(widths: pd.DataFrame, cohort: Cohort | dict) -> Figure:
     return stamp(figure, cohort)
 
 
+def _nothing(what: str, cohort: Cohort | dict) -> Figure:
+    """Say in place of a figure that there is nothing to draw: a user's data may lack what the phantom has."""
+    figure = plt.figure(figsize=(5, 0.6))
+    figure.text(0.5, 0.5, f"No {what} in this data set", ha="center", va="center", color="0.4")
+    return stamp(figure, cohort)
+
+
 def grey_histograms(histograms: pd.DataFrame, cohort: Cohort | dict) -> Figure:
     """Show the grey values of each label's slices, of :func:`stroke_utils.describe.grey_histograms`.
 
@@ -196,6 +205,8 @@ def grey_histograms(histograms: pd.DataFrame, cohort: Cohort | dict) -> Figure:
 
 def lesion_sizes(lesions: pd.DataFrame, cohort: Cohort | dict) -> Figure:
     """Show how many slices have lesions of which size, of :func:`stroke_utils.describe.lesions`."""
+    if lesions.empty:
+        return _nothing("lesion with a mask", cohort)
     figure, axis = plt.subplots(figsize=(8, 2.8))
     low, high = np.log10(lesions["pixels"].min()), np.log10(lesions["pixels"].max() + 1)
     edges = 10 ** np.arange(np.floor(10 * low) / 10, high + 0.1, 0.1)
@@ -212,6 +223,8 @@ def lesion_sizes(lesions: pd.DataFrame, cohort: Cohort | dict) -> Figure:
 
 def location_maps(maps: dict[str, tuple], cohort: Cohort | dict) -> Figure:
     """Show where lesions lie, of :func:`stroke_utils.describe.location_maps`, on the mean of their slices."""
+    if not maps:
+        return _nothing("lesion with a mask", cohort)
     figure, axes = plt.subplots(1, len(maps), figsize=(3.9 * len(maps) + 0.8, 3.6), squeeze=False)
     top = 100 * max(share.max() for share, *_ in maps.values())
     for axis, (name, (share, grey, n)) in zip(axes[0], maps.items(), strict=True):

@@ -34,7 +34,6 @@ def test_grid_has_a_place_for_each_image_and_none_is_no_error():
     figure = figures.image_grid([np.zeros((4, 4, 3), np.uint8)] * 5, list("abcde"), {}, columns=3, rows=["x", "y"])
     assert len(figure.axes) == 6 and sum(bool(a.images) for a in figure.axes) == 5
     assert [a.get_ylabel() for a in figure.axes[::3]] == ["x", "y"]
-    assert not any(a.images for a in figures.image_grid([], [], {}).axes)
 
 
 def test_crop_is_square_around_the_region_and_stays_inside():
@@ -96,3 +95,9 @@ def test_a_figure_is_saved_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         figures.save(figure, target)
     assert target.read_bytes() == before and [p.name for p in target.parent.iterdir()] == ["a.png"]
+
+
+def test_what_a_data_set_lacks_is_said_in_place_of_a_figure():
+    lesions = pd.DataFrame({"type": [], "pixels": []})
+    for figure in (figures.image_grid([], [], {}), figures.lesion_sizes(lesions, {}), figures.location_maps({}, {})):
+        assert not figure.axes and any("in this data set" in t for t in texts(figure))
