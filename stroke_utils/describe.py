@@ -141,6 +141,8 @@ def data_sheet(cohort: Cohort, greys: pd.DataFrame, areas: pd.DataFrame, groups:
     for part in (p for p in vocabulary.PARTS if p in table.index):
         cells = ["–" if pd.isna(n) else str(n) for n in (table.loc[part].get(name) for name in names)]
         lines.append(f"| {part} | " + " | ".join(cells) + " |")
+    found = cohort.problems.groupby("kind", sort=False)["files"].sum()
+    problems = ", ".join(f"{kind} {number} files" for kind, number in found.items())
     exact, near = (int(groups[name].notna().sum()) for name in ("exact_group", "near_group"))
     lines += [
         "",
@@ -153,7 +155,7 @@ def data_sheet(cohort: Cohort, greys: pd.DataFrame, areas: pd.DataFrame, groups:
         if len(patients)
         else "- **Patients** unknown: slices of one patient may stand on both sides of any split.",
         f"- **Duplicates** {exact} slices share their pixels with another, {near} nearly so.",
-        f"- **Problems** {_listed(cohort.problems['kind']) or 'none'}.",
+        f"- **Problems** {problems or 'none'}.",
         "",
         "## Lesions",
         "",

@@ -78,6 +78,7 @@ def test_the_data_sheet_says_what_was_counted(tiny_phantom, monkeypatch, tmp_pat
     sheet = describe.data_sheet(cohort, greys, areas, groups)
     assert "phantom" in sheet and f"**Slices** {len(cohort.slices)}" in sheet and cohort.fingerprint in sheet
     assert "0 slices share their pixels with another, 2 nearly so" in sheet
+    assert f"**Problems** not_square {cohort.problems['files'].sum()} files." in sheet
     of_type = areas.query("type == 'ischemia'")
     assert f"| ischemia | {len(of_type)} | {round(of_type['pixels'].median())} |" in sheet
     train = (cohort.slices["part"] == "train") & (cohort.slices["label"] == "none")
