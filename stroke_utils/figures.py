@@ -377,3 +377,48 @@ def beside_the_paper(results: pd.DataFrame, table: str, cohort: Cohort) -> Figur
     axis.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1))
     axis.set(title=f"Table {table}", xlim=(0, 1.02))
     return stamp(fig, cohort)
+
+
+# --- Table forensics ---
+
+
+def printable_scores(triples: np.ndarray, published: np.ndarray, within: float = 1.0) -> Figure:
+    """Draw the precision and recall that the matrices of one test set can print, all of them and close to a row.
+
+    Args:
+        triples: (n, 3) of :func:`stroke_utils.forensics.digits` with two decimals.
+        published: the row, as :func:`stroke_utils.forensics.printed` gives it.
+        within: half the width of the second picture, in points.
+    """
+    triples, (p, r, _) = triples / 100, published / 100
+    close = triples[(abs(triples - published / 100) <= within).all(axis=1)]
+    fig, (whole, zoom) = plt.subplots(1, 2, figsize=(8.4, 4.2))
+    whole.scatter(triples[:, 0], triples[:, 1], s=1, color="0.55", linewidths=0)
+    whole.add_patch(plt.Rectangle((p - within, r - within), 2 * within, 2 * within, fill=False, color="C3", lw=1.5))
+    whole.set(title=f"all {len(triples)} matrices", xlim=(0, 102), ylim=(0, 102))
+    zoom.scatter(close[:, 0], close[:, 1], s=22, color="0.35", label="can be printed")
+    zoom.plot(p, r, "o", color="C3", ms=13, mfc="none", mew=1.5, label="the published row")
+    zoom.set(title=f"all three scores within {within:g} of the row: {len(close)}")
+    zoom.set(xlim=(p - within, p + within), ylim=(r - within, r + within))
+    zoom.legend(loc="upper left")
+    for axis in (whole, zoom):
+        axis.set(xlabel="precision (%)", ylabel="recall (%)", aspect="equal")
+    return fig
+
+
+def fits_by_size(fits: pd.DataFrame, models: Sequence[str], mean: float, sd: float) -> Figure:
+    """Draw which class sizes can print each row of a table, over the sizes that a random split gives.
+
+    Args:
+        fits: one row a solution: model, positives.
+        models: rows of the table, those without any solution too.
+        mean, sd: of the number of positives in a random split.
+    """
+    fig, axis = plt.subplots(figsize=(8, 0.8 + 0.45 * len(models)))
+    axis.axvspan(mean - 2 * sd, mean + 2 * sd, color="C0", alpha=0.15, lw=0, label="random split: mean ± 2 sd")
+    axis.axvline(mean, color="C0", lw=1, ls="--", label="stratified split")
+    axis.plot(fits["positives"], fits["model"].map(list(models).index), "o", color="k", ms=6, label="a matrix fits")
+    axis.set_yticks(range(len(models)), models)
+    axis.set(xlabel="slices of the positive class", ylim=(len(models) - 0.5, -0.5))
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return fig
