@@ -398,20 +398,24 @@ def printable_scores(triples: np.ndarray, published: np.ndarray, within: float =
     whole.set(title=f"all {len(triples)} matrices", xlim=(0, 102), ylim=(0, 102))
     zoom.scatter(close[:, 0], close[:, 1], s=22, color="0.35", label="can be printed")
     zoom.plot(p, r, "o", color="C3", ms=13, mfc="none", mew=1.5, label="the published row")
-    zoom.set(title=f"all three scores within {within:g} of the row: {len(close)}")
+    zoom.set(title=f"all three scores within {within:g} point of the row: {len(close)}")
     zoom.set(xlim=(p - within, p + within), ylim=(r - within, r + within))
-    zoom.legend(loc="upper left")
+    zoom.locator_params(nbins=5)
+    zoom.legend(loc="lower right")
     for axis in (whole, zoom):
         axis.set(xlabel="precision (%)", ylabel="recall (%)", aspect="equal")
     return fig
 
 
-def fits_by_size(fits: pd.DataFrame, models: Sequence[str], mean: float, sd: float) -> Figure:
+def fits_by_size(
+    fits: pd.DataFrame, models: Sequence[str], tried: Sequence[int], mean: float, sd: float
+) -> Figure:  # fmt: skip
     """Draw which class sizes can print each row of a table, over the sizes that a random split gives.
 
     Args:
         fits: one row a solution: model, positives.
         models: rows of the table, those without any solution too.
+        tried: all class sizes that were tried.
         mean, sd: of the number of positives in a random split.
     """
     fig, axis = plt.subplots(figsize=(8, 0.8 + 0.45 * len(models)))
@@ -419,6 +423,7 @@ def fits_by_size(fits: pd.DataFrame, models: Sequence[str], mean: float, sd: flo
     axis.axvline(mean, color="C0", lw=1, ls="--", label="stratified split")
     axis.plot(fits["positives"], fits["model"].map(list(models).index), "o", color="k", ms=6, label="a matrix fits")
     axis.set_yticks(range(len(models)), models)
-    axis.set(xlabel="slices of the positive class", ylim=(len(models) - 0.5, -0.5))
+    axis.set(xlim=(min(tried), max(tried)), ylim=(len(models) - 0.5, -0.5))
+    axis.set(xlabel=f"slices of the positive class ({min(tried)} to {max(tried)} tried)")
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return fig

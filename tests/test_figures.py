@@ -83,7 +83,7 @@ def test_printable_scores_counts_what_lies_close():
 
 def test_fits_by_size_keeps_a_row_for_a_model_without_fits():
     fits = pd.DataFrame({"model": ["b", "b"], "positives": [219, 211]})
-    (axis,) = figures.fits_by_size(fits, ["a", "b"], 218.8, 9.4).axes
+    (axis,) = figures.fits_by_size(fits, ["a", "b"], range(20, 426), 218.8, 9.4).axes
     assert [t.get_text() for t in axis.get_yticklabels()] == ["a", "b"]
     (dots,) = [line for line in axis.lines if line.get_marker() == "o"]
-    assert dots.get_xydata().tolist() == [[219, 1], [211, 1]]
+    assert dots.get_xydata().tolist() == [[219, 1], [211, 1]] and axis.get_xlim() == (20, 425)

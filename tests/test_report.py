@@ -68,7 +68,7 @@ def test_departures_are_the_settings_that_change_what_is_computed():
 
 def test_the_ledger_covers_every_setting_of_every_notebook_with_a_source():
     ledger = report.full_ledger()
-    assert set(ledger["notebook"]) == {f"{k:02}" for k in range(1, 7)}
+    assert set(ledger["notebook"]) == {f"{k:02}" for k in range(1, 8)}
     assert (ledger["source"] != "").all() and ledger["here"].notna().all()
 
 
