@@ -51,7 +51,7 @@ for notebook in PLAN.notebooks:
             notebook=str(files.home() / "notebooks" / f"{notebook}.ipynb"),
             parameters=str(PLAN.parameters(notebook)),
             sources=reproduce.sources(files.home() / "notebooks" / f"{notebook}.ipynb"),
-            data=[] if PLAN.data else ancient(PHANTOM),
+            data=ancient(PHANTOM) if PLAN.reads_data(notebook) and not PLAN.data else [],
             before=(
                 [PLAN.outputs(other) for other in PLAN.before(notebook)]
                 if notebook == reproduce.LAST
@@ -64,12 +64,12 @@ for notebook in PLAN.notebooks:
         params:
             changes=lambda wildcards: [
                 *(["-p", "seed", wildcards.seed] if "seed" in wildcards.keys() else []),
-                *(["-p", "data_dir", PLAN.data] if PLAN.data else []),
             ],
+            data=["-p", "data_dir", PLAN.data] if PLAN.data and PLAN.reads_data(notebook) else [],
         threads: max(2, workflow.cores or 2) if notebook in reproduce.PER_SEED else 1
         priority: 100 - PLAN.notebooks.index(notebook)  # in reading order where several could run
         resources:
             mem_mb=8000 if notebook in reproduce.PER_SEED else 3000,
         shell:
             "exec {PYTHON:q} -m stroke_utils.headless {input.notebook:q} --parameters {input.parameters:q} "
-            "{params.changes:q} --output {output:q} --log {log:q} --timeout {CELL_TIMEOUT} --end-with-parent"
+            "{params.changes:q} {params.data:q} --output {output:q} --log {log:q} --timeout {CELL_TIMEOUT} --end-with-parent"

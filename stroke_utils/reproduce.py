@@ -24,7 +24,7 @@ PER_SEED = ("03_phase1_detection", "04_phase2_classification", "05_segmentation"
 """Notebooks that train: run once per seed, on all cores, so that two never share a small machine."""
 
 LAST = "06_results_figures"
-"""The notebook that reads the records of all others."""
+"""The notebook that reads the records of those before it."""
 
 AFTER = {"04_phase2_classification": ("03_phase1_detection",), "05_segmentation": ("02_mask_extraction",)}
 """Notebooks that use what another leaves on disk. Each could make it itself; in this order it is made once."""
@@ -61,6 +61,10 @@ class Plan:
     def outputs(self, notebook: str) -> list[str]:
         """Paths of all executed copies of a notebook."""
         return sorted({self.output(notebook).replace("{seed}", str(seed)) for seed in self.seeds})
+
+    def reads_data(self, notebook: str) -> bool:
+        """Whether a notebook works on slices, and so takes the data folder."""
+        return "data_dir" in parameters(files.home() / "notebooks" / f"{notebook}.ipynb")
 
     def before(self, notebook: str) -> list[str]:
         """Notebooks whose copies must exist before this one runs."""

@@ -101,3 +101,19 @@ def test_what_a_data_set_lacks_is_said_in_place_of_a_figure():
     lesions = pd.DataFrame({"type": [], "pixels": []})
     for figure in (figures.image_grid([], [], {}), figures.lesion_sizes(lesions, {}), figures.location_maps({}, {})):
         assert not figure.axes and any("in this data set" in t for t in texts(figure))
+
+
+def test_printable_scores_counts_what_lies_close():
+    triples = np.array([[9815, 9643, 9720], [9815, 9700, 9720], [9815, 9643, 9000], [100, 200, 300]])
+    whole, zoom = figures.printable_scores(triples, triples[0], 1.0).axes
+    assert len(whole.collections[0].get_offsets()) == 4 and "all 4" in whole.get_title()
+    assert zoom.collections[0].get_offsets().tolist() == [[98.15, 96.43], [98.15, 97.0]]
+    assert zoom.get_title().endswith(": 2")
+
+
+def test_fits_by_size_keeps_a_row_for_a_model_without_fits():
+    fits = pd.DataFrame({"model": ["b", "b"], "positives": [219, 211]})
+    (axis,) = figures.fits_by_size(fits, ["a", "b"], range(20, 426), 218.8, 9.4).axes
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["a", "b"]
+    (dots,) = [line for line in axis.lines if line.get_marker() == "o"]
+    assert dots.get_xydata().tolist() == [[219, 1], [211, 1]] and axis.get_xlim() == (20, 425)

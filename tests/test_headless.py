@@ -18,10 +18,10 @@ PARAMETERS = (
 )
 
 
-def write(path, *cells, kernel="python3"):
+def write(path, *cells, kernel="python3", parameters=PARAMETERS):
     """Write a notebook of a parameters cell and ``cells``; text that starts with # is Markdown."""
     new = nbformat.v4
-    parameters = new.new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
+    parameters = new.new_code_cell(parameters, metadata={"tags": ["parameters"]})
     made = [new.new_markdown_cell(c) if c.startswith("#") else new.new_code_cell(c) for c in cells]
     made = [new.new_markdown_cell("# Title"), parameters, *made]
     metadata = {"kernelspec": {"name": kernel, "display_name": "x", "language": "python"}}
@@ -263,10 +263,14 @@ def test_snakemake_knows_every_notebook_and_runs_only_what_changed(course):
     data = course / "İnme's data"  # blanks, quotes and Turkish letters
     data.mkdir()
     (data / "x").touch()
+    # One that works on no slices knows no data folder.
+    write(course / "notebooks" / "07_more.ipynb", "print(seed)", parameters='profile = "quick"\nseed = 0')
+    for profile in ("quick", "paper"):
+        (course / "params" / profile / "07_more.yaml").write_text(f"profile: {profile}\n")
     call = [sys.executable, "-m", "stroke_utils.reproduce", "--data", str(data), "--cores", "2"]
     first = subprocess.run([*call, "--seeds", "0,1"], capture_output=True, text=True, timeout=300)
     assert first.returncode == 0, first.stderr
-    assert first.stderr.count("finished") == 3 and "Executed notebooks" in first.stdout
+    assert first.stderr.count("finished") == 4 and "Executed notebooks" in first.stdout
     copy = course / "elsewhere" / "quick" / "executed" / "03_phase1_detection-seed1.ipynb"
     assert f"{data}|1" in outputs(copy)
     (course / "params" / "quick" / "03_phase1_detection.yaml").write_text("seed: 5\nrate: 0.2\n")

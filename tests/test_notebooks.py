@@ -23,6 +23,7 @@ REQUIRED = [
     "04_phase2_classification",
     "05_segmentation",
     "06_results_figures",
+    "07_table_forensics",
 ]
 CLOSING = ["What to remember", "Exercises", "The record of this run"]
 """Second-level headings that end a notebook and are no lesson."""
@@ -212,7 +213,7 @@ RULES = [
 ]
 
 
-def test_the_six_notebooks_are_there():
+def test_the_notebooks_of_the_course_are_there():
     assert set(REQUIRED) <= {path.stem for path in PATHS}
 
 

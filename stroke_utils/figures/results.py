@@ -1,0 +1,234 @@
+"""Figures of trained models, of their scores, and of the paper's tables: notebooks 03 to 07."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stroke_utils.cohort import Cohort
+from stroke_utils.figures.style import COLOURS, OUTLINES, stamp
+from stroke_utils.masks import read_class_mask
+from stroke_utils.pixels import read_rgb
+from stroke_utils.vocabulary import MASK_CLASSES, TYPES
+
+
+def loss_curves(histories: dict[str, pd.DataFrame], cohort: Cohort, quantity: str = "loss") -> Figure:
+    """Draw a training quantity of several models over epochs, training dashed and validation solid.
+
+    Args:
+        histories: history of :func:`stroke_utils.training.fit` by model title.
+        quantity: column name; the validation column has ``val_`` before it.
+    """
+    fig, axes = plt.subplots(1, len(histories), figsize=(4.2 * len(histories), 3.2), sharey=True, squeeze=False)
+    for axis, (title, history) in zip(axes[0], histories.items(), strict=True):
+        axis.plot(history["epoch"], history[quantity], "--", label="training")
+        axis.plot(history["epoch"], history[f"val_{quantity}"], label="validation")
+        best = history.loc[history["val_loss"].idxmin(), "epoch"]
+        axis.axvline(best, color="0.6", lw=1, ls=":")
+        axis.annotate(
+            "best", (best, 1), xycoords=("data", "axes fraction"), xytext=(3, -12), textcoords="offset points"
+        )
+        axis.set(title=title, xlabel="epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[0, 0].set_ylabel(quantity.replace("_", " "))
+    axes[0, 0].legend()
+    return stamp(fig, cohort)
+
+
+def confusion_matrices(matrices: dict[str, np.ndarray], names: tuple[str, str], cohort: Cohort) -> Figure:
+    """Draw 2 × 2 confusion matrices side by side; a cell shows its count and its share of the row."""
+    fig, axes = plt.subplots(1, len(matrices), figsize=(3.6 * len(matrices), 3.4), squeeze=False)
+    for axis, (title, matrix) in zip(axes[0], matrices.items(), strict=True):
+        share = matrix / matrix.sum(axis=1, keepdims=True)
+        texts = [[f"{n}\n{s:.0%}" for n, s in zip(*rows, strict=True)] for rows in zip(matrix, share, strict=True)]
+        sns.heatmap(
+            share, annot=np.array(texts), fmt="", cmap="Blues", vmin=0, vmax=1, cbar=False, square=True,
+            xticklabels=names, yticklabels=names, ax=axis,
+        )  # fmt: skip
+        axis.set(title=title, xlabel="called", ylabel="truth")
+    return stamp(fig, cohort)
+
+
+def threshold_choice(curve: pd.DataFrame, threshold: float, recall: float, title: str, cohort: Cohort) -> Figure:
+    """Draw precision and recall over the threshold with the chosen one and the recall it must keep."""
+    fig, axis = plt.subplots(figsize=(6, 3.4))
+    axis.plot(curve["threshold"], curve["precision"], label="precision")
+    axis.plot(curve["threshold"], curve["recall"], label="recall")
+    axis.axhline(recall, color="0.6", ls=":", lw=1)
+    axis.axvline(threshold, color="k", lw=1)
+    axis.annotate(f"recall {recall}", (0.01, recall), xytext=(0, 3), textcoords="offset points", color="0.4")
+    axis.annotate(f" chosen: {threshold:.2f}", (threshold, 0.05), xycoords=("data", "axes fraction"))
+    axis.set(title=title, xlabel="threshold on the stroke probability", xlim=(0, 1), ylim=(0, 1.03))
+    axis.legend(loc="lower left")
+    return stamp(fig, cohort)
+
+
+def predictions_gallery(
+    predictions: pd.DataFrame, slices: pd.DataFrame, names: tuple[str, str], cohort: Cohort, each: int = 4
+) -> Figure:
+    """Draw right and wrong predictions with their probability: one row an outcome, the surest first.
+
+    Args:
+        predictions: table of :func:`stroke_utils.predict.table`.
+        slices: rows with ``slice_id`` and ``png``.
+        names: of class 0 and 1.
+        each: slices per outcome.
+    """
+    titles = {
+        "TP": f"{names[1]}, called {names[1]}", "TN": f"{names[0]}, called {names[0]}",
+        "FN": f"{names[1]}, called {names[0]}", "FP": f"{names[0]}, called {names[1]}",
+    }  # fmt: skip
+    pngs = slices.set_index("slice_id")["png"]
+    fig, axes = plt.subplots(4, each, figsize=(2.1 * each + 1.6, 9.2))
+    for row, (outcome, title) in zip(axes, titles.items(), strict=True):
+        # Surest is farthest on its side of the threshold, wherever that lies.
+        chosen = predictions[predictions["outcome"] == outcome]
+        chosen = chosen.sort_values("probability", ascending=outcome in ("TN", "FN"), kind="stable").head(each)
+        for axis in row:
+            axis.axis("off")
+        for axis, p in zip(row, chosen.itertuples(), strict=False):
+            axis.imshow(read_rgb(pngs[p.slice_id]))
+            axis.set_title(f"{p.slice_id}: {p.probability:.2f}", fontsize=9)
+        count = int((predictions["outcome"] == outcome).sum())
+        mark = "✓" if outcome[0] == "T" else "✗"
+        row[0].text(-0.08, 0.5, f"{mark} {title}\nn = {count}", rotation=90, va="center", ha="center",
+                    transform=row[0].transAxes, fontsize=9)  # fmt: skip
+    return stamp(fig, cohort)
+
+
+def outlined(axis: Axes, pixels: np.ndarray, classes: np.ndarray | None, title: str) -> None:
+    """Show a slice with the outlines of a class mask: ischemia blue, hemorrhage green."""
+    axis.imshow(pixels)
+    for value, name in enumerate(MASK_CLASSES):
+        if classes is not None and value and (classes == value).any():
+            axis.contour(classes == value, levels=[0.5], colors=[OUTLINES[name]], linewidths=1.4)
+    axis.set_title(title, fontsize=9)
+    axis.axis("off")
+
+
+def batch_preview(images: np.ndarray, truth: np.ndarray, cohort: Cohort | dict) -> Figure:
+    """Draw a training batch, float (b, H, W, 3) in [0, 1], with the outlines of its one-hot masks (b, H, W, 3)."""
+    figure, axes = plt.subplots(1, len(images), figsize=(2.2 * len(images), 2.5), squeeze=False)
+    for axis, image, one_hot in zip(axes[0], images, truth, strict=True):
+        outlined(axis, image, one_hot.argmax(axis=-1), "")
+    return stamp(figure, cohort)
+
+
+def segmentation_demo(
+    picks: dict[str, str], slices: pd.DataFrame, references: pd.Series, predicted: Path, scores: pd.DataFrame,
+    cohort: Cohort,
+) -> Figure:  # fmt: skip
+    """Draw original, truth and prediction of some slices, one row each.
+
+    Args:
+        picks: slice id by row title.
+        slices, references: rows with ``slice_id``, ``png``, and the paths of the true masks, of one index.
+        predicted: folder of predicted class masks.
+        scores: table of :func:`stroke_utils.predict.segment`.
+    """
+    rows, truths = slices.set_index("slice_id"), references.set_axis(slices["slice_id"])
+    dices = scores.set_index("slice_id")["lesion_dice"]
+    fig, axes = plt.subplots(len(picks), 3, figsize=(8, 2.75 * len(picks)), squeeze=False)
+    for row, (title, slice_id) in zip(axes, picks.items(), strict=True):
+        pixels = read_rgb(rows.loc[slice_id, "png"])
+        outlined(row[0], pixels, None, f"{title} ({slice_id})")
+        outlined(row[1], pixels, read_class_mask(truths[slice_id]), "truth")
+        outlined(
+            row[2], pixels, read_class_mask(predicted / f"{slice_id}.png"), f"prediction, Dice {dices[slice_id]:.2f}"
+        )
+    return stamp(fig, cohort)
+
+
+def dice_by_area(scores: pd.DataFrame, cohort: Cohort) -> Figure:
+    """Draw each slice's lesion Dice over its true lesion area, by type."""
+    fig, axis = plt.subplots(figsize=(6, 3.6))
+    for name in TYPES:
+        part = scores[scores["label"] == name]
+        colour = COLOURS[name]
+        axis.scatter(part["reference_px"], part["lesion_dice"], s=18, alpha=0.8, color=colour, label=name)
+        axis.axhline(part["lesion_dice"].mean(), color=colour, lw=1, ls="--")
+    axis.set(xscale="log", xlabel="true lesion area (pixels)", ylabel="lesion Dice of the slice", ylim=(-0.03, 1.03))
+    ticks = [250, 500, 1000, 2000, 4000, 8000, 16000]
+    axis.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
+    axis.set_xticks([], minor=True)
+    axis.set_xlim(0.9 * scores["reference_px"].min(), 1.1 * scores["reference_px"].max())
+    axis.legend(title="dashed: mean")
+    return stamp(fig, cohort)
+
+
+def beside_the_paper(results: pd.DataFrame, table: str, cohort: Cohort) -> Figure:
+    """Draw our scores of one of the paper's tables with their intervals beside the published values.
+
+    Args:
+        results: table of :func:`stroke_utils.report.results`.
+        table: ``I``, ``II`` or ``III``.
+    """
+    rows = results[(results["table"] == table)].iloc[::-1]
+    fig, axis = plt.subplots(figsize=(7, 0.9 + 0.32 * len(rows)))
+    for y, row in enumerate(rows.itertuples()):
+        if not np.isnan(row.ours):
+            axis.plot([row.low, row.high], [y, y], color="C0", lw=2)
+            axis.plot(row.ours, y, "o", color="C0", label="ours, 95 % interval" if y == len(rows) - 1 else None)
+            axis.plot(row.baseline, y, "|", color="0.4", ms=12, mew=2)
+        axis.plot(row.paper, y, "D", color="C1", ms=6)
+    axis.set_yticks(range(len(rows)), [f"{r.model}, {r.metric}" for r in rows.itertuples()])
+    handles = [
+        axis.plot([], [], "o-", color="C0", label="here, 95 % interval")[0],
+        axis.plot([], [], "D", color="C1", ls="", label="the paper, its data")[0],
+        axis.plot([], [], "|", color="0.4", ls="", ms=12, mew=2, label="trivial baseline here")[0],
+    ]
+    axis.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1))
+    axis.set(title=f"Table {table}", xlim=(0, 1.02))
+    return stamp(fig, cohort)
+
+
+def printable_scores(triples: np.ndarray, published: np.ndarray, within: float = 1.0) -> Figure:
+    """Draw the precision and recall that the matrices of one test set can print, all of them and close to a row.
+
+    Args:
+        triples: (n, 3) of :func:`stroke_utils.forensics.digits` with two decimals.
+        published: the row, as :func:`stroke_utils.forensics.printed` gives it.
+        within: half the width of the second picture, in points.
+    """
+    triples, (p, r, _) = triples / 100, published / 100
+    close = triples[(abs(triples - published / 100) <= within).all(axis=1)]
+    fig, (whole, zoom) = plt.subplots(1, 2, figsize=(8.4, 4.2))
+    whole.scatter(triples[:, 0], triples[:, 1], s=1, color="0.55", linewidths=0)
+    whole.add_patch(plt.Rectangle((p - within, r - within), 2 * within, 2 * within, fill=False, color="C3", lw=1.5))
+    whole.set(title=f"all {len(triples)} matrices", xlim=(0, 102), ylim=(0, 102))
+    zoom.scatter(close[:, 0], close[:, 1], s=22, color="0.35", label="can be printed")
+    zoom.plot(p, r, "o", color="C3", ms=13, mfc="none", mew=1.5, label="the published row")
+    zoom.set(title=f"all three scores within {within:g} point of the row: {len(close)}")
+    zoom.set(xlim=(p - within, p + within), ylim=(r - within, r + within))
+    zoom.locator_params(nbins=5)
+    zoom.legend(loc="lower right")
+    for axis in (whole, zoom):
+        axis.set(xlabel="precision (%)", ylabel="recall (%)", aspect="equal")
+    return fig
+
+
+def fits_by_size(
+    fits: pd.DataFrame, models: Sequence[str], tried: Sequence[int], mean: float, sd: float
+) -> Figure:  # fmt: skip
+    """Draw which class sizes can print each row of a table, over the sizes that a random split gives.
+
+    Args:
+        fits: one row a solution: model, positives.
+        models: rows of the table, those without any solution too.
+        tried: all class sizes that were tried.
+        mean, sd: of the number of positives in a random split.
+    """
+    fig, axis = plt.subplots(figsize=(8, 0.8 + 0.45 * len(models)))
+    axis.axvspan(mean - 2 * sd, mean + 2 * sd, color="C0", alpha=0.15, lw=0, label="random split: mean ± 2 sd")
+    axis.axvline(mean, color="C0", lw=1, ls="--", label="stratified split")
+    axis.plot(fits["positives"], fits["model"].map(list(models).index), "o", color="k", ms=6, label="a matrix fits")
+    axis.set_yticks(range(len(models)), models)
+    axis.set(xlim=(min(tried), max(tried)), ylim=(len(models) - 0.5, -0.5))
+    axis.set(xlabel=f"slices of the positive class ({min(tried)} to {max(tried)} tried)")
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return fig
