@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import ipykernel.kernelspec
@@ -26,7 +27,16 @@ class OwnKernelSpecs(KernelSpecManager):
 
 
 class OwnKernelManager(AsyncKernelManager):
-    """Starts kernels in the environment that this module runs in."""
+    """Starts kernels in the environment that this module runs in, and talks to them through files.
+
+    Kernels that several processes start at one time may be given the same TCP ports, and then wait for ever.
+    """
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self._sockets = tempfile.TemporaryDirectory(prefix="kernel-")  # goes with the manager
+        if len(self._sockets.name) < 80:  # a socket's path may have some 100 letters
+            self.transport, self.ip = "ipc", str(Path(self._sockets.name, "s"))
 
     @default("kernel_spec_manager")
     def _own_kernel_specs(self) -> OwnKernelSpecs:

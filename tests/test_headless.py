@@ -331,3 +331,9 @@ def test_clock_and_heading():
     new = nbformat.v4
     cells = [new.new_markdown_cell("# A\n## B\ntext"), new.new_code_cell("# not one"), new.new_code_cell("x")]
     assert notebook_files.last_heading(cells, 2) == "B" and notebook_files.last_heading(cells, 0) == ""
+
+
+def test_kernels_of_two_processes_share_no_address():
+    one, two = notebook_files.OwnKernelManager(), notebook_files.OwnKernelManager()
+    assert one.transport == two.transport == "ipc" and one.ip != two.ip
+    assert Path(one.ip).parent.is_dir() and len(one.ip) < 90
