@@ -101,6 +101,10 @@ def figures_are_not_compared(notebook, path):
         drawn = any("image/png" in output.get("data", {}) for output in cell.outputs)
         if drawn and "nbval-ignore-output" not in cell.metadata.get("tags", []):
             yield f"In[{cell.execution_count}] draws and is not tagged nbval-ignore-output"
+    for cell in code_cells(notebook):
+        # nbval sees what a semicolon hides from a reader.
+        if cell.source.endswith(";") and "nbval-ignore-output" not in cell.metadata.get("tags", []):
+            yield f"{cell.source.splitlines()[-1]!r} hides an output that is compared"
 
 
 def outputs_are_clean(notebook, path):
