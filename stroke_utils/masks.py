@@ -18,6 +18,8 @@ from stroke_utils.pixels import coloured, packed, read_rgb, read_rgba, types_of_
 METHODS = ("difference", "border", "paper")
 """Names of the extractors, the exact one first."""
 
+_PIECE = 1 << 14  # pixels
+
 _MARKER = packed(np.uint8(vocabulary.MARKER_COLOUR))
 
 
@@ -46,9 +48,13 @@ def extract(
     if method not in METHODS:
         raise UserError(f"Unknown method {method!r}; the extractors are {', '.join(METHODS)}.")
     pixels = packed(overlay)
-    # Paint is never grey and nearly all of a scan is, so each rule looks at the few coloured pixels alone.
-    where = np.flatnonzero(coloured(pixels))
-    colours = pixels.ravel()[where]
+    # Paint is never grey and nearly all of a scan is, so each rule looks at the few coloured pixels alone. Found piece
+    # by piece: temporaries that fit the cache cost half the time.
+    flat = pixels.ravel()
+    where = np.concatenate(
+        [np.flatnonzero(coloured(flat[k : k + _PIECE])) + k for k in range(0, max(flat.size, 1), _PIECE)]
+    )
+    colours = flat[where]
     rules = {"difference": functools.partial(_difference_rule, pixels, where, original)}
     rule = rules.get(method) or {"border": border_rule, "paper": paper_rule}[method]
     painted = where[rule(colours, **options)]

@@ -51,7 +51,10 @@ def unpacked(pixels: np.ndarray) -> np.ndarray:
 
 def coloured(pixels: np.ndarray) -> np.ndarray:
     """Tell which numbers of :func:`packed` are not grey; bool array of their shape."""
-    return ((pixels ^ (pixels >> np.uint32(8))) & np.uint32(0xFFFF)) != 0
+    unlike = pixels >> np.uint32(8)
+    unlike ^= pixels
+    unlike &= np.uint32(0xFFFF)
+    return unlike != 0
 
 
 def painted_types(rgb: np.ndarray) -> list[str]:
