@@ -98,10 +98,15 @@ def add_groups(slices: pd.DataFrame, quiet: bool = False) -> pd.DataFrame:
     pairs = [telling[near_pairs(hashes[telling])]] if len(telling) else []
     for members in pd.Series(range(len(exact))).groupby(exact).agg(list):
         pairs.append(np.array(list(itertools.pairwise(members)), int).reshape(-1, 2))
-    pairs = np.concatenate(pairs) if pairs else np.empty((0, 2), int)
-    graph = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(slices), len(slices)))
-    near = connected_components(graph, directed=False)[1] if len(slices) else exact
+    near = chained(pairs, len(slices))
     return slices.assign(exact_group=_shared(exact, slices.index), near_group=_shared(near, slices.index))
+
+
+def chained(pairs: list[np.ndarray], n: int) -> np.ndarray:
+    """Number the groups that pairs of ``range(n)``, int arrays (k, 2), chain together; int array (n,)."""
+    joined = np.concatenate([np.empty((0, 2), int), *pairs])
+    graph = coo_array((np.ones(len(joined)), joined.T), shape=(n, n))
+    return connected_components(graph, directed=False)[1] if n else np.empty(0, int)
 
 
 def _shared(labels: np.ndarray, index: pd.Index) -> pd.Series:

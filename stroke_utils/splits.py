@@ -2,10 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
+from stroke_utils import duplicates
 from stroke_utils.files import UserError
 
 
@@ -64,14 +63,12 @@ def split(
 
 def linked(slices: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
     """Number the groups of slices that are linked by a common value in any of the columns; int array (n,)."""
-    pairs = [np.empty((0, 2), int)]
+    pairs = []
     for column in columns:
         values = slices[column].reset_index(drop=True).dropna()
         first = values.drop_duplicates().reset_index().set_index(column)["index"]
         pairs.append(np.stack([values.index, values.map(first)], axis=1).astype(int))
-    pairs = np.concatenate(pairs)
-    graph = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(slices), len(slices)))
-    return connected_components(graph, directed=False)[1]
+    return duplicates.chained(pairs, len(slices))
 
 
 def class_weights(labels: pd.Series | np.ndarray) -> dict[int, float]:
