@@ -43,7 +43,7 @@ bench: env  ## ratios against plain work and peers (OpenCV), measured side by si
 	@$(PY) -m venv .venv-bench && .venv-bench/bin/python -m pip install --quiet --no-deps -r tests/bench/requirements.txt && \
 	$(PY) -c "import sysconfig; print(sysconfig.get_path('purelib'))" > \
 	"$$(.venv-bench/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/project.pth" && \
-	PYTHONPATH=. .venv-bench/bin/python -m tests.bench
+	PYTHONPATH=. .venv-bench/bin/python -m tests.bench && PYTHONPATH=. $(PY) -m tests.bench.training pipeline
 
 lock: env  ## resolve pyproject.toml again into requirements.lock
 	@scratch=$$(mktemp -d) && $(PY) -m venv $$scratch && $$scratch/bin/python -m pip install --quiet uv && \

@@ -199,6 +199,29 @@ def best_f1_threshold(truth: np.ndarray, probability: np.ndarray) -> float:
     return float(best[(best - 0.5).abs().idxmin()])
 
 
+def thresholds(truth: np.ndarray, probability: np.ndarray, piles: pd.Series, recall: float = 0.88) -> dict[str, float]:
+    """Return every threshold that a detector is tested at; all but the last are chosen without a look at the test.
+
+    Args:
+        truth: (n,) 0 or 1.
+        probability: (n,) of class 1.
+        piles: (n,) ``validation``, ``test`` or anything else.
+        recall: what the paper's rule must keep.
+
+    Returns:
+        ``rule``: :func:`choose_threshold` on validation. ``at_half``: 0.5. ``at_best_f1``: :func:`best_f1_threshold` on
+        validation. ``on_test``: the rule on the test itself, which no honest score may use.
+    """
+    truth, probability = np.asarray(truth, dtype=int), np.asarray(probability, dtype=float)
+    hold, test = (np.asarray(piles) == pile for pile in ("validation", "test"))
+    return {
+        "rule": choose_threshold(truth[hold], probability[hold], recall),
+        "at_half": 0.5,
+        "at_best_f1": best_f1_threshold(truth[hold], probability[hold]),
+        "on_test": choose_threshold(truth[test], probability[test], recall),
+    }
+
+
 def threshold_curve(truth: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
     """Return precision and recall of class 1 at every threshold that changes a call.
 

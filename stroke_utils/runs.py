@@ -50,6 +50,15 @@ def parameters_file(notebook: str, profile: str = "quick") -> Path:
     return folder / profile / f"{notebook}.yaml"
 
 
+def settings(notebook: str, profile: str = "quick") -> SimpleNamespace:
+    """Return the values of a notebook's parameters file, one attribute each.
+
+    Raises:
+        UserError: no such profile.
+    """
+    return SimpleNamespace(**yaml.safe_load(parameters_file(notebook, profile).read_text(encoding="utf-8")))
+
+
 def coerce(name: str, value: object, default: object) -> object:
     """Return ``value`` in the type of ``default``; lists may come as comma-separated text.
 
@@ -193,7 +202,7 @@ def start(notebook: str, namespace: dict) -> Run:
     Raises:
         UserError: an unknown, missing or mistyped parameter, or one outside its range.
     """
-    defaults = yaml.safe_load(parameters_file(notebook).read_text(encoding="utf-8"))
+    defaults = vars(settings(notebook))
     check_names(_injected_names(), set(defaults), f"Notebook {notebook}")
     missing = [name for name in defaults if name not in namespace]
     if missing:

@@ -135,6 +135,23 @@ def test_threshold_is_the_most_precise_one_that_keeps_the_recall():
     assert metrics.choose_threshold(truth, probability, 0.88) == pytest.approx(0.35)
 
 
+def test_thresholds_never_see_test_rows_but_for_the_one_that_says_so():
+    rng = np.random.default_rng(3)
+    piles = np.array(["train"] * 40 + ["validation"] * 60 + ["test"] * 60)
+    truth = rng.integers(0, 2, 160)
+    probability = np.clip(truth * 0.2 + rng.random(160) * 0.8, 0, 1)
+    clean = metrics.thresholds(truth, probability, piles)
+    poisoned = np.where(piles == "test", 1 - truth, truth), np.where(piles == "test", rng.random(160), probability)
+    found = metrics.thresholds(*poisoned, piles)
+    assert {k: found[k] for k in ("rule", "at_half", "at_best_f1")} == {
+        k: clean[k] for k in ("rule", "at_half", "at_best_f1")
+    }
+    assert found["on_test"] != clean["on_test"], "the threshold chosen on the test must see it"
+    elsewhere = metrics.thresholds(truth, np.where(piles == "validation", rng.random(160), probability), piles)
+    assert elsewhere["rule"] != clean["rule"] and elsewhere["on_test"] == clean["on_test"]
+    assert clean["rule"] == metrics.choose_threshold(truth[40:100], probability[40:100], 0.88)
+
+
 def test_threshold_curve_equals_counting_at_every_cut():
     rng = np.random.default_rng(3)
     truth, probability = rng.integers(0, 2, 50), rng.integers(0, 12, 50) / 12

@@ -93,3 +93,47 @@ def test_compiled_losses_are_the_papers():
     assert training.compile_classifier(models.type_classifier("cnn", 32), 1e-3).loss == "categorical_crossentropy"
     unet = training.compile_unet(models.unet("resnet50", 32), 1e-4)
     assert unet.loss is models.sm.losses.dice_loss
+
+
+def test_a_restored_state_goes_on_as_an_unbroken_run_does(task, tmp_path):
+    paths, truth = task
+    schedule = training.Schedule(5, reduce_after=1, stop_after=3)
+
+    def run(folder, state_of=None, save_after=None):
+        training.set_seed(0)
+        model = training.compile_classifier(models.detector("cnn", 32, momentum=0.8, dropout=0.5), 1e-2)
+        state = training.State(model, schedule)
+        if state_of:
+            training.set_seed(99)  # nothing may hang on seeds that were set meanwhile
+            state.restore(state_of)
+        state.callbacks.append(
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: state.save(tmp_path / "two.npz") if epoch + 1 == save_after else None
+            )
+        )
+        train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=0, epochs=5, augmentation="strong")
+        held = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8)
+        history = training.fit(model, train, held, schedule, tmp_path / folder, "cnn", state=state)
+        return model, history.drop(columns="seconds")
+
+    unbroken, history = run("a", save_after=2)
+    resumed, again = run("b", state_of=tmp_path / "two.npz")
+    pd.testing.assert_frame_equal(history, again)
+    for a, b in zip(unbroken.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    other = training.compile_classifier(models.type_classifier("cnn", 32), 1e-2)
+    with pytest.raises(UserError, match=r"two.npz is not the state of a type_cnn trained in this way"):
+        training.State(other, schedule).restore(tmp_path / "two.npz")
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".two")]
+
+
+def test_tensorboard_is_an_option_that_says_when_it_is_missing(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"TensorBoard is not installed here. `pip install -e '.\[tensorboard\]'`"):
+        fitted(task, tmp_path / "run", 1, tensorboard=True)
+
+
+def test_the_cost_is_announced_before_it_is_paid(task, tmp_path, capsys):
+    fitted(task, tmp_path / "run", 3)
+    assert "cnn: 12 steps of " in capsys.readouterr().out
+    # 4 steps an epoch: announced within the first epoch.

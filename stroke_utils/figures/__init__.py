@@ -34,12 +34,14 @@ from stroke_utils.figures.style import (
     stamp,
     use_style,
 )
+from stroke_utils.figures.training import augmentation_curves
 
 __all__ = [
     "COLOURS",
     "DPI",
     "OUTLINES",
     "agreement",
+    "augmentation_curves",
     "batch_preview",
     "beside_the_paper",
     "class_balance",

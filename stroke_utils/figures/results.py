@@ -17,6 +17,16 @@ from stroke_utils.pixels import read_rgb
 from stroke_utils.vocabulary import MASK_CLASSES, TYPES
 
 
+def _row_of(number: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
+    """Make axes for ``number`` pictures of one kind, three in a row; those left over are hidden."""
+    columns = min(3, number)
+    rows = -(-number // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False)
+    for axis in axes.flat[number:]:
+        axis.axis("off")
+    return fig, axes
+
+
 def loss_curves(histories: dict[str, pd.DataFrame], cohort: Cohort, quantity: str = "loss") -> Figure:
     """Draw a training quantity of several models over epochs, training dashed and validation solid.
 
@@ -24,8 +34,8 @@ def loss_curves(histories: dict[str, pd.DataFrame], cohort: Cohort, quantity: st
         histories: history of :func:`stroke_utils.training.fit` by model title.
         quantity: column name; the validation column has ``val_`` before it.
     """
-    fig, axes = plt.subplots(1, len(histories), figsize=(4.2 * len(histories), 3.2), sharey=True, squeeze=False)
-    for axis, (title, history) in zip(axes[0], histories.items(), strict=True):
+    fig, axes = _row_of(len(histories), 3.4, 3.0)
+    for axis, (title, history) in zip(axes.flat, histories.items(), strict=False):
         axis.plot(history["epoch"], history[quantity], "--", label="training")
         axis.plot(history["epoch"], history[f"val_{quantity}"], label="validation")
         best = history.loc[history["val_loss"].idxmin(), "epoch"]
@@ -42,8 +52,8 @@ def loss_curves(histories: dict[str, pd.DataFrame], cohort: Cohort, quantity: st
 
 def confusion_matrices(matrices: dict[str, np.ndarray], names: tuple[str, str], cohort: Cohort) -> Figure:
     """Draw 2 × 2 confusion matrices side by side; a cell shows its count and its share of the row."""
-    fig, axes = plt.subplots(1, len(matrices), figsize=(3.6 * len(matrices), 3.4), squeeze=False)
-    for axis, (title, matrix) in zip(axes[0], matrices.items(), strict=True):
+    fig, axes = _row_of(len(matrices), 3.2, 3.2)
+    for axis, (title, matrix) in zip(axes.flat, matrices.items(), strict=False):
         share = matrix / matrix.sum(axis=1, keepdims=True)
         texts = [[f"{n}\n{s:.0%}" for n, s in zip(*rows, strict=True)] for rows in zip(matrix, share, strict=True)]
         sns.heatmap(
