@@ -24,6 +24,8 @@ from stroke_utils.vocabulary import MASK_CLASSES
 with files.silence_stderr():
     import tensorflow as tf
 
+tf.get_logger().setLevel("ERROR")  # it warns that graphs are traced often, where several networks are trained in turn
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of ImageNet's RGB channels on [0, 1]."""
 

@@ -3,7 +3,9 @@
 import importlib.util
 import json
 import math
+import os
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -194,9 +196,10 @@ def fit(
     class_weight: dict[int, float] | None = None,
     reuse: bool = False,
     state: State | None = None,
-    tensorboard: bool = False,
 ) -> pd.DataFrame:
     """Train a compiled model, keep the weights of its best epoch and write both to disk.
+
+    With the environment variable ``STROKE_TENSORBOARD`` it also writes event files to ``folder/tensorboard``.
 
     Args:
         model: compiled; afterwards it holds the weights of the best epoch.
@@ -208,7 +211,6 @@ def fit(
         class_weight: weight of each class in the loss.
         reuse: load both files, where a finished run left them, instead of training.
         state: of this model, read back from a file; training goes on after its last epoch.
-        tensorboard: also write event files to ``folder/tensorboard``.
 
     Returns:
         One row an epoch, counted from 1: losses, metrics, learning rate, seconds.
@@ -237,7 +239,7 @@ def fit(
         epochs=schedule.epochs,
         steps_per_epoch=steps,
         class_weight=class_weight,
-        callbacks=callbacks + ([_tensorboard(folder)] if tensorboard else []),
+        callbacks=callbacks + ([_tensorboard(folder)] if os.environ.get("STROKE_TENSORBOARD") else []),
         shuffle=False,
         verbose=0,
     )
@@ -251,7 +253,9 @@ def fit(
 
 def _tensorboard(folder: Path) -> keras.callbacks.Callback:
     if importlib.util.find_spec("tensorboard") is None:
-        raise UserError("TensorBoard is not installed here. `pip install -e '.[tensorboard]'`, or leave it off.")
+        raise UserError(
+            "STROKE_TENSORBOARD is set, but TensorBoard is not installed: `pip install -e '.[tensorboard]'` or unset it."
+        )
     return keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
 
 
@@ -290,6 +294,50 @@ def train_classifier(
     )
     held = inputs.image_batches(paths[hold], target[hold], preprocess, size, batch)
     return fit(model, train, held, schedule, folder, title, **options)
+
+
+def begin_again(model: keras.Model, like: keras.Model) -> keras.Model:
+    """Give a compiled model the start of a fresh one of the same kind: weights, optimizer, seeds. Its graph is kept.
+
+    Building the graph is most of a short training; a series of trainings of one network should pay for it once.
+
+    Args:
+        model: changed in place and returned.
+        like: compiled alike, not trained yet.
+    """
+    for each in (model, like):
+        each.optimizer.build(each.trainable_variables)
+    theirs = [*like.variables, *like.optimizer.variables]
+    for mine, value in zip([*model.variables, *model.optimizer.variables], theirs, strict=True):
+        mine.assign(value)
+    return model
+
+
+def augmentation_trials(
+    build: Callable[[], keras.Model], seeds: list[int], epochs: int, folder: Path, reduce_after: int, **options
+) -> Iterator[tuple[str, int, keras.Model, pd.DataFrame]]:
+    """Train one network with every amount of augmentation and every seed, nothing else changed.
+
+    Args:
+        build: makes and compiles the network; called after the seed is set.
+        seeds: of starting weights, order and augmentation.
+        epochs: passes over the training slices.
+        folder: gets ``<amount>-seed<seed>/`` of each training.
+        reduce_after: as in :class:`Schedule`.
+        options: as for :func:`train_classifier`.
+
+    Yields:
+        Amount, seed, the model with the weights of its best epoch (the next training changes it), and its history.
+    """
+    model = None
+    for amount in inputs.AUGMENTATIONS:
+        for seed in seeds:
+            set_seed(seed)
+            model = begin_again(model, build()) if model else build()
+            schedule, title = Schedule(epochs, reduce_after, stop_after=0), f"{amount}, seed {seed}"
+            place = Path(folder, f"{amount}-seed{seed}")
+            options |= {"schedule": schedule, "folder": place, "title": title, "augmentation": amount, "seed": seed}
+            yield amount, seed, model, train_classifier(model, **options)
 
 
 def _steps(train: tf.data.Dataset, epochs: int) -> int:

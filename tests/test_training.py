@@ -129,11 +129,11 @@ def test_a_restored_state_goes_on_as_an_unbroken_run_does(task, tmp_path):
 
 def test_tensorboard_is_an_option_that_says_when_it_is_missing(task, tmp_path, monkeypatch):
     monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"TensorBoard is not installed here. `pip install -e '.\[tensorboard\]'`"):
-        fitted(task, tmp_path / "run", 1, tensorboard=True)
+    monkeypatch.setenv("STROKE_TENSORBOARD", "1")
+    with pytest.raises(UserError, match=r"STROKE_TENSORBOARD is set, but .* `pip install -e '.\[tensorboard\]'`"):
+        fitted(task, tmp_path / "run", 1)
 
 
 def test_the_cost_is_announced_before_it_is_paid(task, tmp_path, capsys):
     fitted(task, tmp_path / "run", 3)
     assert "cnn: 12 steps of " in capsys.readouterr().out
-    # 4 steps an epoch: announced within the first epoch.
