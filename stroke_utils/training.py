@@ -254,7 +254,7 @@ def fit(
 def _tensorboard(folder: Path) -> keras.callbacks.Callback:
     if importlib.util.find_spec("tensorboard") is None:
         raise UserError(
-            "STROKE_TENSORBOARD is set, but TensorBoard is not installed: `pip install -e '.[tensorboard]'` or unset it."
+            "STROKE_TENSORBOARD is set, but TensorBoard is not here: `pip install -e '.[tensorboard]'` or unset it."
         )
     return keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
 
