@@ -125,7 +125,7 @@ def pretrained(cohort, weights: str, epochs: int, seeds: int, size: int, rate: f
     """Fine-tune from ImageNet and from random weights at equal epochs; pair the session-1 AUCs by seed."""
     print(f"\nImageNet against random weights: {size} px, batch {BATCH}, {epochs} epochs, rate {rate}, {seeds} seeds")
     for name in ("mobilenetv2", "resnet50"):
-        rows, probability = [], {}
+        rows, probability, model = [], {}, None
         for seed in range(seeds):
             known = cohort.slices.dropna(subset=["stroke"])
             slices = splits.split(known, "stroke", 0.2, seed, test_part="session1")
@@ -135,8 +135,9 @@ def pretrained(cohort, weights: str, epochs: int, seeds: int, size: int, rate: f
             form = networks.BACKBONES[name].preprocess
             for start in ("none", weights):
                 training.set_seed(seed)
-                model = networks.detector(name, size, networks.weights_for(name, start), 0.3, 0.9)
-                training.compile_classifier(model, rate)
+                fresh = networks.detector(name, size, networks.weights_for(name, start), 0.3, 0.9)
+                training.compile_classifier(fresh, rate)
+                model = training.begin_again(model, fresh) if model else fresh
                 with tempfile.TemporaryDirectory() as folder:
                     training.train_classifier(
                         model, paths, target, slices["split"], form, training.Schedule(epochs, 2, 0), folder, name,
@@ -145,7 +146,6 @@ def pretrained(cohort, weights: str, epochs: int, seeds: int, size: int, rate: f
                     )  # fmt: skip
                 q = predict.probabilities(model, paths[test], form, size)
                 probability[seed, start != "none"] = q
-                keras.backend.clear_session()
             truth = target[test, 0]
             rows.append([metrics.sk.roc_auc_score(truth, probability[seed, pre]) for pre in (False, True)])
             print(f"  {name} seed {seed}: random {rows[-1][0]:.3f}, ImageNet {rows[-1][1]:.3f}", flush=True)
