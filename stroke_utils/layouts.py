@@ -54,6 +54,7 @@ csv.field_size_limit(_LARGEST_TABLE)  # a long cell is no reason to stop reading
 PROBLEM_COLUMNS = ("kind", "path", "detail", "used", "files")
 """Columns of ``Cohort.problems``; ``used`` tells whether the ``files`` files in question are still used."""
 
+_LONGEST = 1000  # letters of a detail; names and ids from outside may be of any length
 _MANY = 10  # rows of one kind: more of what is used all the same become one row
 
 
@@ -83,7 +84,7 @@ class Problems(list):
 
     def add(self, kind: str, path: Path, detail: str, used: bool, count: int = 1) -> None:
         """Note one finding: a short kind, the file or folder, a sentence, whether it is used, how many files it is."""
-        self.append((kind, self.name(path), _printable(detail), used, count))
+        self.append((kind, self.name(path), _printable(detail[:_LONGEST]), used, count))
 
     def name(self, path: Path) -> str:
         """Give a path for people: relative to the root; of what was made from the data that of its source."""
@@ -244,7 +245,8 @@ def nothing_usable(root: Path, found: list[SliceFile], problems: Problems) -> st
         return f"No usable slice in {root}. Problems by kind:{why}"
     entries = sorted(p.name + ("/" if os.path.isdir(p) else "") for p in root.iterdir() if not p.name.startswith("."))
     shown = ", ".join(entries[:8]) + (", …" if len(entries) > 8 else "")
-    above = " Its own name is that of a class or session: give the folder above it." * any(recognise(root.parts[-2:]))
+    itself = "unknown_folder" in kinds.index and any(recognise(root.parts[-2:]))
+    above = " Its own name looks like a class or session: if it is one, give the folder above it." * itself
     return (
         f"No layout of the data set recognised in {root}, which holds: {shown or 'hidden files only'}. Expected class "
         "folders such as 'İskemi Veri Seti', 'Kanama Veri Seti', 'İnme Yok_…' or 'Ischemia', 'Bleeding', 'Normal' with "

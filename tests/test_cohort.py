@@ -567,7 +567,7 @@ def test_a_folder_without_slices_says_what_is_in_the_way(folder, tmp_path):
     (tmp_path / "jpegs" / "Normal" / "1.jpg").write_bytes(b"x")
     with pytest.raises(UserError, match=r"No layout.*Problems by kind: other_files 1, first Normal: 1 files .*1\.jpg"):
         read_cohort(tmp_path / "jpegs")
-    with pytest.raises(UserError, match="Its own name is that of a class or session: give the folder above it"):
+    with pytest.raises(UserError, match="Its own name looks like a class or session"):
         read_cohort(folder / HEMORRHAGE)
     (folder / HEMORRHAGE).rename(tmp_path / "jpegs" / "pictures")
     with pytest.raises(UserError, match="other_files 1, .*unknown_folder 2, first pictures/OVERLAY: 1 PNG") as error:
@@ -611,6 +611,11 @@ def test_what_may_not_be_read_is_said_and_the_rest_is_used():
             with as_nobody(), pytest.raises(UserError, match=said):
                 read_cohort(root, quiet=True)
         root.chmod(0o755)
+
+
+def test_a_long_name_does_not_flood_the_report(folder):
+    (folder / "l.csv").write_text("image_id,Stroke\n" + "a" * 100_000 + ",1\n")
+    assert "aaa" in (said := read_cohort(folder, quiet=True).report()) and len(said) < 5000
 
 
 def test_tables_that_are_not_understood_are_named_where_labels_are_missing(folder):

@@ -51,7 +51,7 @@ def grey_bands(image: np.ndarray, cohort: Cohort | dict) -> Figure:
         (brain + 16 * unit, 255, "bright: fresh blood, calcium", "#d55e00"),
         (255, 256, "white: bone", "#ffffff"),
     )
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), width_ratios=(1, 1, 1.1))
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.3), width_ratios=(1, 1, 1.1))
     painted = np.zeros((*grey.shape, 3))
     for low, high, _, colour in bands:
         painted[(grey >= low) & (grey < high)] = to_rgb(colour)
