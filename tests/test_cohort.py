@@ -666,6 +666,9 @@ def test_painted_types_ignore_markers_and_grey():
     assert painted_types(packed(image)) == []
     image[1, :3], image[2, 0] = vocabulary.BORDER_COLOURS["hemorrhage"][1], vocabulary.BORDER_COLOURS["ischemia"][1]
     assert painted_types(packed(image)) == ["hemorrhage", "ischemia"]
+    colours = packed(np.uint8([BLUE, GREEN, (9, 9, 9)]))
+    assert painted_types(colours, np.array([2, 3, 9])) == ["hemorrhage", "ischemia"], "by pixels, not by colours"
+    assert painted_types(colours, np.array([3, 2, 9])) == ["ischemia", "hemorrhage"]
 
 
 def test_fingerprint_depends_on_content_only(folder, tmp_path):
