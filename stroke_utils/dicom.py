@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from stroke_utils import files
+from stroke_utils.pixels import coloured, packed
 
 BRAIN_WINDOW = (40.0, 80.0)  # centre and width in HU where nothing is stated; ours: the usual setting for stroke
 LARGEST_SIDE = 2048  # pixels; CT slices have 512, those of ultra-high resolution 1024 or 2048
@@ -61,6 +62,11 @@ class Header:
     slope: float
     intercept: float
 
+    @property
+    def window(self) -> tuple[float, float]:
+        """Centre and width in HU to show the slice by: those stated, else ``BRAIN_WINDOW``."""
+        return BRAIN_WINDOW if self.centre is None else (self.centre, self.width)
+
 
 class _Clamped(io.BufferedReader):
     """A file that makes no room for more bytes than it holds, however many an element claims to have."""
@@ -78,7 +84,7 @@ def _explained(path: str | os.PathLike) -> Iterator[None]:
             warnings.simplefilter("ignore")  # odd values in tags that are not used here
             yield
     except Exception as error:
-        reason = str(error) if isinstance(error, DicomError) else f"cannot be read: {error or type(error).__name__}"
+        reason = str(error) if isinstance(error, DicomError) else f"cannot be read: {files.reason(error)}"
         raise DicomError(f"{Path(path).name} {reason}") from error
 
 
@@ -161,16 +167,6 @@ def _header(dataset) -> Header:
     ids = (_text(dataset, name) for name in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID"))
     syntax = dataset.file_meta.TransferSyntaxUID.name
     return Header(*ids, rows, columns, bits, centre, width, photometric, syntax, slope, intercept)
-
-
-def read_patient(path: str | os.PathLike) -> str | None:
-    """Return the patient id in a DICOM file's header, or None where it is empty, whatever kind of picture it holds.
-
-    Raises:
-        DicomError: no DICOM file.
-    """
-    with _explained(path):
-        return _text(_parse(path, pixels=False), "PatientID")
 
 
 def read_header(path: str | os.PathLike) -> Header:
@@ -271,11 +267,6 @@ def window(hounsfield: np.ndarray, centre: float, width: float) -> np.ndarray:
     return np.uint8(np.floor(steps * 255 / (width - 1) + 0.5))
 
 
-def _greys(rgb: np.ndarray) -> np.ndarray:
-    """Tell which pixels of an RGB array are uncoloured: markers and painted lesions hold no Hounsfield units."""
-    return (rgb[..., 0] == rgb[..., 1]) & (rgb[..., 1] == rgb[..., 2])
-
-
 def estimate_window_width(rgb: np.ndarray) -> int | None:
     """Estimate the width of a PNG's CT window from the comb that its grey values make.
 
@@ -286,7 +277,7 @@ def estimate_window_width(rgb: np.ndarray) -> int | None:
         the width in HU, or None where no comb is seen: fewer than 24 grey values, or too many for one (a resized
         picture, a wide window). For RGB uint8 array (H, W, 3).
     """
-    values = np.unique(rgb[..., 0][_greys(rgb)])
+    values = np.unique(rgb[..., 0][~coloured(packed(rgb))])
     # Beyond 192 of 256 values the combs are so dense that arbitrary greys fit one.
     for width in range(len(values) - 1, 193) if len(values) >= 24 else ():
         for low in (0, 0.5):  # the lower end of an odd width around a whole centre lies between two units
@@ -309,7 +300,7 @@ def confirm_window(rgb: np.ndarray, dicom_path: str | os.PathLike) -> tuple[floa
     _, hounsfield = _slice(dicom_path)
     name, grey = Path(dicom_path).name, rgb[..., 0].astype(float)
     _require(grey.shape == hounsfield.shape, f"{name} has {hounsfield.shape} rows and columns, its PNG {grey.shape}")
-    plain = _greys(rgb)
+    plain = ~coloured(packed(rgb))  # markers and painted lesions hold no Hounsfield units
     inside = plain & (grey > 0) & (grey < 255)
     _require(len(np.unique(grey[inside])) > 1, f"{name} has a PNG without greys between black and white")
     slope = np.polyfit(grey[inside], hounsfield[inside], 1)[0]
@@ -343,7 +334,7 @@ def write_png(
         raise ValueError(f"A CT window needs both centre and width; got centre {centre} and width {width}.")
     header, hounsfield = _slice(dicom_path)
     if centre is None:
-        centre, width = BRAIN_WINDOW if header.centre is None else (header.centre, header.width)
+        centre, width = header.window
     picture = Image.fromarray(window(hounsfield, centre, width)).convert("RGBA")
     with files.atomic_path(target) as path:
         picture.save(path, format="PNG")
