@@ -20,6 +20,8 @@ from stroke_utils.figures.results import (
     outlined,
     predictions_gallery,
     printable_scores,
+    samples,
+    seed_losses,
     segmentation_demo,
     threshold_choice,
 )
@@ -58,7 +60,9 @@ __all__ = [
     "outlined",
     "predictions_gallery",
     "printable_scores",
+    "samples",
     "save",
+    "seed_losses",
     "segmentation_demo",
     "stamp",
     "threshold_choice",
