@@ -22,6 +22,8 @@ from stroke_utils.figures.results import (
     outlined,
     predictions_gallery,
     printable_scores,
+    samples,
+    seed_losses,
     segmentation_demo,
     threshold_choice,
 )
