@@ -1,4 +1,4 @@
-"""Execute the committed notebooks in place and renew ``figures/``: what ``make refresh`` calls.
+"""Execute the committed notebooks in place, renew ``figures/`` and the README's scores: what ``make refresh`` calls.
 
 The only part of the project that writes what git tracks. Notebooks run with their stored defaults, and their runs go
 to a folder of their own, so that nothing a person computed earlier shows up in the committed outputs.
@@ -13,17 +13,34 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
-from stroke_utils import files
+from stroke_utils import cards, files, report, runs
 from stroke_utils.headless import Watch
 from stroke_utils.notebook_files import OwnKernelManager, read_notebook
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python", "pygments_lexer": "ipython3"}
 """Metadata of every committed notebook: what JupyterLab needs, nothing that differs between two machines."""
+
+_DICE = "mean lesion Dice per slice"
+README_SCORES = (
+    ("03_phase1_detection", "session1", "auc", "session 1, {n} slices", "AUC"),
+    ("03_phase1_detection", "session1", "macro_f1", "session 1, {n} slices", "macro F1, threshold by the paper's rule"),
+    ("03_phase1_detection", "session1_at_half", "macro_f1", "session 1, {n} slices", "macro F1, threshold 0.5"),
+    ("04_phase2_classification", "validation", "macro_f1", "validation, {n} slices", "macro F1"),
+    ("04_phase2_classification", "session2", "macro_f1", "session 2, {n} slices", "macro F1"),
+    ("05_segmentation", "session2", "lesion_dice", "session 2, {n} slices", _DICE),
+    ("05_segmentation", "session2", "hemorrhage_dice", "session 2, {n} hemorrhages", _DICE),
+    ("05_segmentation", "session2", "ischemia_dice", "session 2, {n} ischemias", _DICE),
+)
+"""The scores that the README shows of every model: notebook, part and metric of the record, then two cells in words."""
+
+MARKS = "<!-- scores: written by make refresh from figures/scores.csv -->", "<!-- end of scores -->"
+"""What stands before and after the table in the README."""
 
 
 def small_png(data: bytes) -> bytes:
@@ -92,13 +109,69 @@ def copy_figures(results: Path, figures: Path) -> list[Path]:
         return []
     found = [path for kind in ("figures/*.png", "*/*.csv") for path in runs[-1].parent.glob(kind)]
     figures.mkdir(exist_ok=True)
-    for old in {*figures.glob("*.png"), *figures.glob("*.csv")} - {figures / path.name for path in found}:
+    kept = {figures / path.name for path in found} | {figures / "scores.csv"}
+    for old in {*figures.glob("*.png"), *figures.glob("*.csv")} - kept:
         old.unlink()
     for path in found:
         data = path.read_bytes()
         with files.atomic_path(figures / path.name) as temporary:
             temporary.write_bytes(small_png(data) if path.suffix == ".png" else data)
     return sorted(figures / path.name for path in found)
+
+
+def chosen_scores(records: list[dict]) -> pd.DataFrame:
+    """Return the scores that the README shows, one row a model and score, with the model's name in the paper."""
+    from stroke_utils.models import BACKBONES  # loads TensorFlow
+
+    scores = report.latest(runs.scores(records))
+    table = pd.concat([_of(scores, *where) for *where, _, _ in README_SCORES]).drop(columns="run_id")
+    encoder = table["notebook"].eq("05_segmentation").map({True: "U-Net-", False: ""})
+    table.insert(0, "name", encoder + table["model"].map(lambda m: BACKBONES[m].title if m in BACKBONES else m))
+    return table.round(6)  # what rounds to two digits must not be rounded before
+
+
+def _of(scores: pd.DataFrame, notebook: str, part: str, metric: str) -> pd.DataFrame:
+    return scores.query(f"notebook == {notebook!r} and part == {part!r} and metric == {metric!r}")
+
+
+def readme_table(scores: pd.DataFrame) -> str:
+    """Return the README's table of scores in Markdown.
+
+    Args:
+        scores: of :func:`chosen_scores`, or read from ``figures/scores.csv``.
+    """
+    lines = ["| task | model | tested on | score | here | trivial baseline |", "|---|---|---|---|---:|---:|"]
+    for *where, tested, words in README_SCORES:
+        task = cards.TASKS[where[0]].removesuffix(" classification")
+        for row in _of(scores, *where).to_dict("records"):
+            cells = task, row["name"], tested.format(n=int(row["n"])), words, report.shown_score(row)
+            lines.append(f"| {' | '.join(cells)} | {row['baseline']:.2f} |")
+    return "\n".join(lines)
+
+
+def with_table(readme: str, table: str) -> str:
+    """Return the README's text with ``table`` between its two marks.
+
+    Raises:
+        UserError: the marks are not there.
+    """
+    before, first, rest = readme.partition(MARKS[0])
+    _, last, after = rest.partition(MARKS[1])
+    if not (first and last):
+        raise files.UserError(f"README.md must hold the lines {MARKS[0]!r} and {MARKS[1]!r}. Restore them from git.")
+    return f"{before}{first}\n\n{table}\n\n{last}{after}"
+
+
+def renew_readme(home: Path) -> None:
+    """Write the scores of the refreshed runs to ``figures/scores.csv`` and into the README's table."""
+    records = cards.chosen("quick")
+    if lacking := cards.TASKS.keys() - {record["notebook"] for record in records}:
+        print(f"figures/scores.csv and the README's table stay: no refreshed run of {', '.join(sorted(lacking))}.")
+        return
+    scores = chosen_scores(records)
+    files.write_table(home / "figures" / "scores.csv", scores)
+    readme = (home / "README.md").read_text(encoding="utf-8")
+    files.write_text(home / "README.md", with_table(readme, readme_table(scores)))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -125,6 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
                         print(f"{path.stem}: left out {line}")
             for path in copy_figures(scratch / "results", home / "figures"):
                 print(f"{path.relative_to(home)}: {path.stat().st_size / 1024:.0f} KiB")
+            renew_readme(home)
     except files.UserError as error:
         print(error, file=sys.stderr)
         return 1

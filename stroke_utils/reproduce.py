@@ -1,13 +1,14 @@
 """Run the whole course: ``python -m stroke_utils.reproduce --profile quick`` (what ``make reproduce`` calls).
 
 Checks everything a person can mistype before the first notebook starts, then lets Snakemake run what is missing or out
-of date, then shows the results. The Snakefile builds its rules from the same :class:`Plan`.
+of date, then shows the results and binds them into a book. The Snakefile builds its rules from the same :class:`Plan`.
 """
 
 import argparse
 import ast
 import json
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -181,7 +182,9 @@ def main(arguments: list[str] | None = None) -> int:
     given, further = parser.parse_known_args(arguments)
     # When make is killed this process, and with it every notebook at work, must end too.
     end_with_parent(lambda: os._exit(1))
-    start, home = time.monotonic(), files.home()
+    start, home, stopped = time.monotonic(), files.home(), []
+    # Snakemake answers Ctrl-C as it does a failure; only after a failure is there something to bind.
+    signal.signal(signal.SIGINT, lambda *given: (stopped.append(True), signal.default_int_handler(*given)))
     try:
         if given.cores and not given.cores.isdigit():
             raise UserError(f"CORES={given.cores} is no whole number. Write for instance CORES=2.")
@@ -189,14 +192,28 @@ def main(arguments: list[str] | None = None) -> int:
         # Snakemake's own lock outlives a killed run; this one the kernel frees, so the same command starts again.
         with files.lock(home / ".snakemake" / "reproduce", "results in this folder"):
             done = _snakemake(plan, given.cores or "all", further)
+            if done:
+                print(summary(plan))
+            if not stopped:
+                print(_bound(plan))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
     if not done:
         print("Stopped; what is finished stays. The same command goes on from there.", file=sys.stderr)
         return 1
-    print(f"{summary(plan)}\nDone in {clock(time.monotonic() - start)}.")
+    print(f"Done in {clock(time.monotonic() - start)}.")
     return 0
+
+
+def _bound(plan: Plan) -> str:
+    """Bind the book of what has been executed; say where it lies, or why there is none."""
+    from stroke_utils import book
+
+    try:
+        return book.announced(*book.bind(plan.profile, plan.seeds))
+    except UserError as error:
+        return f"No book: {error}"
 
 
 def _snakemake(plan: Plan, cores: str, further: list[str]) -> bool:

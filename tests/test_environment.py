@@ -242,7 +242,8 @@ def test_docstrings_comments_and_blanks_are_no_code(tmp_path):
 def test_the_package_stays_thin_and_its_layers_in_order():
     package, order = ROOT / "stroke_utils", (ROOT / "CONTRIBUTING.md").read_text()
     rooms = re.findall(r"`(\w+)`", order[order.index("`vocabulary` ·") : order.index("After these come")])
-    apart = {"notebook_files", "headless", "reproduce", "refresh"}  # they run notebooks; no notebook imports them
+    # They run notebooks or bind what these left; no notebook imports them.
+    apart = {"notebook_files", "headless", "reproduce", "refresh", "cards", "book"}
     thin = [path for path in package.rglob("*.py") if "phantom" not in path.parts and path.stem not in apart]
     assert sum(map(code_lines, thin)) <= 3500
     lines = {p.stem: len(p.read_text().splitlines()) for p in package.rglob("*.py")}

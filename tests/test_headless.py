@@ -271,12 +271,37 @@ def test_snakemake_knows_every_notebook_and_runs_only_what_changed(course):
     first = subprocess.run([*call, "--seeds", "0,1"], capture_output=True, text=True, timeout=300)
     assert first.returncode == 0, first.stderr
     assert first.stderr.count("finished") == 4 and "Executed notebooks" in first.stdout
-    copy = course / "elsewhere" / "quick" / "executed" / "03_phase1_detection-seed1.ipynb"
-    assert f"{data}|1" in outputs(copy)
+    results = course / "elsewhere" / "quick"
+    assert f"{data}|1" in outputs(results / "executed" / "03_phase1_detection-seed1.ipynb")
+    book = (results / "book.html").read_text()
+    assert str(results / "book.html") in first.stdout and "03_phase1_detection-seed1.ipynb</code>" in book
     (course / "params" / "quick" / "03_phase1_detection.yaml").write_text("seed: 5\nrate: 0.2\n")
     second = subprocess.run([*call, "--seeds", "1"], capture_output=True, text=True, timeout=300)
     assert second.returncode == 0, second.stderr
     assert second.stderr.count("started") == 1 and "03_phase1_detection-seed1: started" in second.stderr
+    write(course / "notebooks" / "07_more.ipynb", "1 / 0", parameters='profile = "quick"\nseed = 0')
+    third = subprocess.run([*call, "--seeds", "1"], capture_output=True, text=True, timeout=300)
+    assert third.returncode == 1 and "07_more stopped with ZeroDivisionError" in third.stdout
+    assert "ZeroDivisionError" in (results / "book.html").read_text()
+
+
+def test_ctrl_c_ends_the_course_at_once_and_binds_no_book(course):
+    for part in ("Snakefile", "stroke_utils"):
+        (course / part).symlink_to(Path(__file__).parents[1] / part)
+    for path in (course / "notebooks").glob("*.ipynb"):
+        write(path, f"import time\nopen({str(course / 'at_work')!r}, 'w')\ntime.sleep(120)")
+    call = [sys.executable, "-m", "stroke_utils.reproduce", "--data", str(course / "params"), "--cores", "2"]
+    process = subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not (course / "at_work").exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1 and "Stopped; what is finished stays." in said
+    assert "book.html" not in said and "No book" not in said and not list(course.rglob("book.html"))
 
 
 def test_refresh_writes_whole_and_machine_free(tmp_path):
