@@ -156,7 +156,7 @@ def test_departures_are_the_settings_of_the_run_that_change_what_is_computed():
     here = parameters("03_phase1_detection") | {"size": 64}
     table = report.departures("03_phase1_detection", here).set_index("parameter")
     assert table.loc["size", ["here", "paper profile"]].tolist() == [64, 224]
-    assert not {"profile", "phantom_size", "dropout", "validation"} & set(table.index)
+    assert not {"profile", "phantom_size", "recall", "validation"} & set(table.index)
 
 
 def test_the_ledger_covers_every_setting_of_every_notebook_with_a_source():
