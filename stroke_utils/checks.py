@@ -284,7 +284,5 @@ class LabelTables:
             if self.stroke.setdefault(i, value) != value and i in present
         ]
         if differing:
-            detail = (
-                f"{len(differing)} ids were labelled otherwise before (first: {differing[0]}); the first value stays."
-            )
+            detail = f"{len(differing)} ids had another label before (first: {differing[0]}); the first value stays."
             problems.add("labels_disagree", path, detail, True)

@@ -316,10 +316,7 @@ def confirm_window(rgb: np.ndarray, dicom_path: str | os.PathLike) -> tuple[floa
 
 
 def write_png(
-    dicom_path: str | os.PathLike,
-    target: str | os.PathLike,
-    centre: float | None = None,
-    width: float | None = None,
+    dicom_path: str | os.PathLike, target: str | os.PathLike, centre: float | None = None, width: float | None = None
 ) -> tuple[float, float]:
     """Write a DICOM slice as a PNG like the release's, whole or not at all: RGBA, 8 bit, opaque, dense tissue bright.
 

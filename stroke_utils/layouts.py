@@ -115,9 +115,7 @@ def checked_root(folder: str | os.PathLike) -> Path:
     try:
         entries = os.listdir(root)
     except FileNotFoundError:
-        raise UserError(
-            f"The data folder {root} does not exist. Check data_dir (or STROKE_DATA) for a typing error."
-        ) from None
+        raise UserError(f"The data folder {root} does not exist. Is there a slip in data_dir or STROKE_DATA?") from None
     except NotADirectoryError:
         raise UserError(
             f"{root} is {'an archive' if _ARCHIVES.fullmatch(root.name) else 'a file'}; expected the folder that the "

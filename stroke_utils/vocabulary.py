@@ -71,12 +71,7 @@ CLASS_FOLDERS = {
 }
 """Aliases of the class folders in every known layout, in plain form; the last are what is left of a lost İ."""
 
-KIND_FOLDERS = {
-    "png": ("png",),
-    "overlay": ("overlay",),
-    "mask": ("mask", "masks"),
-    "dicom": ("dicom",),
-}
+KIND_FOLDERS = {"png": ("png",), "overlay": ("overlay",), "mask": ("mask", "masks"), "dicom": ("dicom",)}
 """Names of the sub-folders that hold each kind of file, in plain form."""
 
 # Letters that Unicode does not decompose into an ASCII base letter and a mark.
