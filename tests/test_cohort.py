@@ -301,6 +301,7 @@ PROBLEMS = {
     ),
     "lone overlay": (lambda d: (d / STROKE_PNG).unlink(), "overlay_without_original", OVERLAY, False, 8),
     "unknown folder": (lambda d: png(d / "odd" / "a.png"), "unknown_folder", "odd", False, 9),
+    "another's test": (lambda d: png(d / "test/Kanama/10077.png"), "held_out_folder", "test/Kanama", True, 10),
     "png among dicoms": (
         lambda d: png(d / SESSION2 / "DICOM" / "a.png"),
         "png_in_dicom_folder",
