@@ -76,7 +76,7 @@ def inspect(file: SliceFile, thorough: bool, known: dict) -> Facts:
         if not file.path.is_file():
             raise ValueError("it is a link that leads nowhere, or a device")
         if file.kind == "dicom":
-            return Facts(header=dicom.read_header(file.path))
+            return Facts(header=dicom.read_header(file.path, whole=True))
         return _inspect_png(file, thorough, known)
     except Exception as error:
         reason = "no PNG header" if isinstance(error, Image.UnidentifiedImageError) else files.reason(error)
@@ -183,10 +183,8 @@ def pngs_of_dicoms(facts: dict[SliceFile, Facts], problems: Problems, quiet: boo
             facts[file].findings.append(_unreadable(file, str(error)))
             continue
         except OSError as error:
-            raise UserError(
-                f"No PNGs of the DICOM slices can be written to {folder}: {files.reason(error)}. Set STROKE_DERIVED to "
-                "a folder for derived data, or give a data folder with PNGs."
-            ) from error
+            detail = f"No PNGs of the DICOM slices can be written to {folder}: {files.reason(error)}."
+            raise UserError(f"{detail} Set STROKE_DERIVED to a folder for derived data.") from error
         whose = "a usual one, its header states none" if header.centre is None else "its header's"
         detail = f"No PNG of this name; one was made by the CT window {centre:g} / {width:g} HU ({whose})."
         problems.add("png_from_dicom", file.path, detail, True)
@@ -284,7 +282,5 @@ class LabelTables:
             if self.stroke.setdefault(i, value) != value and i in present
         ]
         if differing:
-            detail = (
-                f"{len(differing)} ids were labelled otherwise before (first: {differing[0]}); the first value stays."
-            )
+            detail = f"{len(differing)} ids had another label before (first: {differing[0]}); the first value stays."
             problems.add("labels_disagree", path, detail, True)

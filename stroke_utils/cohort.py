@@ -144,7 +144,8 @@ def read_cohort(folder: str | os.PathLike, quiet: bool = False, thorough: bool =
             goes unseen, and ``facts`` has missing values only.
 
     Raises:
-        UserError: no such folder, an archive or another file, an empty folder, another layout, or no usable slice.
+        UserError: no such folder, one that may not be read, an archive or another file, an empty folder, another
+            layout, or no usable slice.
     """
     root = checked_root(folder)
     problems = Problems(root)
@@ -161,7 +162,7 @@ def read_cohort(folder: str | os.PathLike, quiet: bool = False, thorough: bool =
         raise UserError(nothing_usable(root, found, problems))
     rows = joined[["slice_id", "part", "label", "stroke", "sha256", "paint"]].astype(object)
     fingerprint = files.digest(rows.where(rows.notna(), None).values.tolist(), 10)
-    slices, seen = joined[[*COLUMNS]], joined[["slice_id", *_FACTS]]
+    slices, seen = joined[[*COLUMNS]].copy(), joined[["slice_id", *_FACTS]].copy()
     return Cohort(root, slices, problems.table(), origin, fingerprint, name_layout(root, [*facts]), seen)
 
 
@@ -190,9 +191,7 @@ def _join(
     originals: list[SliceFile], companions: dict, facts: dict, tables: checks.LabelTables, problems: Problems
 ) -> pd.DataFrame:
     """Build the slices table with what was seen in them, and ``paint``, the hash of the file of the class mask."""
-    has_paint = {
-        part: any(k[0] == part and k[3] in ("overlay", "mask") for k in companions) for part in vocabulary.PARTS
-    }
+    painted_parts = {part for part, _, _, kind in companions if kind in ("overlay", "mask")}
     labelled = any(f.part == "session1" and f.slice_id in tables.stroke for f in originals)
     if not labelled and (first := next((f for f in originals if f.part == "session1"), None)):
         detail = "No label file (image id and 0 / 1) names a slice of session 1; its slices stay unlabelled."
@@ -213,9 +212,8 @@ def _join(
                 problems.add(f"{kind}_size_differs", other.path, detail, True)
                 other = None
             paths[kind] = other
-        label, stroke = _label(
-            file, paths, facts, tables.stroke.get(file.slice_id), labelled, has_paint[file.part], problems
-        )
+        stated, has_paint = tables.stroke.get(file.slice_id), file.part in painted_parts
+        label, stroke = _label(file, paths, facts, stated, labelled, has_paint, problems)
         header = facts[paths["dicom"]].header if paths["dicom"] else None
         patient, study, series = (header.patient, header.study, header.series) if header else (None, None, None)
         patient = tables.patient.get(file.slice_id) or patient

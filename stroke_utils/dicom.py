@@ -117,6 +117,8 @@ def _parse(path: str | os.PathLike, *, pixels: bool):
             stop_when=None if pixels else lambda tag, *_: tag >= 0x7FE00000,
             specific_tags=[Tag(name) for name in _TAGS],
         )
+        place = stream.tell()
+        dataset.left = stream.seek(0, os.SEEK_END) - place  # bytes from the pixels on, where those were not read
     dataset.file_meta = meta
     return dataset
 
@@ -169,14 +171,22 @@ def _header(dataset) -> Header:
     return Header(*ids, rows, columns, bits, centre, width, photometric, syntax, slope, intercept)
 
 
-def read_header(path: str | os.PathLike) -> Header:
+def read_header(path: str | os.PathLike, whole: bool = False) -> Header:
     """Read and check what a DICOM file says about its CT slice; pixels are not read.
+
+    With ``whole`` a file is refused that holds fewer bytes of pixels than it declares; of compressed ones that it has
+    some is all that shows without decoding.
 
     Raises:
         DicomError: no DICOM file, not one grey slice of at most 2048 × 2048 pixels, or no way to Hounsfield units.
     """
     with _explained(path):
-        return _header(_parse(path, pixels=False))
+        dataset = _parse(path, pixels=False)
+        header, syntax = _header(dataset), dataset.file_meta.TransferSyntaxUID
+        least = 1 if syntax.is_compressed else header.rows * header.columns * -(-header.bits_stored // 8)
+        found = max(dataset.left - 8, 0)  # without the element's tag and length
+        _require(not whole or found >= least, f"is truncated: {found:,} of {least:,} bytes of pixels")
+        return header
 
 
 def read_hounsfield(path: str | os.PathLike) -> np.ndarray:
@@ -316,10 +326,7 @@ def confirm_window(rgb: np.ndarray, dicom_path: str | os.PathLike) -> tuple[floa
 
 
 def write_png(
-    dicom_path: str | os.PathLike,
-    target: str | os.PathLike,
-    centre: float | None = None,
-    width: float | None = None,
+    dicom_path: str | os.PathLike, target: str | os.PathLike, centre: float | None = None, width: float | None = None
 ) -> tuple[float, float]:
     """Write a DICOM slice as a PNG like the release's, whole or not at all: RGBA, 8 bit, opaque, dense tissue bright.
 

@@ -20,6 +20,7 @@ from stroke_utils.files import UserError, reason, shown
 # Plain names of the session folders: the portal's and mirror A's, the competition server's, mirror B's.
 _SESSION = re.compile(r"(?<![a-z])(?:yarisma\D*|test veri seti |session ?)([12])(?!\d)|(?<!\d)([12]) ?oturum")
 _EXTERNAL_TEST = "external test"
+_HELD_OUT = {"test", "testing", "val", "valid", "validation"}  # other data sets' names; the tests here are the sessions
 # What only one layout's folders are called, in plain form; the first that fits counts.
 _SIGNS = {
     "ftp": re.compile(r"training|inmeyok|yarisma [12]"),
@@ -115,9 +116,7 @@ def checked_root(folder: str | os.PathLike) -> Path:
     try:
         entries = os.listdir(root)
     except FileNotFoundError:
-        raise UserError(
-            f"The data folder {root} does not exist. Check data_dir (or STROKE_DATA) for a typing error."
-        ) from None
+        raise UserError(f"The data folder {root} does not exist. Is there a slip in data_dir or STROKE_DATA?") from None
     except NotADirectoryError:
         raise UserError(
             f"{root} is {'an archive' if _ARCHIVES.fullmatch(root.name) else 'a file'}; expected the folder that the "
@@ -219,6 +218,9 @@ def _sort_files(here: Path, names: list[str], place: tuple, found: list[SliceFil
         problems.add("png_in_dicom_folder", here, detail, False, len(pngs))
     elif pngs:
         found += [SliceFile(here / n, kind or "png", part, label, stem(n)) for n in pngs]
+        if part == "train" and _HELD_OUT.intersection(map(vocabulary.plain, here.relative_to(problems.root).parts)):
+            detail = f"{len(pngs)} PNG under a folder called test or validation; they count as training."
+            problems.add("held_out_folder", here, detail, True, len(pngs))
     archives = [n for n in names if _ARCHIVES.fullmatch(n)]
     if archives:
         detail = f"{len(archives)} archive files (first: {archives[0]}); what is in them is not read. {_UNPACK}"

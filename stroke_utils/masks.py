@@ -78,7 +78,7 @@ def _difference_rule(
     strange = np.count_nonzero(changed) - np.count_nonzero(painted := changed[where])
     if strange:
         raise ValueError(
-            f"{strange} grey pixels of the overlay differ from the original: they show different pictures."
+            f"{strange} grey pixels of the overlay differ from the original: another picture, or saved anew with loss."
         )
     return painted & (colours != _MARKER)
 

@@ -301,6 +301,7 @@ PROBLEMS = {
     ),
     "lone overlay": (lambda d: (d / STROKE_PNG).unlink(), "overlay_without_original", OVERLAY, False, 8),
     "unknown folder": (lambda d: png(d / "odd" / "a.png"), "unknown_folder", "odd", False, 9),
+    "another's test": (lambda d: png(d / "test/Kanama/10077.png"), "held_out_folder", "test/Kanama", True, 10),
     "png among dicoms": (
         lambda d: png(d / SESSION2 / "DICOM" / "a.png"),
         "png_in_dicom_folder",
@@ -440,6 +441,13 @@ PROBLEMS = {
     "archive beside": (lambda d: (d / "rest.zip.001").write_bytes(b"PK"), "not_unpacked", ".", False, 9),
     "jpeg": (lambda d: (d / NONE / "a.jpg").write_bytes(b"x"), "other_files", NONE, False, 9),
     "bad DATASET.json": (lambda d: (d / "DATASET.json").write_text("{"), "bad_dataset_json", "DATASET.json", True, 9),
+    "truncated dicom": (
+        lambda d: [write_dicom(p := d / ISCHEMIA / "DICOM/10010.dcm", "P1"), os.truncate(p, os.path.getsize(p) - 6)],
+        "unreadable_dicom",
+        f"{ISCHEMIA}/DICOM/10010.dcm",
+        False,
+        9,
+    ),
     "bad dicom": (
         lambda d: dicom_text(d / ISCHEMIA / "DICOM/10010.dcm"),
         "unreadable_dicom",
@@ -710,6 +718,8 @@ def write_dicom(path: Path, patient: str) -> None:
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
     dataset.PhotometricInterpretation, dataset.SamplesPerPixel = "MONOCHROME2", 1
     dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
+    dataset.PixelData = bytes(128)
+    dataset["PixelData"].VR = "OW"
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path, enforce_file_format=True)
 
@@ -916,10 +926,16 @@ def test_dicoms_alone_without_pixels_say_so(dicoms_only, monkeypatch, tmp_path):
     data = pydicom.dcmread(bad)
     del data.PixelData
     data.save_as(bad)
+    odd = sorted((root / "Ischemia" / "DICOM").iterdir())[0]
+    data = pydicom.dcmread(odd)
+    data.HighBit = 3  # the header alone does not show that
+    data.save_as(odd)
     cohort = read_cohort(root, quiet=True)
-    assert set(pngs) - set(cohort.slices["slice_id"]) == {bad.stem}
-    (row,) = cohort.problems[~cohort.problems["used"].astype(bool)].itertuples()
-    assert (row.kind, row.path) == ("unreadable_dicom", f"Bleeding/DICOM/{bad.name}") and "0 of" in row.detail
+    assert set(pngs) - set(cohort.slices["slice_id"]) == {bad.stem, odd.stem}
+    aside = cohort.problems[~cohort.problems["used"].astype(bool)].set_index("path")
+    assert set(aside["kind"]) == {"unreadable_dicom"} and len(aside) == 2
+    assert "truncated: 0 of" in aside.loc[f"Bleeding/DICOM/{bad.name}", "detail"]
+    assert "describes its pixels wrongly" in aside.loc[f"Ischemia/DICOM/{odd.name}", "detail"]
     (tmp_path / "only" / "Kanama").mkdir(parents=True)
     bad.rename(tmp_path / "only" / "Kanama" / "1.dcm")
     with pytest.raises(UserError, match=r"No usable slice.*unreadable_dicom 1, first .*truncated: 0 of"):
