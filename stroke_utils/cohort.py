@@ -100,8 +100,9 @@ class Cohort:
         used.
         """
         train, aside = self.slices[self.slices["part"] == "train"], self.problems[~self.problems["used"].astype(bool)]
+        wanted = ("none",) if _untyped(train) else vocabulary.LABELS
         found = [f"The training part has no usable slice of the class {name}."
-                 for name in vocabulary.LABELS if not (train["label"] == name).any()]  # fmt: skip
+                 for name in wanted if not (train["label"] == name).any()]  # fmt: skip
         for kind, meaning in _MIXED_UP.items():
             if number := int(aside.loc[aside["kind"] == kind, "files"].sum()):
                 found.append(f"{number} {meaning}. Unpack a fresh copy, or remove what does not belong there.")
@@ -246,6 +247,8 @@ def _label(
         problems.add("no_type_colour", blank.path, detail, True)
     if file.part == "train":
         label, stroke = file.label, int(file.label != "none")
+        if label == "stroke":  # a folder that names no type: the paint may
+            label = next(iter(types), None)
         if stated is not None and stated != stroke:
             detail = f"The class folder says {label}, a label file says {stated}; the folder is believed."
             problems.add("label_contradicts_folder", file.path, detail, True)
@@ -272,6 +275,11 @@ def _label(
         detail = "A stroke slice without overlay and mask: usable for detection, not for segmentation."
         problems.add("stroke_without_overlay", file.path, detail, True)
     return label, stroke
+
+
+def _untyped(train: pd.DataFrame) -> bool:
+    """Tell whether there are training strokes and none of them has a type: enough for detection, and for that only."""
+    return bool((train["stroke"] == 1).any()) and not train["label"].isin(vocabulary.TYPES).any()
 
 
 def _spread(values: pd.Series) -> str:
@@ -307,6 +315,8 @@ def _limits(cohort: Cohort) -> list[str]:
     if teach < 0.9 * published:
         found.append(f"{teach} training slices are {teach / published:.1%} of the published ones; expect other scores.")
     train = slices[(slices["part"] == "train") & (slices["stroke"] == 1)]
+    if _untyped(train):
+        found.append("no training stroke names its type: detection can be trained, types and regions can't.")
     if train["overlay"].isna().all() and train["mask"].isna().all():
         found.append("no training slice has an overlay or a mask, so nothing can be learned about regions.")
     if number := int(cohort.problems.loc[cohort.problems["kind"] == "no_type_colour", "files"].sum()):

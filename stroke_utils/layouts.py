@@ -66,7 +66,7 @@ class SliceFile:
     path: Path
     kind: str  # png, overlay, mask, dicom
     part: str
-    label: str | None  # the class folder's; None in the sessions
+    label: str | None  # the class folder's, "stroke" where it names no type; None in the sessions
     slice_id: str
 
 
@@ -148,6 +148,8 @@ def recognise(names: tuple[str, ...]) -> tuple[str | None, str | None, str | Non
             session = _SESSION.search(form)
             if session or form == _EXTERNAL_TEST:
                 part = f"session{next(filter(None, session.groups())) if session else 1}"
+            if form in vocabulary.STROKE_FOLDERS:
+                label = "stroke"
             for candidate, aliases in vocabulary.CLASS_FOLDERS.items():
                 # Not after a letter, so that "abnormal" is not "normal".
                 if any(re.search(rf"(?<![a-z]){alias}", form) for alias in aliases):

@@ -62,11 +62,15 @@ LAYOUTS = {
 # Aliases are in the form `plain` gives. A folder name may carry more words than the alias (the portal
 # writes "İskemi Veri Seti", "Eğitim Veri Seti_İskemi"), so `layouts` looks for the alias inside it.
 CLASS_FOLDERS = {
-    "none": ("inme yok", "inmeyok", "normal", "nme yok"),
-    "ischemia": ("iskemi", "ischemia", "skemi"),
-    "hemorrhage": ("kanama", "bleeding"),
+    "none": ("inme yok", "inmeyok", "normal", "nme yok", "no stroke", "non stroke", "nostroke", "healthy"),
+    "ischemia": ("iskemi", "ischemi", "ischaemi", "skemi"),
+    "hemorrhage": ("kanama", "bleeding", "hemorrh", "haemorrh"),
 }
-"""Aliases of the class folders in every known layout, in plain form; the last are what is left of a lost İ."""
+"""Aliases of the class folders in every known layout and of other data sets' usual ones, in plain form; "nme yok" and
+"skemi" are what is left of a lost İ."""
+
+STROKE_FOLDERS = ("stroke", "strokes", "inme", "inme var", "inmevar")
+"""Class folders that say stroke and not of which type; as whole names only, for data sets carry the word too."""
 
 KIND_FOLDERS = {"png": ("png",), "overlay": ("overlay",), "mask": ("mask", "masks"), "dicom": ("dicom",)}
 """Names of the sub-folders that hold each kind of file, in plain form."""

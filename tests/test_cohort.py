@@ -147,6 +147,11 @@ def test_every_spelling_gives_the_same_table_and_fingerprint(folder, tmp_path, c
         ("İNME VERİSETİ/İnme Yok/PNG", ("train", "none", "png")),
         ("İNME VERİSETİ/Kanama/OVERLAY", ("train", "hemorrhage", "overlay")),
         ("yarisma 2021/PNG", (None, None, "png")),
+        ("stroke data/Stroke", ("train", "stroke", None)),
+        ("Brain Stroke CT/other", (None, None, None)),
+        ("No Stroke", ("train", "none", None)),
+        ("hemorrhagic", ("train", "hemorrhage", None)),
+        ("Ischemic", ("train", "ischemia", None)),
     ],
 )
 def test_folders_of_every_known_layout_are_recognised(path, place):
@@ -166,6 +171,21 @@ def test_english_names_of_the_other_mirror(folder):
     (folder / "B" / "External_Test" / "labels.csv").write_text("image_id,Stroke\n10020,0\n10021,1\n10022,1\n")
     cohort = read_cohort(folder / "B", quiet=True)
     assert plain_rows(cohort) == EXPECTED[:7] and cohort.problems.empty
+
+
+def test_folders_that_say_stroke_and_no_type_are_enough_for_detection(tmp_path):
+    for place, slice_id in (("Normal", "1"), ("Normal", "2"), ("Stroke/PNG", "3"), ("Stroke/PNG", "4")):
+        png(tmp_path / "data" / place / f"{slice_id}.png")
+    png(tmp_path / "data" / "Stroke" / "OVERLAY" / "4.png", vocabulary.BORDER_COLOURS["ischemia"][0])
+    cohort = read_cohort(tmp_path / "data", quiet=True)
+    assert cohort.slices[["slice_id", "label", "stroke"]].values.tolist() == [
+        ["1", "none", 0], ["2", "none", 0], ["3", None, 1], ["4", "ischemia", 1]
+    ]  # fmt: skip
+    assert "no usable slice of the class hemorrhage" in " ".join(cohort.obstacles()), "one type was named by its paint"
+    (tmp_path / "data" / "Stroke" / "OVERLAY" / "4.png").unlink()
+    cohort = read_cohort(tmp_path / "data", quiet=True)
+    assert cohort.slices["label"].isna().tolist() == [False, False, True, True] and cohort.obstacles() == []
+    assert "Mind: no training stroke names its type: detection can be trained" in cohort.report()
 
 
 def test_a_word_that_contains_an_alias_is_no_class(folder):
