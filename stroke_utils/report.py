@@ -148,9 +148,8 @@ def results(seeds: pd.DataFrame, records: list[dict], cohort: Cohort) -> pd.Data
     departed = {r["notebook"]: departures(r["notebook"], r["parameters"])["parameter"].tolist() for r in records}
     rows = []
     for _, found in seeds.groupby(["table", "model", "score"], sort=False):
-        values = found["value"].dropna()
-        middle = found.sort_values("value").iloc[max(0, (len(values) - 1) // 2)]
-        row = {**middle, "ours": middle["value"], "lowest": values.min(), "highest": values.max(), "seeds": len(values)}
+        row = _middle(found)
+        row["ours"] = row["value"]
         rows.append(row | {"verdict": verdict(row, departed.get(row["notebook"], []), cohort)})
     first = ["table", "model", "score", "paper", "ours", "lowest", "highest", "seeds", "low", "high", "n", "baseline"]
     return pd.DataFrame(rows)[[*first, "verdict", "convention", "notebook", "run_id", "seed", "part", "metric"]]
@@ -327,9 +326,23 @@ def beside(results: pd.DataFrame, table: str) -> Styler:
 
 
 def scores_of(scores: pd.DataFrame, notebook: str, part: str, metrics: list[str]) -> pd.DataFrame:
-    """Return some scores of one notebook's runs with interval, n and baseline, one row a model, metric and seed."""
-    rows = scores.query("notebook == @notebook and part == @part and metric in @metrics")
-    return rows[["model", "seed", "metric", "value", "low", "high", "n", "baseline"]].round(3).reset_index(drop=True)
+    """Return some scores of one notebook's runs, one row a model and metric.
+
+    Returns:
+        model, metric, value, low, high (of the median seed, as in :func:`results`), lowest and highest (of a seed),
+        seeds, n, baseline.
+    """
+    rows = latest(scores).query("notebook == @notebook and part == @part and metric in @metrics")
+    rows = [_middle(found) for _, found in rows.groupby(["model", "metric"], sort=False)]
+    names = ["model", "metric", "value", "low", "high", "lowest", "highest", "seeds", "n", "baseline"]
+    return pd.DataFrame(rows, columns=names).round(3)
+
+
+def _middle(found: pd.DataFrame) -> dict:
+    """Return the row of the seed in the middle, of an even number the lower middle one, with the spread of all."""
+    values = found["value"].dropna()
+    row = found.sort_values("value").iloc[max(0, (len(values) - 1) // 2)].to_dict()
+    return row | {"lowest": values.min(), "highest": values.max(), "seeds": len(values)}
 
 
 def optimism(scores: pd.DataFrame, metric: str = "macro_f1") -> pd.DataFrame:

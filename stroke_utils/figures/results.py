@@ -108,8 +108,8 @@ def predictions_gallery(
         each: slices per outcome.
     """
     titles = {
-        "TP": f"{names[1]}, called {names[1]}", "TN": f"{names[0]}, called {names[0]}",
-        "FN": f"{names[1]}, called {names[0]}", "FP": f"{names[0]}, called {names[1]}",
+        "TP": f"{names[1]},\ncalled {names[1]}", "TN": f"{names[0]},\ncalled {names[0]}",
+        "FN": f"{names[1]},\ncalled {names[0]}", "FP": f"{names[0]},\ncalled {names[1]}",
     }  # fmt: skip
     if predictions.empty:
         return nothing("prediction", cohort, "left by a run")
@@ -126,7 +126,7 @@ def predictions_gallery(
             axis.set_title(f"{p.slice_id}: {p.probability:.2f}", fontsize=9)
         count = int((predictions["outcome"] == outcome).sum())
         mark = "✓" if outcome[0] == "T" else "✗"
-        row[0].text(-0.08, 0.5, f"{mark} {title}\nn = {count}", rotation=90, va="center", ha="center",
+        row[0].text(-0.17, 0.5, f"{mark} {title}\nn = {count}", rotation=90, va="center", ha="center",
                     transform=row[0].transAxes, fontsize=9)  # fmt: skip
     return stamp(fig, cohort)
 
