@@ -76,9 +76,6 @@ def tables(made: pd.DataFrame, notebook: str, name: str, split: str | None = Non
     return found
 
 
-_RANKED_BY = {"03_phase1_detection": "auc", "04_phase2_classification": "auc", "05_segmentation": "lesion_dice"}
-
-
 def shown_run(made: pd.DataFrame, scores: pd.DataFrame, notebook: str, model: str | None = None) -> tuple[str, int]:
     """Choose the run that figures show: (model, seed), or ("", -1) where there is none.
 
@@ -86,7 +83,8 @@ def shown_run(made: pd.DataFrame, scores: pd.DataFrame, notebook: str, model: st
     of its model, never the best. The score is AUC, or lesion Dice.
     """
     rows = made[(made["notebook"] == notebook) & (made["missing"] == "")]
-    wanted = scores[(scores["part"] == "validation") & (scores["metric"] == _RANKED_BY[notebook])]
+    metric = "lesion_dice" if notebook == TABLE_NOTEBOOKS["III"] else "auc"
+    wanted = scores[(scores["part"] == "validation") & (scores["metric"] == metric)]
     found = wanted.merge(rows[["run_id", "model", "folder"]], on=["run_id", "model"]).sort_values("value")
     if model is None and len(found):
         model = found.groupby("model")["value"].median().idxmax()

@@ -111,7 +111,7 @@ def per_seed(scores: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The matching rows of ``scores``, one per published number and seed, with table, score (its name in the paper),
-        paper and convention. A published number without a run has one row with nan for the value and all else of ours.
+        paper and convention. A published number without a run has one row, with nan for what is ours.
     """
     scores, rows = latest(scores), []
     for table, models in PAPER_TABLES.items():
@@ -119,17 +119,13 @@ def per_seed(scores: pd.DataFrame) -> pd.DataFrame:
             part, usual = _COUNTERPARTS[table]
             average = _OTHERWISE.get((table, model), usual)
             for name, value in published.items():
-                wanted = {
-                    "notebook": TABLE_NOTEBOOKS[table],
-                    "model": model,
-                    "part": part,
-                    "metric": f"{average}_{name}",
-                }
+                wanted = dict(notebook=TABLE_NOTEBOOKS[table], model=model, part=part, metric=f"{average}_{name}")
                 found = scores[(scores[list(wanted)] == pd.Series(wanted)).all(axis=1)]
                 about = {"table": table, "score": name, "paper": value, **wanted}
                 convention = CONVENTIONS[table].format(average=average)
                 rows += [{**row, **about, "convention": convention} for row in found.to_dict("records") or [{}]]
-    return pd.DataFrame(rows).reindex(columns=["table", "score", "paper", "convention", *scores])
+    names = ["table", "model", "score", "paper", "value", "low", "high", "n", "baseline", "unit", "convention"]
+    return pd.DataFrame(rows).reindex(columns=[*names, "notebook", "run_id", "seed", "part", "metric"])
 
 
 def results(seeds: pd.DataFrame, records: list[dict], cohort: Cohort) -> pd.DataFrame:
@@ -141,19 +137,16 @@ def results(seeds: pd.DataFrame, records: list[dict], cohort: Cohort) -> pd.Data
         cohort: the data behind it.
 
     Returns:
-        table, model, score, paper, ours (median over seeds, of an even number the lower middle), lowest and highest (of
-        a seed), seeds, low and high (the median seed's interval), n, baseline, verdict, convention; notebook, run_id,
-        seed, part and metric say where the median comes from (:func:`stroke_utils.outputs.trace`).
+        The columns of ``seeds``, of the median seed (of an even number the lower middle one), with ``ours`` for
+        ``value``; then lowest and highest (of a seed), seeds (how many) and verdict. By notebook, run_id, part and
+        metric :func:`stroke_utils.outputs.trace` finds where the median comes from.
     """
     departed = {r["notebook"]: departures(r["notebook"], r["parameters"])["parameter"].tolist() for r in records}
     rows = []
     for _, found in seeds.groupby(["table", "model", "score"], sort=False):
-        values = found["value"].dropna()
-        middle = found.sort_values("value").iloc[max(0, (len(values) - 1) // 2)]
-        row = {**middle, "ours": middle["value"], "lowest": values.min(), "highest": values.max(), "seeds": len(values)}
+        row = _middle(found)
         rows.append(row | {"verdict": verdict(row, departed.get(row["notebook"], []), cohort)})
-    first = ["table", "model", "score", "paper", "ours", "lowest", "highest", "seeds", "low", "high", "n", "baseline"]
-    return pd.DataFrame(rows)[[*first, "verdict", "convention", "notebook", "run_id", "seed", "part", "metric"]]
+    return pd.DataFrame(rows).rename(columns={"value": "ours"})
 
 
 def verdict(row: dict, departed: list[str], cohort: Cohort) -> str:
@@ -329,9 +322,23 @@ def beside(results: pd.DataFrame, table: str) -> Styler:
 
 
 def scores_of(scores: pd.DataFrame, notebook: str, part: str, metrics: list[str]) -> pd.DataFrame:
-    """Return some scores of one notebook's runs with interval, n and baseline, one row a model, metric and seed."""
-    rows = scores.query("notebook == @notebook and part == @part and metric in @metrics")
-    return rows[["model", "seed", "metric", "value", "low", "high", "n", "baseline"]].round(3).reset_index(drop=True)
+    """Return some scores of one notebook's runs, one row a model and metric.
+
+    Returns:
+        model, metric, value, low, high (of the median seed, as in :func:`results`), lowest and highest (of a seed),
+        seeds, n, baseline.
+    """
+    rows = latest(scores).query("notebook == @notebook and part == @part and metric in @metrics")
+    rows = [_middle(found) for _, found in rows.groupby(["model", "metric"], sort=False)]
+    names = ["model", "metric", "value", "low", "high", "lowest", "highest", "seeds", "n", "baseline"]
+    return pd.DataFrame(rows, columns=names).round(3)
+
+
+def _middle(found: pd.DataFrame) -> dict:
+    """Return the row of the seed in the middle, of an even number the lower middle one, with the spread of all."""
+    values = found["value"].dropna()
+    row = found.sort_values("value").iloc[max(0, (len(values) - 1) // 2)].to_dict()
+    return row | {"lowest": values.min(), "highest": values.max(), "seeds": len(values)}
 
 
 def optimism(scores: pd.DataFrame, metric: str = "macro_f1") -> pd.DataFrame:

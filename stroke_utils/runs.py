@@ -8,7 +8,6 @@ record is a finished run.
 import ast
 import datetime
 import difflib
-import functools
 import importlib.metadata
 import json
 import os
@@ -31,6 +30,9 @@ from stroke_utils.files import UserError
 
 SCHEMA = 2
 """Version of the record's layout; raised whenever a reader of older records would misread them."""
+
+RECORD = files.read_json(Path(__file__).with_name("record.schema.json"))
+"""The JSON Schema of run records; its ``$defs`` also say what the convention of each score is."""
 
 PACKAGES = (
     *("numpy", "pandas", "scipy", "scikit-learn", "scikit-image", "statsmodels", "pillow", "imagecodecs", "pydicom"),
@@ -281,37 +283,32 @@ def versions() -> dict[str, str]:
 
 def hardware() -> dict[str, object]:
     """Return the processor, the cores this process may use, the memory, and the GPUs where TensorFlow is loaded."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # macOS
-        lines = []
+    info = Path("/proc/cpuinfo")  # macOS has none
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    tensorflow = sys.modules.get("tensorflow")
-    gpus = tensorflow.config.list_physical_devices("GPU") if tensorflow else []
-    details = tensorflow.config.experimental.get_device_details if tensorflow else None
+    config = sys.modules["tensorflow"].config if "tensorflow" in sys.modules else None
+    details = config and map(config.experimental.get_device_details, config.list_physical_devices("GPU"))
     return {
         "machine": platform.machine(),
         "system": platform.system(),
         "cpu": model or platform.processor() or "unknown",
         "cores": files.cores(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "gpus": [details(gpu).get("device_name", gpu.name) for gpu in gpus] if tensorflow else None,
+        "gpus": config and [gpu.get("device_name", "unknown") for gpu in details],
     }
 
 
 def git_state() -> dict[str, object]:
     """Return the checkout's commit and whether files differ from it; both None outside a git checkout."""
-    root = Path(__file__).resolve().parents[1]
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", Path(__file__).resolve().parents[1], *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
     try:
-        commit = subprocess.run(
-            ["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=20
-        )
-        status = subprocess.run(
-            ["git", "-C", root, "status", "--porcelain"], capture_output=True, text=True, check=True, timeout=20
-        )
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.SubprocessError):
         return {"commit": None, "dirty": None}
-    return {"commit": commit.stdout.strip(), "dirty": bool(status.stdout.strip())}
 
 
 def _peak_memory_mib() -> float:
@@ -330,22 +327,16 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not abs(value) < float("inf") else value
 
 
-@functools.cache
-def schema() -> dict:
-    """Return the JSON Schema of run records; its ``$defs`` also say what each metric's convention is."""
-    return files.read_json(Path(__file__).with_name("record.schema.json"))
-
-
 def fault(record: object) -> str | None:
     """Say where a record does not fit its schema, or return None."""
-    validator = jsonschema.Draft202012Validator(schema())
+    validator = jsonschema.Draft202012Validator(RECORD)
     error = jsonschema.exceptions.best_match(validator.iter_errors(record))
     return f"{error.json_path}: {error.message[:200]}" if error else None
 
 
 def conventions(metrics: object) -> dict[str, str]:
     """Return the conventions of all scores in nested metrics, by the first word of their names."""
-    known, found = schema()["$defs"]["conventions"], {}
+    known, found = RECORD["$defs"]["conventions"], {}
     for name, value in metrics.items() if isinstance(metrics, dict) else ():
         word = name.partition("_")[0]
         if isinstance(value, dict) and "value" in value:

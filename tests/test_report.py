@@ -115,6 +115,15 @@ def test_a_table_shows_interval_spread_and_verdict():
     assert "mobilenetv2: weighted average" in caption and "cnn, efficientnetb0: macro average" in caption
 
 
+def test_other_scores_are_told_by_model_with_the_spread_of_their_seeds():
+    scores = pd.concat([rows([(0, 0.9), (1, 0.7), (2, 0.8)]), rows([(0, 0.5)], metric="auc")])
+    table = report.scores_of(scores, "03_phase1_detection", "session1", ["macro_f1"])
+    assert table[["model", "value", "low", "lowest", "highest", "seeds"]].values.tolist() == [
+        ["cnn", 0.8, 0.7, 0.7, 0.9, 3]
+    ]
+    assert report.scores_of(scores, "05_segmentation", "session1", ["macro_f1"]).empty
+
+
 def test_optimism_is_the_difference_that_choosing_on_the_test_makes():
     both = [rows([(0, 0.8), (1, 0.7)]), rows([(0, 0.85), (1, 0.72)], part="session1_on_test")]
     table = report.optimism(pd.concat(both))

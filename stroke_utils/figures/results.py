@@ -118,8 +118,8 @@ def predictions_gallery(
         each: slices per outcome.
     """
     titles = {
-        "TP": f"{names[1]}, called {names[1]}", "TN": f"{names[0]}, called {names[0]}",
-        "FN": f"{names[1]}, called {names[0]}", "FP": f"{names[0]}, called {names[1]}",
+        "TP": f"{names[1]},\ncalled {names[1]}", "TN": f"{names[0]},\ncalled {names[0]}",
+        "FN": f"{names[1]},\ncalled {names[0]}", "FP": f"{names[0]},\ncalled {names[1]}",
     }  # fmt: skip
     if predictions.empty:
         return nothing("prediction", cohort, "left by a run")
@@ -136,7 +136,7 @@ def predictions_gallery(
             axis.set_title(f"{p.slice_id}: {p.probability:.2f}", fontsize=9)
         count = int((predictions["outcome"] == outcome).sum())
         mark = "✓" if outcome[0] == "T" else "✗"
-        row[0].text(-0.08, 0.5, f"{mark} {title}\nn = {count}", rotation=90, va="center", ha="center",
+        row[0].text(-0.17, 0.5, f"{mark} {title}\nn = {count}", rotation=90, va="center", ha="center",
                     transform=row[0].transAxes, fontsize=9)  # fmt: skip
     return stamp(fig, cohort)
 
@@ -215,20 +215,15 @@ def beside_the_paper(results: pd.DataFrame, seeds: pd.DataFrame, table: str, coh
     fig, axis = plt.subplots(figsize=(7, 0.9 + 0.32 * len(rows)))
     for y, row in enumerate(rows.itertuples()):
         values = seeds.loc[(seeds["model"] == row.model) & (seeds["score"] == row.score), "value"]
-        axis.plot([row.low, row.high], [y, y], color="C0", lw=2)
-        axis.plot(row.ours, y, "|", color="C0", ms=11, mew=2)
-        axis.plot(values, [y] * len(values), "o", color="C0", ms=6, mec="w", mew=0.6, alpha=0.8)
-        axis.plot(row.baseline, y, "|", color="0.4", ms=12, mew=2)
-        axis.plot(row.paper, y, "D", color="C1", ms=6)
+        first = "_" * (y > 0)  # matplotlib leaves labels with an underscore out of the legend
+        axis.plot([row.low, row.high], [y, y], color="C0", lw=2, label=f"{first}95 % interval of the median")
+        axis.plot(row.ours, y, "|", color="C0", ms=11, mew=2, label=f"{first}here, median of the seeds")
+        axis.plot(values, [y] * len(values), "C0o", ms=6, mec="w", mew=0.6, alpha=0.8, label=f"{first}here, each seed")
+        axis.plot(row.baseline, y, "|", color="0.4", ms=12, mew=2, label=f"{first}trivial baseline here")
+        axis.plot(row.paper, y, "C1D", ms=6, label=f"{first}the paper, its data")
     axis.set_yticks(range(len(rows)), [f"{r.model}, {r.score}" for r in rows.itertuples()])
-    handles = [
-        axis.plot([], [], "o", color="C0", label="here, each seed")[0],
-        axis.plot([], [], "|-", color="C0", ms=11, mew=2, label="median seed, 95 % interval")[0],
-        axis.plot([], [], "D", color="C1", ls="", label="the paper, its data")[0],
-        axis.plot([], [], "|", color="0.4", ls="", ms=12, mew=2, label="trivial baseline here")[0],
-    ]
-    axis.legend(handles=handles, loc="upper left", bbox_to_anchor=(1, 1))
-    axis.set(title=f"Table {table}", xlim=(0, 1.02))
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    axis.set(title=f"Table {table}", xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
     return stamp(fig, cohort)
 
 
