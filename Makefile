@@ -2,6 +2,7 @@
 PROFILE ?= quick
 DATA    ?=
 SEEDS   ?=
+MODELS  ?=
 CORES   ?=
 NB      ?=
 export PYTHON
@@ -21,13 +22,13 @@ GENERATED = .venv .venv-bench results data/derived data/phantom-*-seed*-v* data/
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
-	@echo '  PROFILE=quick|paper DATA=/path SEEDS=0,1,2 CORES=2 for reproduce; PYTHON=/path/to/python3.12 for all.'
+	@echo '  PROFILE=quick|paper DATA=/path SEEDS=0,1,2 MODELS=cnn,resnet18 CORES=2 for reproduce; PYTHON=/path/to/python3.12 for all.'
 
 env:
 	@case '$(PY)' in .venv/*) sh .ci/install.sh;; esac
 
 reproduce: env  ## run all notebooks headless; what is finished is not run again
-	@$(PY) -m stroke_utils.reproduce --profile '$(PROFILE)' --data '$(DATA)' --seeds '$(SEEDS)' --cores '$(CORES)'
+	@$(PY) -m stroke_utils.reproduce --profile '$(PROFILE)' --data '$(DATA)' --seeds '$(SEEDS)' --models '$(MODELS)' --cores '$(CORES)'
 
 test: env  ## unit tests, then every notebook against its stored outputs, then the expected scores
 	@$(PY) -m pytest --nbval
@@ -43,7 +44,7 @@ bench: env  ## ratios against plain work and peers (OpenCV), measured side by si
 	@$(PY) -m venv .venv-bench && .venv-bench/bin/python -m pip install --quiet --no-deps -r tests/bench/requirements.txt && \
 	$(PY) -c "import sysconfig; print(sysconfig.get_path('purelib'))" > \
 	"$$(.venv-bench/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/project.pth" && \
-	PYTHONPATH=. .venv-bench/bin/python -m tests.bench
+	PYTHONPATH=. .venv-bench/bin/python -m tests.bench && PYTHONPATH=. $(PY) -m tests.bench.training pipeline
 
 lock: env  ## resolve pyproject.toml again into requirements.lock
 	@scratch=$$(mktemp -d) && $(PY) -m venv $$scratch && $$scratch/bin/python -m pip install --quiet uv && \

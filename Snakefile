@@ -1,7 +1,7 @@
 """One rule per notebook. ``make reproduce`` calls this through ``stroke_utils.reproduce``; by hand:
 
     snakemake --cores 2                                            # the quick profile on the phantom
-    snakemake --cores 8 --config profile=paper data=/path seeds=0,1,2
+    snakemake --cores 8 --config profile=paper data=/path seeds=0,1,2 models=cnn,resnet18
     snakemake --executor slurm --jobs 4 --config …                 # any executor with a shared file system
 
 A notebook runs again when it, its parameters file, a package module it imports, the data folder or the seed changed.
@@ -13,7 +13,7 @@ import sys
 from stroke_utils import files, reproduce
 
 try:
-    PLAN = reproduce.make_plan(config.get("profile", "quick"), config.get("data", ""), config.get("seeds", ""))
+    PLAN = reproduce.make_plan(*(config.get(key, "") for key in ("profile", "data", "seeds", "models")))
 except files.UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -65,6 +65,7 @@ for notebook in PLAN.notebooks:
             changes=lambda wildcards: [
                 *(["-p", "seed", wildcards.seed] if "seed" in wildcards.keys() else []),
             ],
+            models=["-p", "models", ",".join(PLAN.wanted(notebook))] if PLAN.models and notebook in reproduce.PER_SEED else [],
             data=["-p", "data_dir", PLAN.data] if PLAN.data and PLAN.reads_data(notebook) else [],
         threads: max(2, workflow.cores or 2) if notebook in reproduce.PER_SEED else 1
         priority: 100 - PLAN.notebooks.index(notebook)  # in reading order where several could run
@@ -72,4 +73,4 @@ for notebook in PLAN.notebooks:
             mem_mb=8000 if notebook in reproduce.PER_SEED else 3000,
         shell:
             "exec {PYTHON:q} -m stroke_utils.headless {input.notebook:q} --parameters {input.parameters:q} "
-            "{params.changes:q} {params.data:q} --output {output:q} --log {log:q} --timeout {CELL_TIMEOUT} --end-with-parent"
+            "{params.changes:q} {params.models:q} {params.data:q} --output {output:q} --log {log:q} --timeout {CELL_TIMEOUT} --end-with-parent"

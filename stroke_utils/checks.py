@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from stroke_utils import dicom, files, vocabulary
+from stroke_utils import dicom, files, pixels, vocabulary
 from stroke_utils.files import UserError
 from stroke_utils.layouts import Problems, SliceFile, read_table
 
@@ -53,7 +53,7 @@ def remembered() -> Iterator[dict]:
     Decoding takes most of the time of a reading, and the same bytes always look the same. What cannot be kept is seen
     again next time.
     """
-    version = files.digest([files.sha256(module) for module in (__file__, vocabulary.__file__)])
+    version = files.digest([files.sha256(module) for module in (__file__, pixels.__file__, vocabulary.__file__)])
     try:
         place = files.derived_root() / "pixel_facts" / f"{version}.json"
         known = json.loads(place.read_text(encoding="utf-8"))
@@ -76,14 +76,16 @@ def inspect(file: SliceFile, thorough: bool, known: dict) -> Facts:
         if not file.path.is_file():
             raise ValueError("it is a link that leads nowhere, or a device")
         if file.kind == "dicom":
-            return Facts(header=dicom.read_header(file.path))
+            return Facts(header=dicom.read_header(file.path, whole=True))
         return _inspect_png(file, thorough, known)
     except Exception as error:
-        reason = str(error) or type(error).__name__
-        if isinstance(error, Image.UnidentifiedImageError):
-            reason = "no PNG header"
-        detail = f"Not a whole {'DICOM' if file.kind == 'dicom' else 'PNG'} file: {reason}. The file is not used."
-        return Facts(findings=[(f"unreadable_{file.kind}", detail, False)])
+        reason = "no PNG header" if isinstance(error, Image.UnidentifiedImageError) else files.reason(error)
+        return Facts(findings=[_unreadable(file, reason)])
+
+
+def _unreadable(file: SliceFile, reason: str) -> tuple[str, str, bool]:
+    detail = f"Not a whole {'DICOM' if file.kind == 'dicom' else 'PNG'} file: {reason}. The file is not used."
+    return f"unreadable_{file.kind}", detail, False
 
 
 def _inspect_png(file: SliceFile, thorough: bool, known: dict) -> Facts:
@@ -125,30 +127,22 @@ def _odd_form(file: SliceFile, facts: Facts, sixteen: bool) -> list[tuple[str, s
 
 
 def _colours(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
-    """Give the different colours of an RGBA image, int (N, 4), and how many pixels have each, int (N,)."""
+    """Give the different colours of an RGBA image, uint8 (N, 4), and how many pixels have each, int (N,)."""
     counted = image.getcolors(1 << 16)
     if counted is not None:  # a slice has some hundred; Pillow counts them in a tenth of numpy's time
-        return np.array([colour for _, colour in counted]), np.array([number for number, _ in counted])
-    codes, pixels = np.unique(np.asarray(image).view("<u4"), return_counts=True)
-    return codes.view(np.uint8).reshape(-1, 4).astype(int), pixels
-
-
-def _types(colours: np.ndarray, pixels: np.ndarray) -> list[str]:
-    """Do on counted colours what `pixels.painted_types` does on an image."""
-    votes = {}
-    for name, borders in vocabulary.BORDER_COLOURS.items():
-        votes[name] = pixels[(colours[:, None, :3] == borders).all(axis=2).any(axis=1)].sum()
-    return sorted((name for name in votes if votes[name]), key=lambda name: -votes[name])
+        return np.uint8([colour for _, colour in counted]), np.array([number for number, _ in counted])
+    codes, numbers = np.unique(np.asarray(image).view("<u4"), return_counts=True)
+    return codes.view(np.uint8).reshape(-1, 4), numbers
 
 
 def _look_at(data: bytes, kind: str) -> tuple:
     """Decode a PNG: painted types, and of an original grey levels, markers and findings of paint and transparency."""
     with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-        colours, pixels = _colours(image.convert("RGBA"))
-    types, findings = _types(colours, pixels), []
+        colours, numbers = _colours(image.convert("RGBA"))
+    types, findings = pixels.painted_types(pixels.packed(colours), numbers), []
     if kind != "png":
         return types, None, None, findings
-    red, green, blue, alpha = colours.T
+    red, green, blue, alpha = colours.T.astype(int)
     grey, marker = (red == green) & (green == blue), (colours[:, :3] == vocabulary.MARKER_COLOUR).all(axis=1)
     # The fill adds half or three quarters of pure red to a grey value, so red leads by 128 or 191.
     if (np.minimum(red - green, red - blue) > 100).any() or types:
@@ -166,35 +160,36 @@ def _look_at(data: bytes, kind: str) -> tuple:
     return types, int(np.unique(red[grey]).size), bool(marker.any()), findings
 
 
-def pngs_of_dicoms(found: list[SliceFile], problems: Problems, quiet: bool = False) -> list[SliceFile]:
+def pngs_of_dicoms(facts: dict[SliceFile, Facts], problems: Problems, quiet: bool = False) -> list[SliceFile]:
     """Make a PNG of each DICOM slice that comes without one, by the CT window of its header, and note that.
 
-    The PNGs lie in the derived data, named after the DICOM's bytes, so that each is made once. A DICOM that can't be
-    read is left to :func:`inspect`.
+    The PNGs lie in the derived data, named after the DICOM's bytes, so that each is made once. A DICOM whose pixels
+    can't be read gets a finding among its ``facts``.
 
     Raises:
-        UserError: the disk is full.
+        UserError: the PNGs can't be written.
     """
-    have = {(f.part, f.label, f.slice_id) for f in found if f.kind == "png"}
-    alone = [f for f in found if f.kind == "dicom" and (f.part, f.label, f.slice_id) not in have]
-
-    def convert(file: SliceFile) -> tuple[Path, str] | None:
-        with contextlib.suppress(dicom.DicomError, OSError):
-            header = dicom.read_header(file.path)
-            stated = header.centre is not None
-            centre, width = (header.centre, header.width) if stated else dicom.BRAIN_WINDOW
-            target = files.derived_root() / "from_dicom" / f"{files.sha256(file.path)}-{centre:g}-{width:g}.png"
+    have = {(f.part, f.label, f.slice_id) for f in facts if f.kind == "png"}
+    alone = [f for f, seen in facts.items() if seen.header and (f.part, f.label, f.slice_id) not in have]
+    made, folder = [], files.derived_root() / "from_dicom" if alone else None
+    for file in files.progress(alone, "Making PNGs of DICOMs", quiet=quiet):
+        header = facts[file].header
+        centre, width = header.window
+        try:
+            target = folder / f"{files.sha256(file.path)}-{centre:g}-{width:g}.png"
             if not target.is_file():
-                dicom.write_png(file.path, target, centre, width)
-            whose = "its header's" if stated else "a usual one, its header states none"
-            return target, f"No PNG of this name; one was made by the CT window {centre:g} / {width:g} HU ({whose})."
-        return None
-
-    made = []
-    for file in files.progress(alone, "Making PNGs of DICOMs", quiet=quiet) if alone else ():
-        if done := convert(file):
-            made.append(replace(file, path=done[0], kind="png"))
-            problems.add("png_from_dicom", file.path, done[1], True)
+                dicom.write_png(file.path, target)
+        except dicom.DicomError as error:
+            facts[file].findings.append(_unreadable(file, str(error)))
+            continue
+        except OSError as error:
+            detail = f"No PNGs of the DICOM slices can be written to {folder}: {files.reason(error)}."
+            raise UserError(f"{detail} Set STROKE_DERIVED to a folder for derived data.") from error
+        whose = "a usual one, its header states none" if header.centre is None else "its header's"
+        detail = f"No PNG of this name; one was made by the CT window {centre:g} / {width:g} HU ({whose})."
+        problems.add("png_from_dicom", file.path, detail, True)
+        problems.sources[target] = file.path
+        made.append(replace(file, path=target, kind="png"))
     return made
 
 
@@ -258,7 +253,9 @@ class LabelTables:
         self.stroke: dict[str, int] = {}
         self.patient: dict[str, str] = {}
         present = {f.slice_id for f in originals}
-        tables = [(path, table) for path in paths if (table := read_table(path)) is not None]
+        read = [(path, read_table(path)) for path in paths]
+        self.unknown = [path for path, table in read if table is None]
+        tables = [(path, table) for path, table in read if table is not None]
         # A file that names more of the slices speaks first, so that an example with made-up ids never overrules.
         for path, table in sorted(tables, key=lambda t: (-len(present.intersection(t[1]["id"])), str(t[0]))):
             if "patient" in table:
@@ -268,6 +265,7 @@ class LabelTables:
                 self._take_labels(path, table, present, problems)
 
     def _take_labels(self, path: Path, table: pd.DataFrame, present: set[str], problems: Problems) -> None:
+        table["stroke"] = table["stroke"].str.replace(r"\.0+$", "", regex=True)  # pandas writes 1.0 beside gaps
         valid = table["stroke"].isin(["0", "1"])
         if not valid.all():
             first = table[~valid].iloc[0]
@@ -284,7 +282,5 @@ class LabelTables:
             if self.stroke.setdefault(i, value) != value and i in present
         ]
         if differing:
-            detail = (
-                f"{len(differing)} ids were labelled otherwise before (first: {differing[0]}); the first value stays."
-            )
+            detail = f"{len(differing)} ids had another label before (first: {differing[0]}); the first value stays."
             problems.add("labels_disagree", path, detail, True)

@@ -8,7 +8,6 @@ import functools
 import json
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +15,15 @@ import pandas as pd
 
 from stroke_utils import checks, files, vocabulary
 from stroke_utils.files import UserError
-from stroke_utils.layouts import Problems, SliceFile, checked_root, name_layout, other_layout, walk
+from stroke_utils.layouts import Problems, SliceFile, checked_root, name_layout, nothing_usable, walk
 
 COLUMNS = (
     *("slice_id", "label", "stroke", "part", "png", "overlay", "mask", "dicom"),
     *("patient", "width", "height", "mode", "sha256"),
 )
 """Columns of ``Cohort.slices``."""
+
+_FACTS = ("grey_levels", "marker", "study", "series")
 
 _SAME_PATIENT = 20  # slices: an anonymiser's constant, not a patient, when this many and all carry one id
 
@@ -143,45 +144,31 @@ def read_cohort(folder: str | os.PathLike, quiet: bool = False, thorough: bool =
             goes unseen, and ``facts`` has missing values only.
 
     Raises:
-        UserError: no such folder, an archive or another file, an empty folder, another layout, or no usable slice.
+        UserError: no such folder, one that may not be read, an archive or another file, an empty folder, another
+            layout, or no usable slice.
     """
     root = checked_root(folder)
     problems = Problems(root)
     origin = _read_origin(root, problems)
     found, tables = walk(root, _true_masks(root, origin), problems)
-    found += checks.pngs_of_dicoms(found, problems, quiet)
-    if not any(f.kind == "png" for f in found):
-        raise UserError(other_layout(root, problems))
-    with ThreadPoolExecutor(files.cores()) as pool, checks.remembered() as known:
-        work = pool.map(functools.partial(checks.inspect, thorough=thorough, known=known), found)
-        results = files.progress(work, "Reading the slices", total=len(found), quiet=quiet)
-        facts = dict(zip(found, results, strict=True))
+    with checks.remembered() as known:
+        inspect = functools.partial(checks.inspect, thorough=thorough, known=known)
+        facts = dict(zip(found, files.in_threads(inspect, found, "Reading the slices", quiet), strict=True))
+        made = checks.pngs_of_dicoms(facts, problems, quiet)
+        facts.update(zip(made, files.in_threads(inspect, made, "Reading the PNGs made", quiet), strict=True))
     originals, companions = checks.sort_out(facts, problems)
-    slices, paints = _join(originals, companions, facts, checks.LabelTables(tables, originals, problems), problems)
-    table = problems.table()
-    if slices.empty:
-        kinds = ", ".join(f"{kind} {n}" for kind, n in table.groupby("kind", sort=False)["files"].sum().items())
-        first = table.iloc[0]
-        raise UserError(
-            f"No usable slice in {root}. Problems by kind: {kinds}; the first is {first['path']}: {first['detail']}"
-        )
-    headers = {str(file.path): about.header for file, about in facts.items() if about.header}
-    rows = slices[["slice_id", "part", "label", "stroke", "sha256"]].astype(object)
-    rows = rows.where(rows.notna(), None).values.tolist()
-    fingerprint = files.digest([[*row, paint] for row, paint in zip(rows, paints, strict=True)], 10)
-    rows = []
-    for file, path in zip(originals, slices["dicom"], strict=True):
-        header = headers.get(path)
-        ids = (header.study, header.series) if header else (None, None)
-        rows.append((file.slice_id, facts[file].grey_levels, facts[file].marker, *ids))
-    seen = pd.DataFrame(rows, columns=["slice_id", "grey_levels", "marker", "study", "series"])
-    seen = seen.astype({"grey_levels": "Int64", "marker": "boolean"})
-    return Cohort(root, slices, table, origin, fingerprint, name_layout(root, found), seen)
+    joined = _join(originals, companions, facts, checks.LabelTables(tables, originals, problems), problems)
+    if joined.empty:
+        raise UserError(nothing_usable(root, found, problems))
+    rows = joined[["slice_id", "part", "label", "stroke", "sha256", "paint"]].astype(object)
+    fingerprint = files.digest(rows.where(rows.notna(), None).values.tolist(), 10)
+    slices, seen = joined[[*COLUMNS]].copy(), joined[["slice_id", *_FACTS]].copy()
+    return Cohort(root, slices, problems.table(), origin, fingerprint, name_layout(root, [*facts]), seen)
 
 
 def _read_origin(root: Path, problems: Problems) -> dict:
     path = root / "DATASET.json"
-    if not path.is_file():
+    if not os.path.isfile(path):
         return {}
     try:
         origin = json.loads(path.read_text(encoding="utf-8"))
@@ -189,7 +176,7 @@ def _read_origin(root: Path, problems: Problems) -> dict:
             return origin
         detail = f"Found a JSON {type(origin).__name__}, expected an object; the file is ignored."
     except (OSError, ValueError) as error:
-        detail = f"Not valid JSON ({error}); the file is ignored."
+        detail = f"Not valid JSON ({files.reason(error)}); the file is ignored."
     problems.add("bad_dataset_json", path, detail, True)
     return {}
 
@@ -197,21 +184,21 @@ def _read_origin(root: Path, problems: Problems) -> dict:
 def _true_masks(root: Path, origin: dict) -> Path | None:
     name = origin.get("true_masks")
     path = root / name if isinstance(name, str) and name else None
-    return path if path and path.is_dir() and path.resolve().is_relative_to(root.resolve()) else None
+    return path if path and os.path.isdir(path) and path.resolve().is_relative_to(root.resolve()) else None
 
 
 def _join(
     originals: list[SliceFile], companions: dict, facts: dict, tables: checks.LabelTables, problems: Problems
-) -> tuple[pd.DataFrame, list[str | None]]:
-    """Build the slices table; beside it, per slice, the hash of the file that its class mask comes from."""
-    has_paint = {
-        part: any(k[0] == part and k[3] in ("overlay", "mask") for k in companions) for part in vocabulary.PARTS
-    }
+) -> pd.DataFrame:
+    """Build the slices table with what was seen in them, and ``paint``, the hash of the file of the class mask."""
+    painted_parts = {part for part, _, _, kind in companions if kind in ("overlay", "mask")}
     labelled = any(f.part == "session1" and f.slice_id in tables.stroke for f in originals)
     if not labelled and (first := next((f for f in originals if f.part == "session1"), None)):
         detail = "No label file (image id and 0 / 1) names a slice of session 1; its slices stay unlabelled."
+        if unknown := ", ".join(map(problems.name, tables.unknown[:3])):
+            detail += f" Tables whose columns were not understood: {unknown}."
         problems.add("no_labels", first.path.parent, detail, True)
-    rows, paints, used = [], [], set()
+    rows, used = [], set()
     for file in originals:
         seen = facts[file]
         paths = {}
@@ -225,42 +212,38 @@ def _join(
                 problems.add(f"{kind}_size_differs", other.path, detail, True)
                 other = None
             paths[kind] = other
-        label, stroke = _label(file, paths, facts, tables, labelled, has_paint[file.part], problems)
-        dicom = paths["dicom"]
-        patient = tables.patient.get(file.slice_id) or (facts[dicom].header.patient if dicom else None)
-        shown = {kind: str(other.path) if other else None for kind, other in paths.items()}
-        rows.append((file.slice_id, label, stroke, file.part, str(file.path), *shown.values(), patient,
-                     seen.width, seen.height, seen.mode, seen.sha256))  # fmt: skip
+        stated, has_paint = tables.stroke.get(file.slice_id), file.part in painted_parts
+        label, stroke = _label(file, paths, facts, stated, labelled, has_paint, problems)
+        header = facts[paths["dicom"]].header if paths["dicom"] else None
+        patient, study, series = (header.patient, header.study, header.series) if header else (None, None, None)
+        patient = tables.patient.get(file.slice_id) or patient
+        shown = [str(other.path) if other else None for other in paths.values()]
         source = paths["overlay"] or paths["mask"]
-        paints.append(facts[source].sha256 if source else None)
+        rows.append((file.slice_id, label, stroke, file.part, str(file.path), *shown, patient,
+                     seen.width, seen.height, seen.mode, seen.sha256, seen.grey_levels, seen.marker, study, series,
+                     facts[source].sha256 if source else None))  # fmt: skip
     for key, other in companions.items():
         if key not in used:
             detail = f"The {other.kind} has no usable original PNG of the same name in its class; it is not used."
             problems.add(f"{other.kind}_without_original", other.path, detail, False)
-    slices = pd.DataFrame(rows, columns=COLUMNS).astype({"stroke": "Int64"})
+    slices = pd.DataFrame(rows, columns=[*COLUMNS, *_FACTS, "paint"])
+    slices = slices.astype({"stroke": "Int64", "grey_levels": "Int64", "marker": "boolean"})
     if slices["patient"].count() >= _SAME_PATIENT and slices["patient"].nunique() == 1:
         detail = f"All {slices['patient'].count()} slices name the same patient; taken as a placeholder, not an id."
         problems.add("patient_ids_useless", problems.root, detail, True)
         slices["patient"] = None
-    return slices, paints
+    return slices
 
 
 def _label(
-    file: SliceFile,
-    paths: dict,
-    facts: dict,
-    tables: checks.LabelTables,
-    labelled: bool,
-    has_paint: bool,
-    problems: Problems,
+    file: SliceFile, paths: dict, facts: dict, stated: int | None, labelled: bool, has_paint: bool, problems: Problems
 ) -> tuple[str | None, int | None]:
     """Give (label, stroke) of one slice, and note where its folder, label files, mask and overlay contradict."""
-    stated = tables.stroke.get(file.slice_id)
-    painted = paths["mask"] or paths["overlay"]
-    types = next((facts[p].types for p in (paths["mask"], paths["overlay"]) if p and facts[p].types), [])
-    if painted and facts[painted].types is not None and not types:
-        detail = "No border or mask colour of either type; what kind of stroke it shows is unknown."
-        problems.add("no_type_colour", painted.path, detail, True)
+    paint = [paths[kind] for kind in ("mask", "overlay") if paths[kind]]
+    painted, types = next(iter(paint), None), next((facts[p].types for p in paint if facts[p].types), [])
+    for blank in (p for p in paint if facts[p].types == []):
+        detail = "No border or mask colour of either type (resized, or saved as JPEG?): no class mask comes of it."
+        problems.add("no_type_colour", blank.path, detail, True)
     if file.part == "train":
         label, stroke = file.label, int(file.label != "none")
         if stated is not None and stated != stroke:
@@ -326,6 +309,8 @@ def _limits(cohort: Cohort) -> list[str]:
     train = slices[(slices["part"] == "train") & (slices["stroke"] == 1)]
     if train["overlay"].isna().all() and train["mask"].isna().all():
         found.append("no training slice has an overlay or a mask, so nothing can be learned about regions.")
+    if number := int(cohort.problems.loc[cohort.problems["kind"] == "no_type_colour", "files"].sum()):
+        found.append(f"{number} overlays or masks show neither type's colours, so no region can be learned from them.")
     for part in vocabulary.PARTS[1:]:
         if not (slices["part"] == part).any():
             found.append(f"{part} is missing, so there is no score on it.")
@@ -344,6 +329,7 @@ def _main() -> int:
     )
     parser.add_argument("folder", help="the folder that holds the class and session folders")
     arguments = parser.parse_args()
+    sys.stdout.reconfigure(errors="backslashreplace")  # names and signs that the terminal has no letters for
     try:
         cohort = read_cohort(arguments.folder)
     except UserError as error:

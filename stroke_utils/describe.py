@@ -1,6 +1,7 @@
 """Describes a cohort before anything is trained: grey values, lesions, where they lie, and a data sheet of it all."""
 
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -10,14 +11,14 @@ from scipy import ndimage
 from stroke_utils import files, vocabulary
 from stroke_utils.cohort import Cohort
 from stroke_utils.masks import read_class_mask
-from stroke_utils.pixels import grey_levels, read_rgb
+from stroke_utils.pixels import read_rgb
 
 BAND = 8
 """Grey values per column of :func:`grey_histograms`."""
 
 
 def grey_histograms(slices: pd.DataFrame, quiet: bool = False) -> pd.DataFrame:
-    """Count each slice's pixels between black and white by grey value, and its grey levels.
+    """Count each slice's pixels between black and white by grey value.
 
     Black (air, or below the window) and white (bone, or above it) are left out: they say how large the head is.
 
@@ -26,23 +27,28 @@ def grey_histograms(slices: pd.DataFrame, quiet: bool = False) -> pd.DataFrame:
         quiet: show no progress.
 
     Returns:
-        one row a slice, indexed by ``slice_id`` and ``label``: ``grey_levels``, then one column per band of 8 grey
-        values, named by its lower end, with the share of the counted pixels (nan where there are none).
+        one row a slice, indexed by ``slice_id`` and ``label``, and one column per band of 8 grey values, named by its
+        lower end, with the share of the counted pixels (nan where there are none).
     """
     edges = np.arange(0, 257, BAND)
 
-    def count(path: str) -> list[float]:
-        rgb = read_rgb(path)
-        red = rgb[..., 0]  # that of a marker's magenta is 255
+    def count(path: str) -> np.ndarray:
+        red = read_rgb(path)[..., 0]  # that of a marker's magenta is 255
         inside = red[(red > 0) & (red < 255)]
-        shares = np.histogram(inside, edges)[0] / len(inside) if len(inside) else np.full(len(edges) - 1, np.nan)
-        return [grey_levels(rgb), *shares]
+        return np.histogram(inside, edges)[0] / (len(inside) or np.nan)
 
-    with ThreadPoolExecutor(2) as pool:
-        work = pool.map(count, slices["png"])
-        rows = list(files.progress(work, "Reading grey values", total=len(slices), quiet=quiet))
+    rows = files.in_threads(count, slices["png"], "Reading grey values", quiet)
     index = pd.MultiIndex.from_frame(slices[["slice_id", "label"]])
-    return pd.DataFrame(rows, index, ["grey_levels", *edges[:-1].tolist()]).astype({"grey_levels": int})
+    return pd.DataFrame(rows, index, edges[:-1].tolist())
+
+
+def _lesions_on(class_mask: str | os.PathLike) -> Iterator[tuple[str, np.ndarray]]:
+    """Give each type on a class mask with its pixels, bool array (H, W)."""
+    classes = read_class_mask(class_mask)
+    for name in vocabulary.TYPES:
+        lesion = classes == vocabulary.MASK_CLASSES.index(name)
+        if lesion.any():
+            yield name, lesion
 
 
 def lesions(class_masks: pd.DataFrame, quiet: bool = False) -> pd.DataFrame:
@@ -59,23 +65,18 @@ def lesions(class_masks: pd.DataFrame, quiet: bool = False) -> pd.DataFrame:
     """
 
     def measure(row: tuple) -> list[tuple]:
-        classes, rows = read_class_mask(row.class_mask), []
-        for value, name in enumerate(vocabulary.MASK_CLASSES):
-            lesion = classes == value
-            if value and lesion.any():
-                y, x = ndimage.center_of_mass(lesion)
-                height, width = lesion.shape
-                pixels, (_, parts) = int(lesion.sum()), ndimage.label(lesion, np.ones((3, 3)))
-                place = (x + 0.5) / width, (y + 0.5) / height
-                rows.append((row.slice_id, name, pixels, 100 * pixels / lesion.size, parts, *place))
+        rows = []
+        for name, lesion in _lesions_on(row.class_mask):
+            (y, x), (height, width) = ndimage.center_of_mass(lesion), lesion.shape
+            pixels, (_, parts) = int(lesion.sum()), ndimage.label(lesion, np.ones((3, 3)))
+            place = (x + 0.5) / width, (y + 0.5) / height
+            rows.append((row.slice_id, name, pixels, 100 * pixels / lesion.size, parts, *place))
         return rows
 
-    made = class_masks.dropna(subset="class_mask")
-    with ThreadPoolExecutor(2) as pool:
-        work = pool.map(measure, made.itertuples())
-        rows = [row for rows in files.progress(work, "Measuring lesions", total=len(made), quiet=quiet) for row in rows]
+    made = [*class_masks.dropna(subset="class_mask").itertuples()]
+    measured = files.in_threads(measure, made, "Measuring lesions", quiet)
     names = ["slice_id", "type", "pixels", "percent", "components", "x", "y"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame([row for rows in measured for row in rows], columns=names)
 
 
 def location_maps(slices: pd.DataFrame, class_masks: pd.DataFrame, side: int = 96) -> dict[str, tuple]:
@@ -94,26 +95,23 @@ def location_maps(slices: pd.DataFrame, class_masks: pd.DataFrame, side: int = 9
     """
     sums = {name: [np.zeros((side, side)), np.zeros((side, side)), 0] for name in vocabulary.TYPES}
     for row in slices.merge(class_masks.dropna(subset="class_mask"), on="slice_id").itertuples():
-        classes = read_class_mask(row.class_mask)
         with Image.open(row.png) as image:
             grey = np.asarray(image.convert("L").resize((side, side), Image.Resampling.BOX), float)
-        for value, name in enumerate(vocabulary.MASK_CLASSES):
-            if value and (classes == value).any():
-                lesion = Image.fromarray(np.uint8(255) * (classes == value)).resize((side, side), Image.Resampling.BOX)
-                sums[name][0] += np.asarray(lesion, float) / 255
-                sums[name][1] += grey
-                sums[name][2] += 1
+        for name, lesion in _lesions_on(row.class_mask):
+            small = Image.fromarray(np.uint8(255) * lesion).resize((side, side), Image.Resampling.BOX)
+            sums[name][0] += np.asarray(small, float) / 255
+            sums[name][1] += grey
+            sums[name][2] += 1
     return {name: (place / n, grey / n, n) for name, (place, grey, n) in sums.items() if n}
 
 
-def data_sheet(cohort: Cohort, greys: pd.DataFrame, areas: pd.DataFrame, groups: pd.DataFrame) -> str:
+def data_sheet(cohort: Cohort, areas: pd.DataFrame, groups: pd.DataFrame) -> str:
     """Write what was found as a data sheet, after Gebru et al., *Datasheets for Datasets*, CACM 64(12), 2021.
 
     Only what can be counted is filled in; for consent, ethics and licence it names where to ask.
 
     Args:
-        cohort: the data set.
-        greys: of :func:`grey_histograms`, of some or all slices.
+        cohort: the data set, read thoroughly.
         areas: of :func:`lesions`.
         groups: the slices table with the columns of :func:`stroke_utils.duplicates.add_groups`.
 
@@ -124,7 +122,7 @@ def data_sheet(cohort: Cohort, greys: pd.DataFrame, areas: pd.DataFrame, groups:
     sizes = slices.groupby(["width", "height"]).size().sort_values(ascending=False)
     usual = f"{sizes.index[0][0]} × {sizes.index[0][1]}"
     patients = slices["patient"].dropna()
-    levels = sorted(greys["grey_levels"].unique())
+    levels = cohort.facts["grey_levels"]
     lines = [
         f"# Data sheet: {cohort.origin.get('name', cohort.root.name)}",
         "",
@@ -148,7 +146,7 @@ def data_sheet(cohort: Cohort, greys: pd.DataFrame, areas: pd.DataFrame, groups:
         "",
         f"- **Slices** {len(slices)}, of them {int(sizes.iloc[0])} with {usual} pixels and {int(sizes.iloc[1:].sum())} "
         f"of another size; modes {_listed(slices['mode'])}.",
-        f"- **Windows** {min(levels)} to {max(levels)} grey levels in {len(greys)} slices looked at.",
+        f"- **Windows** {levels.min()} to {levels.max()} grey levels in a slice.",
         f"- **Files** overlays for {int(slices['overlay'].notna().sum())} slices, masks for "
         f"{int(slices['mask'].notna().sum())}, DICOM for {int(slices['dicom'].notna().sum())}.",
         f"- **Patients** known for {len(patients)} slices: {patients.nunique()} patients."

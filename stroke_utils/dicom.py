@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from stroke_utils import files
+from stroke_utils.pixels import coloured, packed
 
 BRAIN_WINDOW = (40.0, 80.0)  # centre and width in HU where nothing is stated; ours: the usual setting for stroke
 LARGEST_SIDE = 2048  # pixels; CT slices have 512, those of ultra-high resolution 1024 or 2048
@@ -61,6 +62,11 @@ class Header:
     slope: float
     intercept: float
 
+    @property
+    def window(self) -> tuple[float, float]:
+        """Centre and width in HU to show the slice by: those stated, else ``BRAIN_WINDOW``."""
+        return BRAIN_WINDOW if self.centre is None else (self.centre, self.width)
+
 
 class _Clamped(io.BufferedReader):
     """A file that makes no room for more bytes than it holds, however many an element claims to have."""
@@ -78,7 +84,7 @@ def _explained(path: str | os.PathLike) -> Iterator[None]:
             warnings.simplefilter("ignore")  # odd values in tags that are not used here
             yield
     except Exception as error:
-        reason = str(error) if isinstance(error, DicomError) else f"cannot be read: {error or type(error).__name__}"
+        reason = str(error) if isinstance(error, DicomError) else f"cannot be read: {files.reason(error)}"
         raise DicomError(f"{Path(path).name} {reason}") from error
 
 
@@ -111,6 +117,8 @@ def _parse(path: str | os.PathLike, *, pixels: bool):
             stop_when=None if pixels else lambda tag, *_: tag >= 0x7FE00000,
             specific_tags=[Tag(name) for name in _TAGS],
         )
+        place = stream.tell()
+        dataset.left = stream.seek(0, os.SEEK_END) - place  # bytes from the pixels on, where those were not read
     dataset.file_meta = meta
     return dataset
 
@@ -163,24 +171,22 @@ def _header(dataset) -> Header:
     return Header(*ids, rows, columns, bits, centre, width, photometric, syntax, slope, intercept)
 
 
-def read_patient(path: str | os.PathLike) -> str | None:
-    """Return the patient id in a DICOM file's header, or None where it is empty, whatever kind of picture it holds.
-
-    Raises:
-        DicomError: no DICOM file.
-    """
-    with _explained(path):
-        return _text(_parse(path, pixels=False), "PatientID")
-
-
-def read_header(path: str | os.PathLike) -> Header:
+def read_header(path: str | os.PathLike, whole: bool = False) -> Header:
     """Read and check what a DICOM file says about its CT slice; pixels are not read.
+
+    With ``whole`` a file is refused that holds fewer bytes of pixels than it declares; of compressed ones that it has
+    some is all that shows without decoding.
 
     Raises:
         DicomError: no DICOM file, not one grey slice of at most 2048 × 2048 pixels, or no way to Hounsfield units.
     """
     with _explained(path):
-        return _header(_parse(path, pixels=False))
+        dataset = _parse(path, pixels=False)
+        header, syntax = _header(dataset), dataset.file_meta.TransferSyntaxUID
+        least = 1 if syntax.is_compressed else header.rows * header.columns * -(-header.bits_stored // 8)
+        found = max(dataset.left - 8, 0)  # without the element's tag and length
+        _require(not whole or found >= least, f"is truncated: {found:,} of {least:,} bytes of pixels")
+        return header
 
 
 def read_hounsfield(path: str | os.PathLike) -> np.ndarray:
@@ -271,11 +277,6 @@ def window(hounsfield: np.ndarray, centre: float, width: float) -> np.ndarray:
     return np.uint8(np.floor(steps * 255 / (width - 1) + 0.5))
 
 
-def _greys(rgb: np.ndarray) -> np.ndarray:
-    """Tell which pixels of an RGB array are uncoloured: markers and painted lesions hold no Hounsfield units."""
-    return (rgb[..., 0] == rgb[..., 1]) & (rgb[..., 1] == rgb[..., 2])
-
-
 def estimate_window_width(rgb: np.ndarray) -> int | None:
     """Estimate the width of a PNG's CT window from the comb that its grey values make.
 
@@ -286,7 +287,7 @@ def estimate_window_width(rgb: np.ndarray) -> int | None:
         the width in HU, or None where no comb is seen: fewer than 24 grey values, or too many for one (a resized
         picture, a wide window). For RGB uint8 array (H, W, 3).
     """
-    values = np.unique(rgb[..., 0][_greys(rgb)])
+    values = np.unique(rgb[..., 0][~coloured(packed(rgb))])
     # Beyond 192 of 256 values the combs are so dense that arbitrary greys fit one.
     for width in range(len(values) - 1, 193) if len(values) >= 24 else ():
         for low in (0, 0.5):  # the lower end of an odd width around a whole centre lies between two units
@@ -309,7 +310,7 @@ def confirm_window(rgb: np.ndarray, dicom_path: str | os.PathLike) -> tuple[floa
     _, hounsfield = _slice(dicom_path)
     name, grey = Path(dicom_path).name, rgb[..., 0].astype(float)
     _require(grey.shape == hounsfield.shape, f"{name} has {hounsfield.shape} rows and columns, its PNG {grey.shape}")
-    plain = _greys(rgb)
+    plain = ~coloured(packed(rgb))  # markers and painted lesions hold no Hounsfield units
     inside = plain & (grey > 0) & (grey < 255)
     _require(len(np.unique(grey[inside])) > 1, f"{name} has a PNG without greys between black and white")
     slope = np.polyfit(grey[inside], hounsfield[inside], 1)[0]
@@ -325,10 +326,7 @@ def confirm_window(rgb: np.ndarray, dicom_path: str | os.PathLike) -> tuple[floa
 
 
 def write_png(
-    dicom_path: str | os.PathLike,
-    target: str | os.PathLike,
-    centre: float | None = None,
-    width: float | None = None,
+    dicom_path: str | os.PathLike, target: str | os.PathLike, centre: float | None = None, width: float | None = None
 ) -> tuple[float, float]:
     """Write a DICOM slice as a PNG like the release's, whole or not at all: RGBA, 8 bit, opaque, dense tissue bright.
 
@@ -343,7 +341,7 @@ def write_png(
         raise ValueError(f"A CT window needs both centre and width; got centre {centre} and width {width}.")
     header, hounsfield = _slice(dicom_path)
     if centre is None:
-        centre, width = BRAIN_WINDOW if header.centre is None else (header.centre, header.width)
+        centre, width = header.window
     picture = Image.fromarray(window(hounsfield, centre, width)).convert("RGBA")
     with files.atomic_path(target) as path:
         picture.save(path, format="PNG")

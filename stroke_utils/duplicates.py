@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -84,13 +83,10 @@ def add_groups(slices: pd.DataFrame, quiet: bool = False) -> pd.DataFrame:
 
     def fingerprint(path: str) -> tuple[bytes, np.ndarray]:
         rgb = read_rgb(path)
-        return hashlib.blake2b(
-            rgb.tobytes(), digest_size=16, salt=str(rgb.shape[1]).encode()
-        ).digest(), difference_hash(rgb)
+        width = str(rgb.shape[1]).encode()  # the same bytes in rows of another length are another picture
+        return hashlib.blake2b(rgb.tobytes(), digest_size=16, salt=width).digest(), difference_hash(rgb)
 
-    with ThreadPoolExecutor(2) as pool:
-        work = pool.map(fingerprint, slices["png"])
-        prints = list(files.progress(work, "Comparing slices", total=len(slices), quiet=quiet))
+    prints = files.in_threads(fingerprint, slices["png"], "Comparing slices", quiet)
     exact = pd.factorize(pd.Series([digest for digest, _ in prints], dtype=object))[0]
     hashes = np.array([bits for _, bits in prints], np.uint8).reshape(-1, 32)
     set_bits = np.bitwise_count(hashes).sum(axis=1)

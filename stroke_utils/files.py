@@ -5,20 +5,17 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Reading the mask means setting it, which is no thing to do while other threads write: so once, at import.
-_UMASK = os.umask(0)
-os.umask(_UMASK)
 
 
 class UserError(Exception):
@@ -29,6 +26,11 @@ class UserError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
+
+
+def reason(error: Exception) -> str:
+    """Say in words why something failed, without the path that the system's own text would repeat."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def home(folder: str | os.PathLike | None = None) -> Path:
@@ -106,13 +108,10 @@ def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     base, suffixes = target.name.partition(".")[0], "".join(target.suffixes)  # Keras asks for .weights.h5 whole
-    handle, name = tempfile.mkstemp(prefix=f".{base}.", suffix=suffixes, dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = target.with_name(f".{base}.{secrets.token_hex(4)}{suffixes}")
     try:
         with _full_disk_explained(target):
             yield temporary
-            temporary.chmod(0o666 & ~_UMASK)
             temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -128,12 +127,11 @@ def atomic_folder(target: str | os.PathLike) -> Iterator[Path]:
     target = Path(target)
     if target.exists():
         raise UserError(f"{target} exists already. Remove it or choose another folder.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         with _full_disk_explained(target):
+            temporary.mkdir(parents=True)
             yield temporary
-            temporary.chmod(0o777 & ~_UMASK)
             temporary.replace(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -276,3 +274,13 @@ def progress(items: Iterable, what: str, total: int | None = None, quiet: bool =
     spent = time.monotonic() - start
     if not quiet and spent > 1:
         line.show(f"{what}: {done} in {spent:.0f} s", final=True)
+
+
+def in_threads(function: Callable, items: Sequence, what: str, quiet: bool = False) -> list:
+    """Call ``function`` on each item, as many at a time as there are cores, and show :func:`progress`.
+
+    Returns:
+        the results in the order of the items.
+    """
+    with ThreadPoolExecutor(cores()) as pool:
+        return list(progress(pool.map(function, items), what, total=len(items), quiet=quiet))

@@ -24,6 +24,8 @@ from stroke_utils.vocabulary import MASK_CLASSES
 with files.silence_stderr():
     import tensorflow as tf
 
+tf.get_logger().setLevel("ERROR")  # it warns that graphs are traced often, where several networks are trained in turn
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 """Mean of ImageNet's RGB channels on [0, 1]."""
 
@@ -45,8 +47,14 @@ def decode(path: tf.Tensor, size: int) -> tf.Tensor:
         ratio, as the paper's fixed input size does.
     """
     image = tf.image.decode_png(tf.io.read_file(path), channels=3)
-    image = tf.image.resize(tf.cast(image, tf.float32), (size, size), antialias=True)
-    return tf.saturate_cast(tf.round(image), tf.uint8)
+
+    def shrink() -> tf.Tensor:
+        small = tf.image.resize(tf.cast(image, tf.float32), (size, size), antialias=True)
+        return tf.saturate_cast(tf.round(small), tf.uint8)
+
+    # A file of the right size, as `resized` makes them, would come out as it is, but late.
+    image = tf.cond(tf.reduce_all(tf.shape(image)[:2] == size), lambda: image, shrink)
+    return tf.ensure_shape(image, (size, size, 3))
 
 
 def resized(slices: pd.DataFrame, size: int, fingerprint: str, quiet: bool = False) -> pd.Series:

@@ -15,11 +15,12 @@ from pathlib import Path
 import pandas as pd
 
 from stroke_utils import vocabulary
-from stroke_utils.files import UserError, shown
+from stroke_utils.files import UserError, reason, shown
 
 # Plain names of the session folders: the portal's and mirror A's, the competition server's, mirror B's.
 _SESSION = re.compile(r"(?<![a-z])(?:yarisma\D*|test veri seti |session ?)([12])(?!\d)|(?<!\d)([12]) ?oturum")
 _EXTERNAL_TEST = "external test"
+_HELD_OUT = {"test", "testing", "val", "valid", "validation"}  # other data sets' names; the tests here are the sessions
 # What only one layout's folders are called, in plain form; the first that fits counts.
 _SIGNS = {
     "ftp": re.compile(r"training|inmeyok|yarisma [12]"),
@@ -49,10 +50,12 @@ _HEADERS = {
 }
 _NO_HEADER = re.compile(r"(\S+?)[\s,;]+([01])\s*")
 _LARGEST_TABLE = 5_000_000  # bytes; the organiser's largest label file has 0.2 MB
+csv.field_size_limit(_LARGEST_TABLE)  # a long cell is no reason to stop reading
 
 PROBLEM_COLUMNS = ("kind", "path", "detail", "used", "files")
 """Columns of ``Cohort.problems``; ``used`` tells whether the ``files`` files in question are still used."""
 
+_LONGEST = 1000  # letters of a detail; names and ids from outside may be of any length
 _MANY = 10  # rows of one kind: more of what is used all the same become one row
 
 
@@ -78,13 +81,15 @@ class Problems(list):
     def __init__(self, root: Path):
         super().__init__()
         self.root = root
+        self.sources: dict[Path, Path] = {}  # what was made from the data: of which file
 
     def add(self, kind: str, path: Path, detail: str, used: bool, count: int = 1) -> None:
         """Note one finding: a short kind, the file or folder, a sentence, whether it is used, how many files it is."""
-        self.append((kind, self.name(path), _printable(detail), used, count))
+        self.append((kind, self.name(path), _printable(detail[:_LONGEST]), used, count))
 
     def name(self, path: Path) -> str:
-        """Give a path for people: relative to the root; what was made from the data lies elsewhere."""
+        """Give a path for people: relative to the root; of what was made from the data that of its source."""
+        path = self.sources.get(path, path)
         return _printable(path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else shown(path))
 
     def table(self) -> pd.DataFrame:
@@ -105,17 +110,21 @@ def checked_root(folder: str | os.PathLike) -> Path:
     """Return the absolute path of a data folder that can be looked into.
 
     Raises:
-        UserError: no such folder, an archive or another file, or an empty folder.
+        UserError: no such folder, one that may not be read, an archive or another file, or an empty folder.
     """
     root = Path(os.path.abspath(Path(folder).expanduser()))
-    if not root.exists():
-        raise UserError(f"The data folder {root} does not exist. Check data_dir (or STROKE_DATA) for a typing error.")
-    if not root.is_dir():
+    try:
+        entries = os.listdir(root)
+    except FileNotFoundError:
+        raise UserError(f"The data folder {root} does not exist. Is there a slip in data_dir or STROKE_DATA?") from None
+    except NotADirectoryError:
         raise UserError(
             f"{root} is {'an archive' if _ARCHIVES.fullmatch(root.name) else 'a file'}; expected the folder that the "
             f"archive unpacks to. {_UNPACK}"
-        )
-    if not any(root.iterdir()):
+        ) from None
+    except OSError as error:
+        raise UserError(f"The data folder {root} can't be read: {reason(error)}. Check its rights.") from error
+    if not entries:
         raise UserError(f"The data folder {root} is empty. Unpack the data set into it, or choose another folder.")
     return root
 
@@ -185,10 +194,10 @@ def walk(root: Path, skipped: Path | None, problems: Problems) -> tuple[list[Sli
         # Links last, so that a folder is read under its own name rather than under a link's.
         subfolders[:] = sorted(
             (n for n in subfolders if not n.startswith(".") and n != "__MACOSX" and here / n != skipped),
-            key=lambda n: ((here / n).is_symlink(), n),
+            key=lambda n: (os.path.islink(here / n), n),
         )
         names = sorted(n for n in names if not n.startswith("."))
-        tables += [here / n for n in names if n.lower().endswith(_TABLES) and (here / n).is_file()]
+        tables += [here / n for n in names if n.lower().endswith(_TABLES) and os.path.isfile(here / n)]
         _sort_files(here, names, recognise(here.relative_to(root).parts), found, problems)
     if hidden:
         detail = f"{hidden} hidden entries of a macOS archive (._* or __MACOSX) were skipped; they hold no slices."
@@ -209,6 +218,9 @@ def _sort_files(here: Path, names: list[str], place: tuple, found: list[SliceFil
         problems.add("png_in_dicom_folder", here, detail, False, len(pngs))
     elif pngs:
         found += [SliceFile(here / n, kind or "png", part, label, stem(n)) for n in pngs]
+        if part == "train" and _HELD_OUT.intersection(map(vocabulary.plain, here.relative_to(problems.root).parts)):
+            detail = f"{len(pngs)} PNG under a folder called test or validation; they count as training."
+            problems.add("held_out_folder", here, detail, True, len(pngs))
     archives = [n for n in names if _ARCHIVES.fullmatch(n)]
     if archives:
         detail = f"{len(archives)} archive files (first: {archives[0]}); what is in them is not read. {_UNPACK}"
@@ -216,7 +228,7 @@ def _sort_files(here: Path, names: list[str], place: tuple, found: list[SliceFil
     known = {*pngs, *dicoms, *archives}
     others = [n for n in names if n not in known and not n.lower().endswith(_TABLES) and n.lower() not in _SYSTEM_FILES]
     if part is not None and others:
-        detail = f"{len(others)} files that are neither PNG nor DICOM (first: {others[0]}); they are not used."
+        detail = f"{len(others)} files that end neither in .png nor in .dcm (first: {others[0]}); they are not used."
         problems.add("other_files", here, detail, False, len(others))
     if part is not None:
         found += [SliceFile(here / n, "dicom", part, label, stem(n)) for n in dicoms]
@@ -227,18 +239,21 @@ def stem(name: str) -> str:
     return _printable(re.sub(r"\.(png|dcm)$", "", unicodedata.normalize("NFC", name.strip()), flags=re.IGNORECASE))
 
 
-def other_layout(root: Path, problems: Problems) -> str:
-    """Say what a folder without slices holds, and what was expected."""
-    entries = sorted(p.name + ("/" if p.is_dir() else "") for p in root.iterdir() if not p.name.startswith("."))
+def nothing_usable(root: Path, found: list[SliceFile], problems: Problems) -> str:
+    """Say why a folder gives no slice: what is wrong with those found, or what it holds and what was expected."""
+    kinds = problems.table().groupby("kind", sort=False).agg({"files": "sum", "path": "first", "detail": "first"})
+    why = "".join(f" {row.Index} {row.files}, first {row.path}: {row.detail}" for row in kinds.itertuples())
+    if found:
+        return f"No usable slice in {root}. Problems by kind:{why}"
+    entries = sorted(p.name + ("/" if os.path.isdir(p) else "") for p in root.iterdir() if not p.name.startswith("."))
     shown = ", ".join(entries[:8]) + (", …" if len(entries) > 8 else "")
-    pngs = sum(1 for kind, *_ in problems if kind == "unknown_folder")
-    archives = f" It holds an archive. {_UNPACK}" if any(kind == "not_unpacked" for kind, *_ in problems) else ""
-    extra = f" PNGs lie in {pngs} folder(s) whose names are unknown." if pngs else " It holds no PNG in a known folder."
+    itself = "unknown_folder" in kinds.index and any(recognise(root.parts[-2:]))
+    above = " Its own name looks like a class or session: if it is one, give the folder above it." * itself
     return (
-        f"No layout of the data set recognised in {root}, which holds: {shown or 'hidden files only'}.{extra} Expected "
-        "class folders such as 'İskemi Veri Seti', 'Kanama Veri Seti', 'İnme Yok_…' or 'Ischemia', 'Bleeding', "
-        "'Normal' with PNG files or PNG/ and OVERLAY/ inside, and session folders such as 'YarısmaVeriSeti_1.Oturum'. "
-        f"Give the folder that holds those.{archives}"
+        f"No layout of the data set recognised in {root}, which holds: {shown or 'hidden files only'}. Expected class "
+        "folders such as 'İskemi Veri Seti', 'Kanama Veri Seti', 'İnme Yok_…' or 'Ischemia', 'Bleeding', 'Normal' with "
+        "PNG files or PNG/ and OVERLAY/ inside, and session folders such as 'YarısmaVeriSeti_1.Oturum'. Give the "
+        f"folder that holds those.{above}{' Problems by kind:' if why else ''}{why}"
     )
 
 

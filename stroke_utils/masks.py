@@ -2,7 +2,6 @@
 
 import functools
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from scipy import ndimage
 from stroke_utils import files, vocabulary
 from stroke_utils.cohort import Cohort
 from stroke_utils.files import UserError
-from stroke_utils.pixels import coloured, packed, read_rgb, read_rgba, types_of_colours, unpacked
+from stroke_utils.pixels import coloured, packed, painted_types, read_rgb, read_rgba, unpacked
 
 METHODS = ("difference", "border", "paper")
 """Names of the extractors, the exact one first."""
@@ -60,7 +59,7 @@ def extract(
     painted = where[rule(colours, **options)]
     classes = np.zeros(pixels.size, np.uint8)
     if len(painted):
-        types = types_of_colours(colours)
+        types = painted_types(colours)
         if not types:
             raise ValueError("The paint has no border of either type, so the type of stroke is unknown.")
         one = vocabulary.MASK_CLASSES.index(types[0])
@@ -79,7 +78,7 @@ def _difference_rule(
     strange = np.count_nonzero(changed) - np.count_nonzero(painted := changed[where])
     if strange:
         raise ValueError(
-            f"{strange} grey pixels of the overlay differ from the original: they show different pictures."
+            f"{strange} grey pixels of the overlay differ from the original: another picture, or saved anew with loss."
         )
     return painted & (colours != _MARKER)
 
@@ -162,11 +161,9 @@ def compare(
             rows.append((row.slice_id, row.label, size, marker, method, dice(found, truth), missed, extra))
         return rows
 
-    with ThreadPoolExecutor(2) as pool:
-        work = pool.map(score, slices.itertuples())
-        rows = [r for rs in files.progress(work, "Comparing masks", total=len(slices), quiet=quiet) for r in rs]
+    scores = files.in_threads(score, [*slices.itertuples()], "Comparing masks", quiet)
     names = ["slice_id", "type", "pixels", "marker", "method", "dice", "missed", "extra"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame([row for rows in scores for row in rows], columns=names)
 
 
 def true_mask(cohort: Cohort, slice_id: str) -> np.ndarray | None:
@@ -194,10 +191,9 @@ def write_class_masks(cohort: Cohort, method: str = "difference", quiet: bool = 
     if method not in METHODS:
         raise UserError(f"Unknown method {method!r}; the extractors are {', '.join(METHODS)}.")
     folder = files.derived_root() / cohort.fingerprint / "masks" / method
-    strokes = cohort.slices[cohort.slices["stroke"] == 1]
-    with ThreadPoolExecutor(2) as pool:
-        work = pool.map(functools.partial(_write_one, folder=folder, method=method), strokes.itertuples())
-        rows = list(files.progress(work, "Writing class masks", total=len(strokes), quiet=quiet))
+    strokes = [*cohort.slices[cohort.slices["stroke"] == 1].itertuples()]
+    write = functools.partial(_write_one, folder=folder, method=method)
+    rows = files.in_threads(write, strokes, "Writing class masks", quiet)
     return pd.DataFrame(rows, columns=["slice_id", "class_mask", "note"], dtype=object)
 
 

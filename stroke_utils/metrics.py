@@ -178,14 +178,26 @@ def _resampled_auc(truth: np.ndarray, probability: np.ndarray, weights: np.ndarr
     return np.einsum("bp,bp->b", positive, negative @ ordered.T) / np.where(pairs, pairs, np.nan)
 
 
-def choose_threshold(truth: np.ndarray, probability: np.ndarray, recall: float = 0.88) -> float:
+def choose_threshold(
+    truth: np.ndarray, probability: np.ndarray, recall: float = 0.88, average: str = "positive"
+) -> float:
     """Return the threshold of highest precision among those that keep ``recall``, as the paper describes.
 
     Call it on validation slices only. Every midpoint between two neighbouring probabilities is a candidate; among
     equal precisions the higher recall wins, then the threshold nearest to 0.5.
+
+    Args:
+        truth: (n,) 0 or 1.
+        probability: (n,) of class 1.
+        recall: what must be kept; where no threshold keeps it, the highest recall there is.
+        average: ``positive`` for precision and recall of class 1, ``macro`` for the means of both classes.
     """
     table = threshold_curve(truth, probability)
-    kept = table[table["recall"] >= recall]
+    if average == "macro":
+        called = np.asarray(probability)[None] >= table["threshold"].to_numpy()[:, None]
+        found = matrix_scores([confusion(truth, row) for row in called.astype(int)])
+        table = table.assign(precision=found["macro_precision"], recall=found["macro_recall"])
+    kept = table[table["recall"] >= min(recall, table["recall"].max())]
     best = kept[kept["precision"] == kept["precision"].max()]
     best = best[best["recall"] == best["recall"].max()]
     return float(best.loc[(best["threshold"] - 0.5).abs().idxmin(), "threshold"])
@@ -197,6 +209,31 @@ def best_f1_threshold(truth: np.ndarray, probability: np.ndarray) -> float:
     f1 = [matrix_scores(confusion(truth, np.asarray(probability) >= cut))["macro_f1"] for cut in cuts]
     best = cuts[np.isclose(f1, max(f1), rtol=0, atol=1e-12)]
     return float(best[(best - 0.5).abs().idxmin()])
+
+
+def thresholds(truth: np.ndarray, probability: np.ndarray, piles: pd.Series, recall: float = 0.88) -> dict[str, float]:
+    """Return every threshold that a detector is tested at; all but the last are chosen without a look at the test.
+
+    Args:
+        truth: (n,) 0 or 1.
+        probability: (n,) of class 1.
+        piles: (n,) ``validation``, ``test`` or anything else.
+        recall: what the paper's rule must keep.
+
+    Returns:
+        ``rule``: :func:`choose_threshold` on validation. ``macro_rule``: the same by macro averages. ``at_half``: 0.5.
+        ``at_best_f1``: :func:`best_f1_threshold` on validation. ``on_test``: the rule on the test itself, which no
+        honest score may use.
+    """
+    truth, probability = np.asarray(truth, dtype=int), np.asarray(probability, dtype=float)
+    hold, test = (np.asarray(piles) == pile for pile in ("validation", "test"))
+    return {
+        "rule": choose_threshold(truth[hold], probability[hold], recall),
+        "macro_rule": choose_threshold(truth[hold], probability[hold], recall, "macro"),
+        "at_half": 0.5,
+        "at_best_f1": best_f1_threshold(truth[hold], probability[hold]),
+        "on_test": choose_threshold(truth[test], probability[test], recall),
+    }
 
 
 def threshold_curve(truth: np.ndarray, probability: np.ndarray) -> pd.DataFrame:

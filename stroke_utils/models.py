@@ -211,7 +211,7 @@ def build_backbone(name: str, size: int, weights: str = "none") -> keras.Model:
     with _explained_download(name, backbone.source):
         model = backbone.build((size, size, 3), "imagenet" if given == "imagenet" else None)
     if given not in ("none", "imagenet"):
-        _load(model, given, name)
+        _load(model, given, f"{name} without its top")
     return model
 
 
@@ -233,7 +233,7 @@ def _explained_misfit(name: str, path: str):
     except (ValueError, OSError, KeyError, UserWarning) as error:
         why = " ".join(str(error).split())
         raise UserError(
-            f"{path} does not hold weights of {name} without its top: {why[:300]}. Give the file of this very network, "
+            f"{path} does not hold weights of {name}: {why[:300]}. Give the file of this very network, "
             "or set 'weights' to 'none'."
         ) from error
 
@@ -249,6 +249,10 @@ def set_batchnorm_momentum(model: keras.Model, momentum: float) -> None:
             set_batchnorm_momentum(layer, momentum)
         elif isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = momentum
+
+
+DETECTOR_HEAD = 4
+"""Layers that :func:`detector` puts on a backbone."""
 
 
 def detector(
@@ -308,6 +312,23 @@ def type_classifier(
     return _finished(keras.Model(backbone.input, output, name=f"type_{name}"), momentum)
 
 
+def load_detectors_encoder(model: keras.Model, name: str, path: str | os.PathLike) -> None:
+    """Give a type classifier the backbone of a trained detector; its head keeps its start.
+
+    Args:
+        model: of :func:`type_classifier`, with the backbone ``name``.
+        name: a key of :data:`BACKBONES`.
+        path: weights of a whole detector, as training leaves them.
+
+    Raises:
+        UserError: no such file, or weights of another network.
+    """
+    trained = detector(name, model.input_shape[1])
+    _load(trained, weights_for(name, str(path)), f"a {name} detector")
+    for theirs, ours in zip(trained.layers[:-DETECTOR_HEAD], model.layers, strict=False):
+        ours.set_weights(theirs.get_weights())
+
+
 def _type_cnn(size: int, dropout: float) -> keras.Model:
     """Stack convolution, relu and max-pooling, flatten, dense with dropout, two outputs. Widths are ours."""
     x = image = keras.Input((size, size, 3))
@@ -336,7 +357,7 @@ def unet(encoder: str, size: int, weights: str = "none", momentum: float | None 
     if size % 32:
         raise UserError(f"A U-Net's input side must be a multiple of 32, found {size}.")
     given = weights_for(encoder, weights, unet=True)
-    with _explained_download(encoder, "segmentation-models"), _explained_misfit(encoder, given):
+    with _explained_download(encoder, "segmentation-models"), _explained_misfit(f"{encoder} without its top", given):
         model = sm.Unet(
             encoder,
             input_shape=(size, size, 3),

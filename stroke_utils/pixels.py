@@ -57,22 +57,23 @@ def coloured(pixels: np.ndarray) -> np.ndarray:
     return unlike != 0
 
 
-def painted_types(rgb: np.ndarray) -> list[str]:
+def painted_types(colours: np.ndarray, numbers: np.ndarray | None = None) -> list[str]:
     """Tell which stroke types a mask or an overlay shows, by exact border and mask colours, the most frequent first.
 
     The border colours of an overlay contain the fill colours of the organiser's masks, so both kinds of file are
-    read alike. RGB or RGBA uint8 array (…, 3 or 4) in, subset of ``vocabulary.TYPES`` out.
+    read alike.
+
+    Args:
+        colours: numbers of :func:`packed`, uint32 array (n,): pixels, or the different colours of a picture.
+        numbers: how many pixels each of them stands for, int array (n,); None: one.
+
+    Returns:
+        subset of ``vocabulary.TYPES``.
     """
-    pixels = packed(rgb)
-    return types_of_colours(pixels[coloured(pixels)])
-
-
-def types_of_colours(pixels: np.ndarray) -> list[str]:
-    """Do what :func:`painted_types` does on numbers of :func:`packed`, uint32 array (n,)."""
-    counts = {
-        name: sum(int(np.count_nonzero(pixels == code)) for code in packed(np.uint8(colours)))
-        for name, colours in vocabulary.BORDER_COLOURS.items()
-    }
+    counts = {}
+    for name, borders in vocabulary.BORDER_COLOURS.items():
+        hits = [colours == code for code in packed(np.uint8(borders))]
+        counts[name] = int(sum(np.count_nonzero(hit) if numbers is None else numbers[hit].sum() for hit in hits))
     return sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
 
 
@@ -81,5 +82,4 @@ def grey_levels(rgb: np.ndarray) -> int:
 
     The release maps a CT window of w Hounsfield units to 0–255 in w steps, so this is the width of the window.
     """
-    grey = (rgb[..., 0] == rgb[..., 1]) & (rgb[..., 1] == rgb[..., 2])
-    return len(np.unique(rgb[..., 0][grey]))
+    return len(np.unique(rgb[..., 0][~coloured(packed(rgb))]))

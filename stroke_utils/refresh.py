@@ -107,7 +107,7 @@ def copy_figures(results: Path, figures: Path) -> list[Path]:
     runs = sorted(results.glob("quick/06_results_figures/*/record.json"), key=lambda path: path.stat().st_mtime)
     if not runs:
         return []
-    found = [*runs[-1].parent.glob("figures/*.png"), *runs[-1].parent.glob("tables/*.csv")]
+    found = [path for kind in ("figures/*.png", "*/*.csv") for path in runs[-1].parent.glob(kind)]
     figures.mkdir(exist_ok=True)
     kept = {figures / path.name for path in found} | {figures / "scores.csv"}
     for old in {*figures.glob("*.png"), *figures.glob("*.csv")} - kept:

@@ -7,26 +7,22 @@ import pandas as pd
 import yaml
 from pandas.io.formats.style import Styler
 
-from stroke_utils import files, runs
+from stroke_utils import compare, forensics, metrics, outputs, runs
 from stroke_utils.cohort import Cohort
 from stroke_utils.files import UserError
 from stroke_utils.masks import read_class_mask
+from stroke_utils.outputs import TABLE_NOTEBOOKS
 from stroke_utils.vocabulary import MASK_CLASSES, PAPER_TABLES
 
-TABLE_NOTEBOOKS = {"I": "03_phase1_detection", "II": "04_phase2_classification", "III": "05_segmentation"}
-"""The notebook whose runs answer each of the paper's tables."""
-
-# Table I's first row is only possible as a macro average over 70 + 130 slices, so that is what ours is set beside.
-_OURS = {
-    "I": ("session1", {"precision": "macro_precision", "recall": "macro_recall", "f1": "macro_f1"}),
-    "II": ("validation", {"precision": "macro_precision", "recall": "macro_recall", "f1": "macro_f1"}),
-    "III": ("validation", {"f1": "soft_f1", "iou": "soft_iou"}),
-}
+# Part and average that the printed digits fit (notebook 7): macro averages of session 1 in Table I, save one row;
+# scores of one class, the hemorrhages of a stratified fifth, in Table II.
+_COUNTERPARTS = {"I": ("session1", "macro"), "II": ("validation", "positive"), "III": ("validation", "soft")}
+_OTHERWISE = {("I", "mobilenetv2"): "weighted"}
 CONVENTIONS = {
-    "I": "macro average over stroke and none, session 1, threshold chosen on validation",
-    "II": "macro average over the two types, validation, threshold 0.5",
-    "III": "soft, whole batch, background included, validation; the paper's 0.6554 is its training F1, its validation "
-    "peaked at 0.6503",
+    "I": "{average} average over stroke and none, session 1, threshold chosen on validation",
+    "II": "hemorrhage as the {average} class, validation, threshold 0.5",
+    "III": "{average}, whole batch, background included, validation; the paper's 0.6554 is its training F1, its "
+    "validation peaked at 0.6503",
 }
 """How our numbers of each table are computed; the paper does not say how it averages in Tables I and II."""
 
@@ -98,11 +94,6 @@ def typical_slices(table: pd.DataFrame) -> dict[str, str]:
     return picks
 
 
-def run_folder(record: dict) -> Path:
-    """Return the folder of a run record."""
-    return files.results_root() / record["profile"] / record["notebook"] / record["run_id"]
-
-
 def latest(scores: pd.DataFrame) -> pd.DataFrame:
     """Keep, of the scores of several runs with one notebook, model and seed, those of the run that finished last.
 
@@ -112,42 +103,77 @@ def latest(scores: pd.DataFrame) -> pd.DataFrame:
     return scores[scores["run_id"] == last]
 
 
-def results(scores: pd.DataFrame) -> pd.DataFrame:
-    """Set our scores beside the paper's Tables I to III.
+def per_seed(scores: pd.DataFrame) -> pd.DataFrame:
+    """Find our scores with a counterpart in the paper's Tables I to III.
 
     Args:
         scores: table of :func:`stroke_utils.runs.scores`, oldest run first.
 
     Returns:
-        One row per published number: table, model, metric, paper, ours (median over seeds), low and high (the
-        interval of the seed that gives the median), n, seeds, baseline, convention. A model without a run has nan.
+        The matching rows of ``scores``, one per published number and seed, with table, score (its name in the paper),
+        paper and convention. A published number without a run has one row with nan for the value and all else of ours.
     """
-    rows = []
-    scores = latest(scores)
+    scores, rows = latest(scores), []
     for table, models in PAPER_TABLES.items():
-        part, names = _OURS[table]
         for model, published in models.items():
-            for metric, value in published.items():
-                found = scores[
-                    (scores["notebook"] == TABLE_NOTEBOOKS[table])
-                    & (scores["model"] == model)
-                    & (scores["part"] == part)
-                    & (scores["metric"] == names[metric])
-                ]
-                rows.append(
-                    {"table": table, "model": model, "metric": metric, "paper": value, **_median_seed(found)}
-                    | {"convention": CONVENTIONS[table]}
-                )
-    return pd.DataFrame(rows)
+            part, usual = _COUNTERPARTS[table]
+            average = _OTHERWISE.get((table, model), usual)
+            for name, value in published.items():
+                wanted = {
+                    "notebook": TABLE_NOTEBOOKS[table],
+                    "model": model,
+                    "part": part,
+                    "metric": f"{average}_{name}",
+                }
+                found = scores[(scores[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+                about = {"table": table, "score": name, "paper": value, **wanted}
+                convention = CONVENTIONS[table].format(average=average)
+                rows += [{**row, **about, "convention": convention} for row in found.to_dict("records") or [{}]]
+    return pd.DataFrame(rows).reindex(columns=["table", "score", "paper", "convention", *scores])
 
 
-def _median_seed(found: pd.DataFrame) -> dict:
-    """Return the score of the seed in the middle; of an even number of seeds the lower middle one."""
-    if found.empty:
-        missing = dict.fromkeys(("ours", "low", "high", "n", "baseline"), np.nan)
-        return missing | {"seeds": 0}
-    row = found.sort_values("value").iloc[(len(found) - 1) // 2]
-    return {"ours": row["value"], **row[["low", "high", "n", "baseline"]].to_dict(), "seeds": len(found)}
+def results(seeds: pd.DataFrame, records: list[dict], cohort: Cohort) -> pd.DataFrame:
+    """Set our scores beside the paper's, one row per published number, and judge.
+
+    Args:
+        seeds: table of :func:`per_seed`.
+        records: the run records behind it; their settings decide whether a comparison means anything.
+        cohort: the data behind it.
+
+    Returns:
+        table, model, score, paper, ours (median over seeds, of an even number the lower middle), lowest and highest (of
+        a seed), seeds, low and high (the median seed's interval), n, baseline, verdict, convention; notebook, run_id,
+        seed, part and metric say where the median comes from (:func:`stroke_utils.outputs.trace`).
+    """
+    departed = {r["notebook"]: departures(r["notebook"], r["parameters"])["parameter"].tolist() for r in records}
+    rows = []
+    for _, found in seeds.groupby(["table", "model", "score"], sort=False):
+        values = found["value"].dropna()
+        middle = found.sort_values("value").iloc[max(0, (len(values) - 1) // 2)]
+        row = {**middle, "ours": middle["value"], "lowest": values.min(), "highest": values.max(), "seeds": len(values)}
+        rows.append(row | {"verdict": verdict(row, departed.get(row["notebook"], []), cohort)})
+    first = ["table", "model", "score", "paper", "ours", "lowest", "highest", "seeds", "low", "high", "n", "baseline"]
+    return pd.DataFrame(rows)[[*first, "verdict", "convention", "notebook", "run_id", "seed", "part", "metric"]]
+
+
+def verdict(row: dict, departed: list[str], cohort: Cohort) -> str:
+    """Say whether a published number lies inside our interval, or why that means nothing.
+
+    Args:
+        row: paper, low, high and seeds of a row of :func:`results`.
+        departed: parameters of our runs that differ from the paper's.
+        cohort: the data of our runs.
+    """
+    departed = [name for name in departed if name != "models"]
+    if not row["seeds"]:
+        return "not run"
+    if cohort.origin.get("phantom"):
+        return "not comparable: phantom data"
+    if departed:
+        return f"not comparable: not the paper's {', '.join(departed[:3])}" + ", …" * (len(departed) > 3)
+    if np.isnan(row["low"]):
+        return "not comparable: no interval by this convention"
+    return "inside the interval" if row["low"] <= row["paper"] <= row["high"] else "outside"
 
 
 def annotated_parameters(path: Path) -> pd.DataFrame:
@@ -222,6 +248,8 @@ FIXED = (
     ("03, 04, 05", "rate after a plateau", "× 0.5", "factor not stated; ours"),
     ("03, 04, 05", "a better epoch", "validation loss lower by more than 0.0", "not stated; ours: one rule for all"),
     ("03, 04, 05", "kept weights", "of the epoch of lowest validation loss", "ModelCheckpoint on the best, as in 05"),
+    ("03", "augmentation experiment", "the first detector, two thirds of the size, a quarter of the epochs",
+     "model, amounts and length not stated; ours: what is affordable"),
     ("all", "intervals", "1000 bootstrap resamples, Wilson for proportions", "the paper gives none; ours"),
 )  # fmt: skip
 """Choices that are no parameters: notebooks, choice, value, source. They stand in the code; a test compares."""
@@ -285,19 +313,106 @@ def _settings(record: dict) -> dict:
 
 
 def beside(results: pd.DataFrame, table: str) -> Styler:
-    """Return one of the paper's tables as text: the paper's value, ours with its interval, n, seeds and baseline."""
+    """Return one of the paper's tables as text: the paper's value, ours with its interval, what stands behind it."""
     rows = []
     for row in results[results["table"] == table].itertuples():
-        ran = not np.isnan(row.ours)
-        interval = f" ({row.low:.2f}–{row.high:.2f})" if ran and not np.isnan(row.low) else ""
-        ours = f"{row.ours:.2f}{interval}" if ran else "not run"
-        rest = (int(row.n), row.seeds, f"{row.baseline:.2f}") if ran else ("", 0, "")
-        rows.append((row.model, row.metric, f"{row.paper:.4f}".rstrip("0"), ours, *rest))
-    out = pd.DataFrame(rows, columns=["model", "metric", "paper", "here", "n", "seeds", "baseline here"])
-    return out.style.hide(axis="index").set_caption(f"here: {CONVENTIONS[table]}")
+        interval = f" ({row.low:.2f}–{row.high:.2f})" if not np.isnan(row.low) else ""
+        spread = f"{row.lowest:.2f}–{row.highest:.2f} of {row.seeds}" if row.seeds > 1 else f"{row.seeds}"
+        ours = (
+            (f"{row.ours:.2f}{interval}", spread, int(row.n), f"{row.baseline:.2f}") if row.seeds else ("", "", "", "")
+        )
+        rows.append((row.model, row.score, f"{row.paper:.4f}".rstrip("0"), *ours, row.verdict))
+    columns = ["model", "score", "paper", "here", "seeds", "n", "baseline here", "verdict"]
+    said = results.loc[results["table"] == table].groupby("convention", sort=False)["model"].unique().map(", ".join)
+    caption = "; ".join(f"{who}: {how}" if len(said) > 1 else how for how, who in said.items())
+    return pd.DataFrame(rows, columns=columns).style.hide(axis="index").set_caption(f"here: {caption}")
 
 
 def scores_of(scores: pd.DataFrame, notebook: str, part: str, metrics: list[str]) -> pd.DataFrame:
     """Return some scores of one notebook's runs with interval, n and baseline, one row a model, metric and seed."""
     rows = scores.query("notebook == @notebook and part == @part and metric in @metrics")
     return rows[["model", "seed", "metric", "value", "low", "high", "n", "baseline"]].round(3).reset_index(drop=True)
+
+
+def optimism(scores: pd.DataFrame, metric: str = "macro_f1") -> pd.DataFrame:
+    """Tell what choosing detection's threshold on the test itself adds to the test's score.
+
+    Returns:
+        One row a model and seed with a part ``session1_on_test``: model, seed, on_validation, on_test, optimism.
+    """
+    found = latest(scores).query(f"notebook == '{TABLE_NOTEBOOKS['I']}' and metric == @metric")
+    wide = found.pivot(index=["model", "seed"], columns="part", values="value")
+    wide = wide.reindex(columns=["session1", "session1_on_test"]).set_axis(["on_validation", "on_test"], axis=1)
+    return wide.assign(optimism=wide["on_test"] - wide["on_validation"]).dropna().reset_index()
+
+
+def paper_matrix(table: str, model: str) -> np.ndarray:
+    """Return the confusion matrix behind a row of the paper's Table I or II (notebook 7), truth by prediction."""
+    sizes, average = {"I": ((70, 130), "macro"), "II": ((219, 226), "positive")}[table]
+    row = forensics.solve(PAPER_TABLES[table][model], [sizes], [_OTHERWISE.get((table, model), average)]).iloc[0]
+    return np.array([[row["tn"], row["fp"]], [row["fn"], row["tp"]]])
+
+
+def matrices(tested: dict[str, dict], run: tuple[str, int], table: str, model: str) -> dict[str, np.ndarray]:
+    """Return the confusion matrices of a figure by title: ours, where there is one, and the paper's.
+
+    Args:
+        tested: predictions of :func:`stroke_utils.outputs.tables`.
+        run: of :func:`stroke_utils.outputs.shown_run`.
+        table, model: the row of the paper.
+    """
+    ours = outputs.of(tested, run)
+    here = {f"here: {run[0]}, seed {run[1]}": metrics.confusion(ours["truth"], ours["called"])} if len(ours) else {}
+    return here | {f"the paper: {model}": paper_matrix(table, model)}
+
+
+def paired(made: pd.DataFrame, cohort: Cohort) -> pd.DataFrame:
+    """Compare the models of each training notebook in pairs, on its test pile, by :func:`stroke_utils.compare.pairs`.
+
+    Args:
+        made: of :func:`stroke_utils.outputs.listed`.
+        cohort: tells the patients.
+    """
+    patients, found = cohort.slices.set_index("slice_id")["patient"], []
+    for table, notebook in TABLE_NOTEBOOKS.items():
+        tested = outputs.tables(made, notebook, "predictions.csv", "test")
+        for measure in ("lesion Dice",) if table == "III" else ("calls right", "AUC"):
+            found.append(compare.pairs(tested, measure, patients).assign(notebook=notebook))
+    return pd.concat([table for table in found if len(table)] or found[:1], ignore_index=True)
+
+
+def segmented(made: pd.DataFrame, run: tuple[str, int], cohort: Cohort) -> tuple[pd.DataFrame, pd.DataFrame, Path]:
+    """Find what a figure of predicted masks needs: slices of session 2 that have a true and a predicted mask.
+
+    Args:
+        made: of :func:`stroke_utils.outputs.listed`.
+        run: of :func:`stroke_utils.outputs.shown_run`.
+        cohort: of the slices.
+
+    Returns:
+        The slices, their scores, and the folder of the predicted masks; no rows where there is no run.
+    """
+    here = (made["notebook"] == TABLE_NOTEBOOKS["III"]) & (made["model"] == run[0]) & (made["seed"] == run[1])
+    folder = next(iter(made.loc[here, "folder"]), Path()) / "masks"
+    scores = outputs.of(outputs.tables(made[here], TABLE_NOTEBOOKS["III"], "predictions.csv", "test"), run)
+    slices = cohort.slices[cohort.slices["slice_id"].isin(scores["slice_id"])].dropna(subset=["mask"])
+    slices = slices[slices["slice_id"].map(lambda name: (folder / f"{name}.png").is_file()).astype(bool)]
+    return slices, scores[scores["slice_id"].isin(slices["slice_id"])], folder
+
+
+def shown_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the comparisons of :func:`paired` as text, one row each."""
+    rows = []
+    for row in pairs.itertuples():
+        seeds = f"{row.lowest:+.3f} to {row.highest:+.3f} of {row.seeds}" if row.seeds > 1 else f"{row.seeds}"
+        p = [f"{value:.3f}" if value == value else "" for value in (row.p_holm, row.p_bootstrap_holm)]
+        interval = f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
+        rows.append((row.notebook[:2], row.a, row.b, row.measure, interval, seeds, row.n, row.unit, row.test, *p))
+    names = ["notebook", "a", "b", "measure", "difference", "seeds", "n", "unit", "test", "p (Holm)"]
+    return pd.DataFrame(rows, columns=[*names, "bootstrap p (Holm)"])
+
+
+def counts(matrices: dict[str, np.ndarray], names: tuple[str, str]) -> pd.DataFrame:
+    """Return confusion matrices as one table: matrix, truth, called, slices."""
+    rows = [(title, names[t], names[c], int(m[t, c])) for title, m in matrices.items() for t in (0, 1) for c in (0, 1)]
+    return pd.DataFrame(rows, columns=["matrix", "truth", "called", "slices"])

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -35,16 +35,22 @@ PACKAGE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Plan:
-    """What one ``make reproduce`` runs: profile, data folder (empty: the phantom) and seeds."""
+    """What one ``make reproduce`` runs: profile, data folder (empty: the phantom), seeds and models (empty: all)."""
 
     profile: str
     data: str
     seeds: tuple[int, ...]
+    models: tuple[str, ...] = ()
 
     @property
     def notebooks(self) -> list[str]:
-        """Stems of all notebooks in reading order."""
-        return sorted(path.stem for path in (files.home() / "notebooks").glob("*.ipynb"))
+        """Stems of all notebooks in reading order; those that train none of the wanted models are left out."""
+        stems = sorted(path.stem for path in (files.home() / "notebooks").glob("*.ipynb"))
+        return [stem for stem in stems if not self.models or stem not in PER_SEED or self.wanted(stem)]
+
+    def wanted(self, notebook: str) -> list[str]:
+        """Those of a training notebook's models that are wanted."""
+        return [name for name in read_parameters(self.parameters(notebook)).get("models", []) if name in self.models]
 
     @property
     def executed(self) -> Path:
@@ -69,18 +75,19 @@ class Plan:
 
     def before(self, notebook: str) -> list[str]:
         """Notebooks whose copies must exist before this one runs."""
-        return [n for n in self.notebooks if n < LAST] if notebook == LAST else list(AFTER.get(notebook, ()))
+        return [n for n in self.notebooks if (n < LAST if notebook == LAST else n in AFTER.get(notebook, ()))]
 
 
-def make_plan(profile: str = "quick", data: str = "", seeds: str = "") -> Plan:
+def make_plan(profile: str = "", data: str = "", seeds: str = "", models: str = "") -> Plan:
     """Check a request and every parameters file, and return the plan.
 
-    ``data`` falls back to ``STROKE_DATA``; ``seeds`` (as ``0,1,2``) to the ``seed`` of the parameters files.
+    ``data`` falls back to ``STROKE_DATA``; ``seeds`` (as ``0,1,2``) and ``models`` (as ``cnn,resnet18``) to the
+    parameters files' own.
 
     Raises:
-        UserError: unknown profile, no such data folder, ill seeds, or an ill parameters file.
+        UserError: unknown profile, no such data folder, ill seeds, unknown models, or an ill parameters file.
     """
-    params = files.home() / "params"
+    params, profile = files.home() / "params", profile or "quick"
     profiles = sorted(path.name for path in params.glob("*") if path.is_dir())
     if profile not in profiles:
         raise UserError(f"There is no profile {profile!r}; PROFILE can be {' or '.join(profiles) or '… (none found)'}.")
@@ -102,8 +109,17 @@ def make_plan(profile: str = "quick", data: str = "", seeds: str = "") -> Plan:
     plan = Plan(profile, data, tuple(sorted({int(word) for word in words})))
     _check_files(plan, profiles)
     if not words:
-        plan = Plan(profile, data, (read_parameters(plan.parameters(plan.notebooks[0])).get("seed", 0),))
-    return plan
+        plan = replace(plan, seeds=(read_parameters(plan.parameters(plan.notebooks[0])).get("seed", 0),))
+    names = tuple(str(models).replace(",", " ").split())
+    training = [notebook for notebook in plan.notebooks if notebook in PER_SEED]
+    known = list(
+        dict.fromkeys(n for notebook in training for n in read_parameters(plan.parameters(notebook)).get("models", []))
+    )
+    if strangers := [name for name in names if name not in known]:
+        raise UserError(
+            f"MODELS={models}: no notebook of this profile trains {strangers[0]}. Known: {', '.join(known)}."
+        )
+    return replace(plan, models=names)
 
 
 def _check_files(plan: Plan, profiles: list[str]) -> None:
@@ -178,6 +194,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--profile", default="quick")
     parser.add_argument("--data", default="", help="data folder (default: STROKE_DATA, else the phantom)")
     parser.add_argument("--seeds", default="", help="for instance 0,1,2 (default: the parameters files' seed)")
+    parser.add_argument("--models", default="", help="for instance cnn,resnet18 (default: the parameters files')")
     parser.add_argument("--cores", default="", help="how many cores to use (default: all)")
     given, further = parser.parse_known_args(arguments)
     # When make is killed this process, and with it every notebook at work, must end too.
@@ -188,7 +205,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given.cores and not given.cores.isdigit():
             raise UserError(f"CORES={given.cores} is no whole number. Write for instance CORES=2.")
-        plan = make_plan(given.profile, given.data, given.seeds)
+        plan = make_plan(given.profile, given.data, given.seeds, given.models)
         # Snakemake's own lock outlives a killed run; this one the kernel frees, so the same command starts again.
         with files.lock(home / ".snakemake" / "reproduce", "results in this folder"):
             done = _snakemake(plan, given.cores or "all", further)
@@ -222,6 +239,7 @@ def _snakemake(plan: Plan, cores: str, further: list[str]) -> bool:
 
     home = files.home()
     config = {"profile": plan.profile, "seeds": ",".join(map(str, plan.seeds)), "data": plan.data}
+    config |= {"models": ",".join(plan.models)} if plan.models else {}
     config = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in config.items()]  # JSON is YAML
     command = ["--snakefile", str(home / "Snakefile"), "--directory", str(home), "--cores", cores, "--nolock"]
     command += ["--rerun-incomplete", "--keep-going", "--quiet", "all", *further, "--config", *config]

@@ -8,6 +8,7 @@ record is a finished run.
 import ast
 import datetime
 import difflib
+import functools
 import importlib.metadata
 import json
 import os
@@ -20,6 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
+import jsonschema
 import pandas as pd
 import yaml
 
@@ -30,7 +32,10 @@ from stroke_utils.files import UserError
 SCHEMA = 2
 """Version of the record's layout; raised whenever a reader of older records would misread them."""
 
-PACKAGES = ("numpy", "pandas", "scikit-learn", "pillow", "tensorflow", "keras", "segmentation-models", "papermill")
+PACKAGES = (
+    *("numpy", "pandas", "scipy", "scikit-learn", "scikit-image", "statsmodels", "pillow", "imagecodecs", "pydicom"),
+    *("tensorflow", "keras", "segmentation-models", "papermill"),
+)
 """Packages whose versions a record keeps: those that can change a number."""
 
 # Where the data lies and whether an older run may be used do not change what a run computes.
@@ -48,6 +53,15 @@ def parameters_file(notebook: str, profile: str = "quick") -> Path:
         known = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_dir()))
         raise UserError(f"There is no profile {profile!r} under params/. Known: {known}. Copy one to make your own.")
     return folder / profile / f"{notebook}.yaml"
+
+
+def settings(notebook: str, profile: str = "quick") -> SimpleNamespace:
+    """Return the values of a notebook's parameters file, one attribute each.
+
+    Raises:
+        UserError: no such profile.
+    """
+    return SimpleNamespace(**yaml.safe_load(parameters_file(notebook, profile).read_text(encoding="utf-8")))
 
 
 def coerce(name: str, value: object, default: object) -> object:
@@ -147,12 +161,15 @@ class Run:
         return folder
 
     def finish(self, cohort: Cohort, metrics: dict) -> Path:
-        """Write the record and return its path.
+        """Write the record, once it fits ``record.schema.json``, and return its path.
 
         Args:
             cohort: the data the run worked on.
             metrics: nested dictionaries of numbers; a score is ``{"value", "low", "high", "n", "baseline",
                 "unit"}``.
+
+        Raises:
+            UserError: the record would not fit its schema, as a score without its n; nothing is written.
         """
         if self.folder is None:
             self.open(cohort)
@@ -174,10 +191,13 @@ class Run:
                 "problems": len(cohort.problems),
             },
             "versions": versions(),
-            "hardware": {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count()},
+            "hardware": hardware(),
             "git": git_state(),
             "metrics": _finite(metrics),
         }
+        record["conventions"] = conventions(record["metrics"])
+        if wrong := fault(record):
+            raise UserError(f"This run's record would not fit its schema: {wrong}. Correct what `finish` is given.")
         path = files.write_json(self.folder / "record.json", record)
         print(f"Wrote {files.shown(path)}")
         return path
@@ -193,7 +213,7 @@ def start(notebook: str, namespace: dict) -> Run:
     Raises:
         UserError: an unknown, missing or mistyped parameter, or one outside its range.
     """
-    defaults = yaml.safe_load(parameters_file(notebook).read_text(encoding="utf-8"))
+    defaults = vars(settings(notebook))
     check_names(_injected_names(), set(defaults), f"Notebook {notebook}")
     missing = [name for name in defaults if name not in namespace]
     if missing:
@@ -259,6 +279,26 @@ def versions() -> dict[str, str]:
     return found
 
 
+def hardware() -> dict[str, object]:
+    """Return the processor, the cores this process may use, the memory, and the GPUs where TensorFlow is loaded."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # macOS
+        lines = []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    tensorflow = sys.modules.get("tensorflow")
+    gpus = tensorflow.config.list_physical_devices("GPU") if tensorflow else []
+    details = tensorflow.config.experimental.get_device_details if tensorflow else None
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cpu": model or platform.processor() or "unknown",
+        "cores": files.cores(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "gpus": [details(gpu).get("device_name", gpu.name) for gpu in gpus] if tensorflow else None,
+    }
+
+
 def git_state() -> dict[str, object]:
     """Return the checkout's commit and whether files differ from it; both None outside a git checkout."""
     root = Path(__file__).resolve().parents[1]
@@ -290,6 +330,31 @@ def _finite(value: object) -> object:
     return None if isinstance(value, float) and not abs(value) < float("inf") else value
 
 
+@functools.cache
+def schema() -> dict:
+    """Return the JSON Schema of run records; its ``$defs`` also say what each metric's convention is."""
+    return files.read_json(Path(__file__).with_name("record.schema.json"))
+
+
+def fault(record: object) -> str | None:
+    """Say where a record does not fit its schema, or return None."""
+    validator = jsonschema.Draft202012Validator(schema())
+    error = jsonschema.exceptions.best_match(validator.iter_errors(record))
+    return f"{error.json_path}: {error.message[:200]}" if error else None
+
+
+def conventions(metrics: object) -> dict[str, str]:
+    """Return the conventions of all scores in nested metrics, by the first word of their names."""
+    known, found = schema()["$defs"]["conventions"], {}
+    for name, value in metrics.items() if isinstance(metrics, dict) else ():
+        word = name.partition("_")[0]
+        if isinstance(value, dict) and "value" in value:
+            found |= {word: known[word]} if word in known else {}
+        else:
+            found |= conventions(value)
+    return found
+
+
 def records(profile: str = "quick", notebook: str | None = None) -> tuple[list[dict], list[str]]:
     """Read every run record of a profile.
 
@@ -298,7 +363,12 @@ def records(profile: str = "quick", notebook: str | None = None) -> tuple[list[d
     """
     found, refused = [], []
     root = files.results_root() / profile
-    for path in sorted(root.glob(f"{notebook or '*'}/*/record.json")):
+    for folder in sorted(root.glob(f"{notebook or '[0-9]*'}/*/")):
+        path = folder / "record.json"
+        if not path.is_file():
+            if any(folder.glob("*/history.csv")):
+                refused.append(f"{files.shown(folder)} has trained models but no record: unfinished, or removed.")
+            continue
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             schema = record["schema"]
@@ -309,6 +379,9 @@ def records(profile: str = "quick", notebook: str | None = None) -> tuple[list[d
             refused.append(
                 f"{files.shown(path)} has schema {schema}, this version reads {SCHEMA}; it was left out. Run it again."
             )
+            continue
+        if wrong := fault(record):
+            refused.append(f"{files.shown(path)} does not fit its schema ({wrong}); it was left out. Run it again.")
             continue
         found.append(record)
     return sorted(found, key=lambda r: r["finished"]), refused

@@ -1,13 +1,19 @@
 """Training the paper's way: Adam, its losses, its callbacks; one progress line; results that are written whole."""
 
+import importlib.util
+import json
 import math
+import os
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 
-from stroke_utils import files, models  # models first: it prepares the libraries that keras and sm rest on
+from stroke_utils import files, inputs, models  # these first: they prepare the libraries that keras and sm rest on
 from stroke_utils.files import UserError
 
 # isort: split
@@ -22,8 +28,13 @@ weights, else the weights kept would not be those of the lowest loss."""
 
 
 def set_seed(seed: int) -> None:
-    """Seed Python, NumPy and TensorFlow, so that weights and dropout of the next model follow from ``seed``."""
+    """Make what follows a function of ``seed``: starting weights, dropout, and every sum that threads share out.
+
+    Without TensorFlow's deterministic operations the last bits of a gradient depend on which thread was first, and two
+    runs of one seed drift apart. It holds for the same hardware and versions only.
+    """
     keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
 
 
 def compile_classifier(model: keras.Model, learning_rate: float) -> keras.Model:
@@ -67,33 +78,109 @@ class Schedule:
         return "min" if self.monitor.endswith("loss") else "max"
 
 
+class State(keras.callbacks.Callback):
+    """All that lives between two epochs of a training, in one object that can be saved and read back.
+
+    That is the model with its optimizer and the seeds of its dropout, the counters of the schedule, the weights of the
+    best epoch, and the history. The order and augmentation of the data need no state: they follow from the epoch.
+
+    Attributes:
+        rows: history, one dictionary an epoch.
+        callbacks: what :func:`fit` hands to Keras, this object last.
+    """
+
+    COUNTERS: ClassVar = {
+        "slow": ("best", "wait", "cooldown_counter"),
+        "stop": ("best", "wait", "best_epoch", "stopped_epoch"),
+    }
+
+    def __init__(self, model: keras.Model, schedule: Schedule):
+        super().__init__()
+        watch = {"monitor": schedule.monitor, "mode": schedule.mode, "min_delta": MIN_DELTA}
+        self.trained, self.rows, self.read = model, [], None
+        self.slow = keras.callbacks.ReduceLROnPlateau(
+            **watch, patience=schedule.reduce_after, factor=schedule.reduce_by
+        )
+        self.stop = keras.callbacks.EarlyStopping(
+            **watch, patience=schedule.stop_after or schedule.epochs, restore_best_weights=True
+        )
+        self.callbacks = [self.slow, self.stop, keras.callbacks.TerminateOnNaN(), self]
+
+    def on_train_begin(self, logs=None):
+        for name, counters in (self.read or {}).get("counters", {}).items():  # Keras has just set them to their start
+            vars(getattr(self, name)).update(counters)
+        self.stop.best_weights = (self.read or {}).get("best") or self.stop.best_weights
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"epoch": epoch + 1} | {name.replace("-", "_"): float(value) for name, value in logs.items()}
+        self.rows.append(row | {"seconds": round(time.monotonic() - self.begun, 1)})
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch, counted from 1: losses, metrics, learning rate, seconds."""
+        return pd.DataFrame(self.rows)
+
+    def _variables(self) -> list:
+        return [*self.trained.variables, *self.trained.optimizer.variables]  # a model's include its dropouts' seeds
+
+    def save(self, path: str | Path) -> None:
+        """Write the state to a ``.npz`` file, whole or not at all; numbers and text only."""
+        counters = {n: {key: getattr(getattr(self, n), key) for key in keys} for n, keys in self.COUNTERS.items()}
+        arrays = {f"variable{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
+        arrays |= {f"best{i}": np.asarray(w) for i, w in enumerate(self.stop.best_weights or [])}
+        with files.atomic_path(path) as temporary:
+            np.savez(temporary, text=json.dumps({"rows": self.rows, "counters": counters}, default=float), **arrays)
+
+    def restore(self, path: str | Path) -> None:
+        """Read back what :meth:`save` wrote for a model of the same kind, compiled alike.
+
+        Raises:
+            UserError: the file is of another network or of another way to train it.
+        """
+        self.trained.optimizer.build(self.trained.trainable_variables)
+        with np.load(path, allow_pickle=False) as found:
+            text = json.loads(str(found["text"]))
+            best = [found[f"best{i}"] for i in range(sum(name.startswith("best") for name in found.files))]
+            values = [found[f"variable{i}"] for i in range(len(found.files) - 1 - len(best))]
+        here = self._variables()
+        if [tuple(v.shape) for v in here] != [v.shape for v in values]:
+            raise UserError(f"{files.shown(path)} is not the state of a {self.trained.name} trained in this way.")
+        for variable, value in zip(here, values, strict=True):
+            variable.assign(value)
+        self.rows, self.read = text["rows"], {"counters": text["counters"], "best": best}
+
+
 class _EpochLine(keras.callbacks.Callback):
-    """One status line: cost announced after the first steps, then epoch, loss and time left."""
+    """The cost, announced once the first steps are timed; then one status line: epoch, step and time left."""
 
     def __init__(self, title: str, epochs: int, steps: int):
         super().__init__()
-        self.title, self.epochs, self.steps = title, epochs, steps
-        self.line = files.StatusLine()
+        self.title, self.epochs, self.steps, self.begun = title, epochs, steps, time.monotonic()
+        self.line, self.clock = files.StatusLine(), None
 
     def on_train_begin(self, logs=None):
-        self.begun = time.monotonic()
-        self.line.show(f"{self.title}: building the graph of {self.steps} steps × {self.epochs} epochs …", final=False)
+        self.line.show(f"{self.title}: building the graph of {self.steps} steps × {self.epochs} epochs …")
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        # The first step also traces the graph, so the forecast counts from the second.
-        if self.epoch == 0 and batch == 0:
-            self.traced = time.monotonic()
-        spent = time.monotonic() - self.traced
-        done = self.epoch * self.steps + batch
-        if done:
-            left = spent / done * (self.steps * self.epochs - done)
-            self.line.show(
-                f"{self.title}: epoch {self.epoch + 1} of {self.epochs}, step {batch + 1} of {self.steps}, "
-                f"{spent / done:.2f} s a step, {left:.0f} s left at most"
+        step, total = self.epoch * self.steps + batch, self.steps * self.epochs
+        if self.clock is None:  # the first step also traces the graph, so the forecast counts from the second
+            self.clock, self.first = time.monotonic(), step
+            return
+        spent, done = time.monotonic() - self.clock, step - self.first
+        if done == min(5, self.steps - 1):
+            print(
+                f"{self.title}: {total} steps of {spent / done:.2f} s, about {total * spent / done:.0f} s", flush=True
             )
+        self.line.show(
+            f"{self.title}: epoch {self.epoch + 1} of {self.epochs}, step {batch + 1} of {self.steps}, "
+            f"{spent / done:.2f} s a step, {spent / done * (total - 1 - step):.0f} s left at most"
+        )
 
     def on_train_end(self, logs=None):
         self.line.show(f"{self.title}: {self.epoch + 1} epochs in {time.monotonic() - self.begun:.0f} s", final=True)
@@ -108,24 +195,28 @@ def fit(
     title: str,
     class_weight: dict[int, float] | None = None,
     reuse: bool = False,
+    state: State | None = None,
 ) -> pd.DataFrame:
     """Train a compiled model, keep the weights of its best epoch and write both to disk.
+
+    With the environment variable ``STROKE_TENSORBOARD`` it also writes event files to ``folder/tensorboard``.
 
     Args:
         model: compiled; afterwards it holds the weights of the best epoch.
         train: ``schedule.epochs`` passes in one dataset, as :mod:`stroke_utils.inputs` makes them.
         validation: one pass.
         schedule: how long, and what is watched.
-        folder: gets ``history.csv`` and ``best.weights.h5``.
+        folder: gets ``history.csv``, after each epoch, and at the end ``best.weights.h5``, the sign of a finished run.
         title: name on the progress line.
         class_weight: weight of each class in the loss.
         reuse: load both files, where a finished run left them, instead of training.
+        state: of this model, read back from a file; training goes on after its last epoch.
 
     Returns:
         One row an epoch, counted from 1: losses, metrics, learning rate, seconds.
 
     Raises:
-        UserError: the loss became NaN.
+        UserError: the loss became NaN, or TensorBoard is asked for and not installed.
     """
     folder = Path(folder)
     weights, table = folder / "best.weights.h5", folder / "history.csv"
@@ -133,51 +224,120 @@ def fit(
         model.load_weights(weights)
         print(f"{title}: reused the finished run in {files.shown(folder)}")
         return pd.read_csv(table)
-    for old in (table, weights):  # a killed run must not look finished
+    for old in (weights, table):  # a killed run must not look finished
         old.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
 
-    steps = _steps(train, schedule.epochs)
-    watch = {"monitor": schedule.monitor, "mode": schedule.mode, "min_delta": MIN_DELTA}
-    clock = _Clock()
-    stop = keras.callbacks.EarlyStopping(
-        **watch, patience=schedule.stop_after or schedule.epochs, restore_best_weights=True
-    )
-    slow = keras.callbacks.ReduceLROnPlateau(**watch, patience=schedule.reduce_after, factor=schedule.reduce_by)
-    line = _EpochLine(title, schedule.epochs, steps)
-    fitted = model.fit(
-        train,
+    state, steps = state or State(model, schedule), _steps(train, schedule.epochs)
+    begun = len(state.rows)
+    save = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: files.write_table(table, state.history))
+    callbacks = [*state.callbacks, save, _EpochLine(title, schedule.epochs, steps)]
+    model.fit(
+        train.skip(begun * steps),
         validation_data=validation,
+        initial_epoch=begun,
         epochs=schedule.epochs,
         steps_per_epoch=steps,
         class_weight=class_weight,
-        callbacks=[clock, slow, stop, keras.callbacks.TerminateOnNaN(), line],
+        callbacks=callbacks + ([_tensorboard(folder)] if os.environ.get("STROKE_TENSORBOARD") else []),
         shuffle=False,
         verbose=0,
     )
-    history = pd.DataFrame(fitted.history).rename(columns={"f1-score": "f1_score", "val_f1-score": "val_f1_score"})
-    history.insert(0, "epoch", range(1, len(history) + 1))
-    history["seconds"] = clock.seconds[: len(history)]
-    if not all(map(math.isfinite, history["loss"])):
-        raise UserError(f"{title}: the loss became NaN in epoch {len(history)}. Lower the learning rate.")
+    if not all(row["loss"] is not None and math.isfinite(row["loss"]) for row in state.rows) or not state.rows:
+        table.unlink(missing_ok=True)
+        raise UserError(f"{title}: the loss became NaN in epoch {max(1, len(state.rows))}. Lower the learning rate.")
     with files.atomic_path(weights) as temporary:
         model.save_weights(temporary)
-    with files.atomic_path(table) as temporary:
-        history.to_csv(temporary, index=False)
-    return history
+    return state.history
 
 
-class _Clock(keras.callbacks.Callback):
-    """Seconds of each epoch, validation included."""
+def _tensorboard(folder: Path) -> keras.callbacks.Callback:
+    if importlib.util.find_spec("tensorboard") is None:
+        raise UserError(
+            "STROKE_TENSORBOARD is set, but TensorBoard is not here: `pip install -e '.[tensorboard]'` or unset it."
+        )
+    return keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
 
-    def on_train_begin(self, logs=None):
-        self.seconds = []
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self.begun = time.monotonic()
+def train_classifier(
+    model: keras.Model,
+    paths: pd.Series,
+    target: np.ndarray,
+    piles: pd.Series,
+    preprocess: models.Preprocess,
+    schedule: Schedule,
+    folder: str | Path,
+    title: str,
+    *,
+    batch: int,
+    seed: int,
+    augmentation: str = "none",
+    **options,
+) -> pd.DataFrame:
+    """Do :func:`fit` on the ``train`` slices of a table, validating on its ``validation`` slices.
 
-    def on_epoch_end(self, epoch, logs=None):
-        self.seconds.append(round(time.monotonic() - self.begun, 1))
+    Args:
+        model: a compiled classifier of square images.
+        paths: PNG files, of any size.
+        target: (n, outputs) that goes with the paths.
+        piles: ``train``, ``validation`` or anything else for each path.
+        preprocess: function of a batch with values 0–255.
+        schedule, folder, title: as for :func:`fit`.
+        batch: slices per step.
+        seed: of the order and the augmentation.
+        augmentation: a key of :data:`stroke_utils.inputs.AUGMENTATIONS`, for training only.
+        options: as for :func:`fit`.
+    """
+    size, teach, hold = model.input_shape[1], (piles == "train").to_numpy(), (piles == "validation").to_numpy()
+    train = inputs.image_batches(
+        paths[teach], target[teach], preprocess, size, batch, seed, schedule.epochs, augmentation
+    )
+    held = inputs.image_batches(paths[hold], target[hold], preprocess, size, batch)
+    return fit(model, train, held, schedule, folder, title, **options)
+
+
+def begin_again(model: keras.Model, like: keras.Model) -> keras.Model:
+    """Give a compiled model the start of a fresh one of the same kind: weights, optimizer, seeds. Its graph is kept.
+
+    Building the graph is most of a short training; a series of trainings of one network should pay for it once.
+
+    Args:
+        model: changed in place and returned.
+        like: compiled alike, not trained yet.
+    """
+    for each in (model, like):
+        each.optimizer.build(each.trainable_variables)
+    theirs = [*like.variables, *like.optimizer.variables]
+    for mine, value in zip([*model.variables, *model.optimizer.variables], theirs, strict=True):
+        mine.assign(value)
+    return model
+
+
+def augmentation_trials(
+    build: Callable[[], keras.Model], seeds: list[int], epochs: int, folder: Path, reduce_after: int, **options
+) -> Iterator[tuple[str, int, keras.Model, pd.DataFrame]]:
+    """Train one network with every amount of augmentation and every seed, nothing else changed.
+
+    Args:
+        build: makes and compiles the network; called after the seed is set.
+        seeds: of starting weights, order and augmentation.
+        epochs: passes over the training slices.
+        folder: gets ``<amount>-seed<seed>/`` of each training.
+        reduce_after: as in :class:`Schedule`.
+        options: as for :func:`train_classifier`.
+
+    Yields:
+        Amount, seed, the model with the weights of its best epoch (the next training changes it), and its history.
+    """
+    model = None
+    for amount in inputs.AUGMENTATIONS:
+        for seed in seeds:
+            set_seed(seed)
+            model = begin_again(model, build()) if model else build()
+            schedule, title = Schedule(epochs, reduce_after, stop_after=0), f"{amount}, seed {seed}"
+            place = Path(folder, f"{amount}-seed{seed}")
+            options |= {"schedule": schedule, "folder": place, "title": title, "augmentation": amount, "seed": seed}
+            yield amount, seed, model, train_classifier(model, **options)
 
 
 def _steps(train: tf.data.Dataset, epochs: int) -> int:

@@ -21,10 +21,7 @@ PARTS = ("train", "session1", "session2")
 MASK_COLOURS = {"background": (0, 0, 0), "ischemia": (0, 0, 255), "hemorrhage": (0, 255, 0)}
 """RGB of each class in the organiser's MASK files."""
 
-BORDER_COLOURS = {
-    "ischemia": ((0, 0, 255), (128, 0, 127)),
-    "hemorrhage": ((0, 255, 0), (128, 127, 0)),
-}
+BORDER_COLOURS = {"ischemia": ((0, 0, 255), (128, 0, 127)), "hemorrhage": ((0, 255, 0), (128, 127, 0))}
 """The two RGB colours mixed along the one-pixel border of a painted lesion in an OVERLAY file."""
 
 MARKER_COLOUR = (255, 0, 255)
@@ -71,12 +68,7 @@ CLASS_FOLDERS = {
 }
 """Aliases of the class folders in every known layout, in plain form; the last are what is left of a lost İ."""
 
-KIND_FOLDERS = {
-    "png": ("png",),
-    "overlay": ("overlay",),
-    "mask": ("mask", "masks"),
-    "dicom": ("dicom",),
-}
+KIND_FOLDERS = {"png": ("png",), "overlay": ("overlay",), "mask": ("mask", "masks"), "dicom": ("dicom",)}
 """Names of the sub-folders that hold each kind of file, in plain form."""
 
 # Letters that Unicode does not decompose into an ASCII base letter and a mark.

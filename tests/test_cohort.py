@@ -1,5 +1,6 @@
 """`read_cohort` on small folders written here: layouts, spellings, labels and every kind of problem."""
 
+import contextlib
 import json
 import os
 import re
@@ -7,19 +8,21 @@ import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 import unicodedata
 import zlib
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
 
-from stroke_utils import checks, vocabulary
+from stroke_utils import checks, pixels, vocabulary
 from stroke_utils.cohort import COLUMNS, read_cohort
 from stroke_utils.files import UserError
 from stroke_utils.layouts import PROBLEM_COLUMNS, recognise
-from stroke_utils.pixels import painted_types, read_rgb
+from stroke_utils.pixels import packed, painted_types, read_rgb
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real_samples"
 ISCHEMIA = "İNME VERİ SETİ/Eğitim Veri Seti_İskemi/İskemi Veri Seti"
@@ -181,6 +184,8 @@ def test_a_word_that_contains_an_alias_is_no_class(folder):
         ("answers.TXT", b"\xef\xbb\xbf10020 0\n10021 1\n10022 1\n"),
         ("answers.TXT", b"10020 0\n10021 1\n10022   1\n"),
         ("labels.csv", b"image_id,Stroke\n10020,0\n10021,1\n10022,1"),
+        ("labels.csv", b"image_id,Stroke\n10020,0.0\n10021,1.0\n10022,1.0\n"),
+        ("labels.csv", b"image_id,Stroke\n10020,0\n10021,1\n10022,1\n" + b"a" * 200_000 + b",1\n"),
         ("labels.csv", b"image_id;Stroke\r\n10020.png;0\r\n10021.png;1\r\n10022.png;1\r\n"),
         (
             "egitim.csv",
@@ -296,6 +301,7 @@ PROBLEMS = {
     ),
     "lone overlay": (lambda d: (d / STROKE_PNG).unlink(), "overlay_without_original", OVERLAY, False, 8),
     "unknown folder": (lambda d: png(d / "odd" / "a.png"), "unknown_folder", "odd", False, 9),
+    "another's test": (lambda d: png(d / "test/Kanama/10077.png"), "held_out_folder", "test/Kanama", True, 10),
     "png among dicoms": (
         lambda d: png(d / SESSION2 / "DICOM" / "a.png"),
         "png_in_dicom_folder",
@@ -344,6 +350,13 @@ PROBLEMS = {
         lambda d: (d / SESSION_OVERLAY).unlink(),
         "stroke_without_overlay",
         f"{SESSION1}/PNG/10021.png",
+        True,
+        9,
+    ),
+    "no colour in a mask": (
+        lambda d: png(d / SESSION2 / "MASKS/10030.png", mode="L"),
+        "no_type_colour",
+        f"{SESSION2}/MASKS/10030.png",
         True,
         9,
     ),
@@ -428,6 +441,13 @@ PROBLEMS = {
     "archive beside": (lambda d: (d / "rest.zip.001").write_bytes(b"PK"), "not_unpacked", ".", False, 9),
     "jpeg": (lambda d: (d / NONE / "a.jpg").write_bytes(b"x"), "other_files", NONE, False, 9),
     "bad DATASET.json": (lambda d: (d / "DATASET.json").write_text("{"), "bad_dataset_json", "DATASET.json", True, 9),
+    "truncated dicom": (
+        lambda d: [write_dicom(p := d / ISCHEMIA / "DICOM/10010.dcm", "P1"), os.truncate(p, os.path.getsize(p) - 6)],
+        "unreadable_dicom",
+        f"{ISCHEMIA}/DICOM/10010.dcm",
+        False,
+        9,
+    ),
     "bad dicom": (
         lambda d: dicom_text(d / ISCHEMIA / "DICOM/10010.dcm"),
         "unreadable_dicom",
@@ -488,6 +508,10 @@ def test_what_was_decoded_once_is_remembered_by_its_bytes(folder, tmp_path, monk
         assert again.problems.equals(first.problems) and again.facts.equals(first.facts)
         fill(folder / NONE_SLICE, GREEN)
         assert "not callable" in " ".join(read_cohort(folder, quiet=True).problems["detail"]), "other bytes are"
+    with monkeypatch.context() as patch:
+        patch.setattr(pixels, "__file__", __file__)  # other rules for pixels see other things
+        read_cohort(folder, quiet=True)
+        assert len(list(kept.parent.iterdir())) == 2
     kept.write_text("{")
     assert read_cohort(folder, quiet=True).fingerprint == first.fingerprint
     kept.unlink()
@@ -542,8 +566,70 @@ def test_archives_get_a_message_that_says_how_to_unpack(tmp_path):
     for name in ("veri.zip.001", "veri.zip.002"):
         (tmp_path / "data" / name).write_bytes(b"PK")
     for path in (tmp_path / "data", tmp_path / "data" / "veri.zip.001"):
-        with pytest.raises(UserError, match=r"an archive.*7z x"):
+        with pytest.raises(UserError, match=r"(an|2) archive.*7z x"):
             read_cohort(path)
+
+
+def test_a_folder_without_slices_says_what_is_in_the_way(folder, tmp_path):
+    (tmp_path / "jpegs" / "Normal").mkdir(parents=True)
+    (tmp_path / "jpegs" / "Normal" / "1.jpg").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"No layout.*Problems by kind: other_files 1, first Normal: 1 files .*1\.jpg"):
+        read_cohort(tmp_path / "jpegs")
+    with pytest.raises(UserError, match="Its own name looks like a class or session"):
+        read_cohort(folder / HEMORRHAGE)
+    (folder / HEMORRHAGE).rename(tmp_path / "jpegs" / "pictures")
+    with pytest.raises(UserError, match="other_files 1, .*unknown_folder 2, first pictures/OVERLAY: 1 PNG") as error:
+        read_cohort(tmp_path / "jpegs")
+    assert "Its own name" not in str(error.value)
+
+
+@contextlib.contextmanager
+def as_nobody():
+    """Let a test that runs as root meet what it may not read."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_what_may_not_be_read_is_said_and_the_rest_is_used():
+    with tempfile.TemporaryDirectory() as outer:
+        root = portal(Path(outer, "data"))
+        for path in (Path(outer), *root.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        read_cohort(root, quiet=True)  # loads what is loaded on demand
+        closed = (root / NONE_SLICE, root / "ASAMA1_Cevaplar.txt")
+        for path in closed:
+            path.chmod(0)
+        (root / HEMORRHAGE).chmod(0o644)  # names can be listed, files not opened: what `chmod -R 644` leaves
+        with as_nobody():
+            cohort = read_cohort(root, quiet=True)
+        assert cohort.slices["slice_id"].tolist() == ["10002", "10010", "10020", "10021", "10022", "10030", "10031"]
+        problems = cohort.problems.set_index("kind")
+        assert set(problems.loc["unreadable_folder", "path"]) == {f"{HEMORRHAGE}/OVERLAY", f"{HEMORRHAGE}/PNG"}
+        assert problems.loc["unreadable_png", "path"] == NONE_SLICE and "no_labels" in problems.index
+        assert "Permission denied" in problems.loc["unreadable_png", "detail"]
+        assert outer not in cohort.problems.to_string(), "a notebook must not hold the machine's paths"
+        for mode, said in ((0, "data can't be read: Permission denied"), (0o644, "unreadable_folder 4, first")):
+            root.chmod(mode)
+            with as_nobody(), pytest.raises(UserError, match=said):
+                read_cohort(root, quiet=True)
+        root.chmod(0o755)
+
+
+def test_a_long_name_does_not_flood_the_report(folder):
+    (folder / "l.csv").write_text("image_id,Stroke\n" + "a" * 100_000 + ",1\n")
+    assert "aaa" in (said := read_cohort(folder, quiet=True).report()) and len(said) < 5000
+
+
+def test_tables_that_are_not_understood_are_named_where_labels_are_missing(folder):
+    (folder / "ASAMA1_Cevaplar.txt").write_text("sep=|\nImage Id|Stroke\n10020|0\n")
+    detail = read_cohort(folder, quiet=True).problems.set_index("kind").loc["no_labels", "detail"]
+    assert detail.endswith("Tables whose columns were not understood: ASAMA1_Cevaplar.txt.")
 
 
 def test_an_empty_file_is_called_empty(folder):
@@ -585,9 +671,12 @@ def test_two_types_on_one_overlay(folder):
 def test_painted_types_ignore_markers_and_grey():
     image = np.full((4, 4, 3), 128, np.uint8)
     image[0] = vocabulary.MARKER_COLOUR
-    assert painted_types(image) == []
+    assert painted_types(packed(image)) == []
     image[1, :3], image[2, 0] = vocabulary.BORDER_COLOURS["hemorrhage"][1], vocabulary.BORDER_COLOURS["ischemia"][1]
-    assert painted_types(image) == ["hemorrhage", "ischemia"]
+    assert painted_types(packed(image)) == ["hemorrhage", "ischemia"]
+    colours = packed(np.uint8([BLUE, GREEN, (9, 9, 9)]))
+    assert painted_types(colours, np.array([2, 3, 9])) == ["hemorrhage", "ischemia"], "by pixels, not by colours"
+    assert painted_types(colours, np.array([3, 2, 9])) == ["ischemia", "hemorrhage"]
 
 
 def test_fingerprint_depends_on_content_only(folder, tmp_path):
@@ -629,6 +718,8 @@ def write_dicom(path: Path, patient: str) -> None:
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
     dataset.PhotometricInterpretation, dataset.SamplesPerPixel = "MONOCHROME2", 1
     dataset.RescaleSlope, dataset.RescaleIntercept = 1, -1024
+    dataset.PixelData = bytes(128)
+    dataset["PixelData"].VR = "OW"
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path, enforce_file_format=True)
 
@@ -674,9 +765,9 @@ def test_what_is_no_data_folder_gets_one_clear_message(folder, tmp_path):
             read_cohort(tmp_path / name)
 
 
-def run_command(*arguments):
+def run_command(*arguments, **environment):
     command = [sys.executable, "-m", "stroke_utils.cohort", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
 
 
 # what is done to the folder, words of the obstacle that must come of it (None: training stays sensible)
@@ -737,6 +828,8 @@ def test_what_the_report_reminds_of(folder):
     minded = read_cohort(folder, quiet=True).report().split("Mind: ")[1:]
     assert [m.strip() for m in minded] == ["4 training slices are 0.1% of the published ones; expect other scores."]
     assert "were not decoded" in read_cohort(folder, quiet=True, thorough=False).report()
+    fill(folder / OVERLAY, (9, 8, 240), where=(0, slice(None)))  # blue as a JPEG gives it back
+    assert "1 overlays or masks show neither type's colours" in read_cohort(folder, quiet=True).report()
     shutil.rmtree(folder / SESSION2)
     (folder / OVERLAY).unlink()
     shutil.rmtree(folder / HEMORRHAGE / "OVERLAY")
@@ -752,6 +845,8 @@ def test_command_line(folder, tmp_path):
     fill(folder / NONE_SLICE, BLUE)
     wrong = run_command(folder)
     assert wrong.returncode == 1 and "Training would be wrong" in wrong.stdout
+    poor = run_command(folder, PYTHONIOENCODING="ascii")
+    assert poor.returncode == 1 and "8\\xd78" in poor.stdout, "a terminal may lack the letters"
     bad = run_command(tmp_path / "missing")
     assert bad.returncode == 2 and "does not exist" in bad.stderr and "Traceback" not in bad.stderr
 
@@ -821,3 +916,31 @@ def test_damaged_dicoms_alone_are_problems_and_leave_the_rest(dicoms_only):
     assert set(pngs) - set(cohort.slices["slice_id"]) == {bad.stem}
     aside = cohort.problems[~cohort.problems["used"].astype(bool)]
     assert aside[["kind", "path"]].values.tolist() == [["unreadable_dicom", f"Bleeding/DICOM/{bad.name}"]]
+    painted = cohort.problems.query("kind == 'stroke_without_overlay'")["path"]
+    assert len(painted) == 3 and all((root / path).is_file() for path in painted), "named after the DICOM"
+
+
+def test_dicoms_alone_without_pixels_say_so(dicoms_only, monkeypatch, tmp_path):
+    root, pngs = dicoms_only
+    bad = sorted((root / "Bleeding" / "DICOM").iterdir())[0]
+    data = pydicom.dcmread(bad)
+    del data.PixelData
+    data.save_as(bad)
+    odd = sorted((root / "Ischemia" / "DICOM").iterdir())[0]
+    data = pydicom.dcmread(odd)
+    data.HighBit = 3  # the header alone does not show that
+    data.save_as(odd)
+    cohort = read_cohort(root, quiet=True)
+    assert set(pngs) - set(cohort.slices["slice_id"]) == {bad.stem, odd.stem}
+    aside = cohort.problems[~cohort.problems["used"].astype(bool)].set_index("path")
+    assert set(aside["kind"]) == {"unreadable_dicom"} and len(aside) == 2
+    assert "truncated: 0 of" in aside.loc[f"Bleeding/DICOM/{bad.name}", "detail"]
+    assert "describes its pixels wrongly" in aside.loc[f"Ischemia/DICOM/{odd.name}", "detail"]
+    (tmp_path / "only" / "Kanama").mkdir(parents=True)
+    bad.rename(tmp_path / "only" / "Kanama" / "1.dcm")
+    with pytest.raises(UserError, match=r"No usable slice.*unreadable_dicom 1, first .*truncated: 0 of"):
+        read_cohort(tmp_path / "only", quiet=True)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("STROKE_DERIVED", str(tmp_path / "file" / "derived"))
+    with pytest.raises(UserError, match="No PNGs of the DICOM slices can be written.*Set STROKE_DERIVED"):
+        read_cohort(root, quiet=True)

@@ -245,7 +245,7 @@ def test_the_package_stays_thin_and_its_layers_in_order():
     # They run notebooks or bind what these left; no notebook imports them.
     apart = {"notebook_files", "headless", "reproduce", "refresh", "cards", "book"}
     thin = [path for path in package.rglob("*.py") if "phantom" not in path.parts and path.stem not in apart]
-    assert sum(map(code_lines, thin)) <= 3500
+    assert sum(map(code_lines, thin)) <= 4000
     lines = {p.stem: len(p.read_text().splitlines()) for p in package.rglob("*.py")}
     assert max(lines.values()) <= 450, max(lines, key=lines.get)
     parts = {room: [*package.glob(f"{room}.py"), *package.glob(f"{room}/*.py")] for room in rooms}

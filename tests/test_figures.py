@@ -117,3 +117,46 @@ def test_fits_by_size_keeps_a_row_for_a_model_without_fits():
     assert [t.get_text() for t in axis.get_yticklabels()] == ["a", "b"]
     (dots,) = [line for line in axis.lines if line.get_marker() == "o"]
     assert dots.get_xydata().tolist() == [[219, 1], [211, 1]] and axis.get_xlim() == (20, 425)
+
+
+def test_the_data_behind_a_figure_lie_beside_it(tmp_path):
+    data = pd.DataFrame({"slice_id": ["10001"], "label": ["none"]})
+    figures.save(figures.image_grid([np.zeros((4, 4))], ["one"], {}), tmp_path / "new" / "a.png", data)
+    assert (tmp_path / "new" / "a.csv").read_text() == "slice_id,label\n10001,none\n"
+
+
+def test_each_seed_is_a_dot_and_the_median_has_the_interval():
+    about = {"table": "I", "model": "cnn", "score": "f1"}
+    results = pd.DataFrame([about | {"paper": 0.9, "ours": 0.7, "low": 0.6, "high": 0.8, "baseline": 0.4}])
+    seeds = pd.DataFrame([about | {"value": v} for v in (0.65, 0.7, 0.75)])
+    (axis,) = figures.beside_the_paper(results, seeds, "I", {}).axes
+    lines = [line.get_xdata().tolist() for line in axis.lines if len(line.get_xdata())]
+    assert lines == [[0.6, 0.8], [0.7], [0.65, 0.7, 0.75], [0.4], [0.9]]
+
+
+def test_losses_of_all_seeds_are_in_one_picture():
+    history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [3, 2, 1], "val_loss": [3, 1, 2]})
+    (axis,) = figures.seed_losses({0: history, 4: history + 1}, "cnn", {}).axes
+    assert axis.get_title() == "cnn, seeds 0, 4" and len(axis.lines) == 6
+    assert [t.get_text() for t in axis.get_legend().get_texts()] == ["training", "validation"]
+    assert [line.get_xydata().tolist() for line in axis.lines if line.get_marker() == "o"] == [[[2, 1]], [[3, 2]]]
+
+
+def test_samples_have_a_row_a_label_also_where_one_has_fewer(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
+    table = pd.DataFrame({"label": ["ischemia"] * 3 + ["none"], "slice_id": list("abcd"), "png": tmp_path / "x.png"})
+    axes = figures.samples(table, "png", {}).axes
+    assert [a.get_title() for a in axes] == ["d", "", "", "a", "b", "c"]
+    assert [a.get_ylabel() for a in axes[::3]] == ["none", "ischemia"]
+
+
+def test_what_no_run_left_is_said_in_place_of_a_figure():
+    slices, empty = pd.DataFrame({"slice_id": [], "png": []}), pd.DataFrame({"outcome": [], "lesion_dice": []})
+    nothing = [
+        figures.seed_losses({}, "", {}),
+        figures.predictions_gallery(empty, slices, ("a", "b"), {}),
+        figures.segmentation_demo({}, slices, slices["png"], None, empty, {}),
+        figures.samples(pd.DataFrame({"label": []}), "png", {}),
+    ]
+    for figure in nothing:
+        assert not figure.axes and any(t.startswith("No ") for t in texts(figure))

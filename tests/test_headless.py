@@ -204,6 +204,24 @@ def test_plan(course):
     assert plan.executed == course / "elsewhere" / "paper" / "executed"
 
 
+def test_models_narrow_the_training_notebooks_and_leave_out_those_without_one(course):
+    body = 'profile = "quick"  # a\nseed = 5  # b\nmodels = ["cnn", "resnet18"]  # c'
+    for stem, known in (("03_phase1_detection", "[cnn, resnet18]"), ("05_segmentation", "[resnet50]")):
+        write(course / "notebooks" / f"{stem}.ipynb", "print(models, seed)", parameters=body)
+        for profile in ("quick", "paper"):
+            file = course / "params" / profile / f"{stem}.yaml"
+            file.write_text(f"profile: {profile}\nseed: 5\nmodels: {known}\n")
+    plan = reproduce.make_plan(seeds="0,1", models="resnet18, cnn")
+    assert plan.notebooks == ["01_exploration", "03_phase1_detection"]
+    assert plan.wanted("03_phase1_detection") == ["cnn", "resnet18"]
+    assert reproduce.make_plan(models="resnet50").notebooks == ["01_exploration", "05_segmentation"]
+    assert len(reproduce.make_plan().notebooks) == 3
+    with pytest.raises(
+        files.UserError, match=r"no notebook of this profile trains rnn. Known: cnn, resnet18, resnet50"
+    ):
+        reproduce.make_plan(models="cnn,rnn")
+
+
 def test_the_data_folder_defaults_to_the_environment(course, monkeypatch):
     monkeypatch.setenv("STROKE_DATA", str(course / "params"))
     assert reproduce.make_plan("paper").data == str(course / "params")

@@ -112,7 +112,7 @@ def test_what_cannot_be_extracted_says_why():
     for arguments, words in (
         ((overlay, None), "found none"),
         ((overlay, original[:-1]), "found 95×80"),
-        ((overlay, scan(1)), "different pictures"),
+        ((overlay, scan(1)), "another picture, or saved anew"),
         ((bare, original), "border of either type"),
     ):
         with pytest.raises(ValueError, match=words):

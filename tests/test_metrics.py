@@ -135,6 +135,33 @@ def test_threshold_is_the_most_precise_one_that_keeps_the_recall():
     assert metrics.choose_threshold(truth, probability, 0.88) == pytest.approx(0.35)
 
 
+def test_thresholds_never_see_test_rows_but_for_the_one_that_says_so():
+    rng = np.random.default_rng(3)
+    piles = np.array(["train"] * 40 + ["validation"] * 60 + ["test"] * 60)
+    truth = rng.integers(0, 2, 160)
+    probability = np.clip(truth * 0.2 + rng.random(160) * 0.8, 0, 1)
+    clean = metrics.thresholds(truth, probability, piles)
+    poisoned = np.where(piles == "test", 1 - truth, truth), np.where(piles == "test", rng.random(160), probability)
+    found = metrics.thresholds(*poisoned, piles)
+    honest = ("rule", "macro_rule", "at_half", "at_best_f1")
+    assert [found[k] for k in honest] == [clean[k] for k in honest]
+    assert found["on_test"] != clean["on_test"], "the threshold chosen on the test must see it"
+    elsewhere = metrics.thresholds(truth, np.where(piles == "validation", rng.random(160), probability), piles)
+    assert elsewhere["rule"] != clean["rule"] and elsewhere["on_test"] == clean["on_test"]
+    assert clean["rule"] == metrics.choose_threshold(truth[40:100], probability[40:100], 0.88)
+
+
+def test_the_rule_can_be_read_with_macro_averages():
+    # From 0.3 up: 3 of 4 strokes and 4 of 4 others, macro recall 0.875, the best there is.
+    truth = np.array([0, 0, 0, 1, 0, 1, 1, 1])
+    probability = np.array([0.01, 0.02, 0.08, 0.1, 0.2, 0.4, 0.6, 0.9])
+    assert metrics.choose_threshold(truth, probability, 0.88, "macro") == pytest.approx(0.3)
+    assert metrics.choose_threshold(truth, probability, 0.88) == pytest.approx(0.09)
+    # Macro recall 0.75 is kept by more cuts; from 0.3 up the macro precision is the highest, (1 + 4/5) / 2.
+    assert metrics.choose_threshold(truth, probability, 0.75, "macro") == pytest.approx(0.3)
+    assert metrics.choose_threshold(truth, probability, 0.5, "macro") == pytest.approx(0.3)
+
+
 def test_threshold_curve_equals_counting_at_every_cut():
     rng = np.random.default_rng(3)
     truth, probability = rng.integers(0, 2, 50), rng.integers(0, 12, 50) / 12

@@ -4,6 +4,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras.src.legacy.saving import legacy_h5_format
 
 from stroke_utils import inputs, models
@@ -66,6 +67,24 @@ def test_wrong_names_and_weights_say_what_to_do(tmp_path):
         models.unet("resnet50", 100)
 
 
+def test_phase_2_starts_from_phase_1s_encoder(tmp_path):
+    first = models.detector("resnet18", 64)
+    for layer in first.layers:
+        layer.set_weights([w + 0.01 for w in layer.get_weights()])
+    first.save_weights(tmp_path / "best.weights.h5")
+    second = models.type_classifier("resnet18", 64)
+    head = second.layers[-1].get_weights()[0]
+    models.load_detectors_encoder(second, "resnet18", tmp_path / "best.weights.h5")
+    # The networks are the same up to the average: so are their features of one slice.
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype("float32")
+    features = [keras.Model(m.input, m.layers[cut].output)(pixels).numpy() for m, cut in ((first, -4), (second, -2))]
+    np.testing.assert_array_equal(*features)
+    np.testing.assert_array_equal(head, second.layers[-1].get_weights()[0])
+    with pytest.raises(UserError, match="does not hold weights of a resnet18 detector"):
+        models.build_backbone("cnn", 64).save_weights(tmp_path / "cnn.weights.h5")
+        models.load_detectors_encoder(second, "resnet18", tmp_path / "cnn.weights.h5")
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "weights"
 
 
@@ -122,8 +141,22 @@ def test_a_failed_download_is_explained(monkeypatch):
 def test_preprocessing_equals_its_references():
     pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype("float32")
     np.testing.assert_array_equal(models.BACKBONES["cnn"].preprocess(pixels), pixels)
-    expected = keras.applications.mobilenet_v2.preprocess_input(pixels.copy())
-    np.testing.assert_allclose(models.BACKBONES["mobilenetv2"].preprocess(pixels.copy()), expected)
+    for name, module in {
+        "mobilenetv2": keras.applications.mobilenet_v2,
+        "resnet50": keras.applications.resnet50,
+        "efficientnetb0": keras.applications.efficientnet,
+        "efficientnetv2b0": keras.applications.efficientnet_v2,
+    }.items():
+        # In the graph a tensor comes in, the reference gets an array.
+        found = np.asarray(models.BACKBONES[name].preprocess(tf.constant(pixels)))
+        np.testing.assert_allclose(found, module.preprocess_input(pixels.copy()), atol=1e-5, err_msg=name)
+    _, theirs = models.Classifiers.get("resnet18")
+    np.testing.assert_array_equal(models.BACKBONES["resnet18"].preprocess(pixels), theirs(pixels.copy()))
+    # torchvision's Normalize after ToTensor, written out.
+    expected = (pixels / 255 - np.float32([0.485, 0.456, 0.406])) / np.float32([0.229, 0.224, 0.225])
+    for name in ("cnn", "resnet18"):
+        np.testing.assert_allclose(np.asarray(models.TYPE_PREPROCESS[name](tf.constant(pixels))), expected, atol=1e-5)
+    np.testing.assert_array_equal(models.TYPE_PREPROCESS["efficientnetv2b0"](pixels), pixels)
     # ImageNet's mean in 0–255 is the grey that normalises to zero.
     mean = np.array(inputs.IMAGENET_MEAN, "float32") * 255 * np.ones((1, 1, 1, 3), "float32")
     np.testing.assert_allclose(inputs.imagenet_normalise(mean), 0, atol=1e-6)

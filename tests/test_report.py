@@ -12,6 +12,10 @@ from stroke_utils.vocabulary import PAPER_TABLES
 ROOT = Path(__file__).resolve().parents[1]
 
 
+PHANTOM = Cohort(None, None, None, {"phantom": True}, "abc")
+REAL = Cohort(None, None, None, {}, "abc")
+
+
 def rows(values, notebook="03_phase1_detection", model="cnn", part="session1", metric="macro_f1"):
     return pd.DataFrame(
         [
@@ -22,32 +26,116 @@ def rows(values, notebook="03_phase1_detection", model="cnn", part="session1", m
     )  # fmt: skip
 
 
-def found(results, table="I", model="cnn", metric="f1"):
-    return results.query("table == @table and model == @model and metric == @metric").iloc[0]
+def results_of(scores, records=(), cohort=PHANTOM):
+    return report.results(report.per_seed(scores), list(records), cohort)
+
+
+def found(results, table="I", model="cnn", score="f1"):
+    return results.query("table == @table and model == @model and score == @score").iloc[0]
 
 
 def test_every_published_number_has_a_row_and_missing_models_say_so():
-    results = report.results(rows([(0, 0.8)]))
+    results = results_of(rows([(0, 0.8)]))
     assert len(results) == sum(len(m) for table in PAPER_TABLES.values() for m in table.values()) == 28
     assert found(results)["ours"] == 0.8 and found(results)["paper"] == 0.9256
-    assert np.isnan(found(results, model="resnet50")["ours"]) and found(results, model="resnet50")["seeds"] == 0
+    absent = found(results, model="resnet50")
+    assert np.isnan(absent["ours"]) and (absent["seeds"], absent["verdict"]) == (0, "not run")
 
 
-def test_ours_is_the_median_seed_with_its_own_interval():
-    row = found(report.results(rows([(0, 0.9), (1, 0.7), (2, 0.8)])))
+def test_ours_is_the_median_seed_with_its_own_interval_and_the_spread_of_all():
+    row = found(results_of(rows([(0, 0.9), (1, 0.7), (2, 0.8)])))
     assert (row["ours"], row["low"], row["high"], row["seeds"]) == (0.8, pytest.approx(0.7), pytest.approx(0.9), 3)
+    assert (row["lowest"], row["highest"], row["run_id"], row["seed"]) == (0.7, 0.9, "r2", 2)
+    twenty = found(results_of(rows(list(enumerate(np.linspace(0.5, 0.88, 20))))))
+    assert twenty["seeds"] == 20 and twenty["ours"] == pytest.approx(0.68), "of an even number the lower middle one"
 
 
 def test_of_two_runs_with_one_seed_the_later_counts():
-    row = found(report.results(rows([(0, 0.9), (0, 0.5)])))
+    row = found(results_of(rows([(0, 0.9), (0, 0.5)])))
     assert (row["ours"], row["seeds"]) == (0.5, 1)
 
 
 def test_scores_of_other_parts_and_metrics_stay_out():
     for other in (rows([(0, 0.8)], part="validation"), rows([(0, 0.8)], metric="weighted_f1")):
-        assert np.isnan(found(report.results(other))["ours"])
-    third = report.results(rows([(0, 0.6)], "05_segmentation", "resnet50", "validation", "soft_f1"))
+        assert np.isnan(found(results_of(other))["ours"])
+    third = results_of(rows([(0, 0.6)], "05_segmentation", "resnet50", "validation", "soft_f1"))
     assert found(third, "III", "resnet50")["ours"] == 0.6
+    assert np.isnan(found(results_of(rows([(0, 0.7)], "05_segmentation", "resnet50", "training", "soft_f1")), "III",
+                          "resnet50")["ours"])  # fmt: skip
+
+
+def test_each_row_has_the_average_that_its_printed_digits_fit():
+    assert found(results_of(rows([(0, 0.8)], model="mobilenetv2", metric="weighted_f1")), model="mobilenetv2")["seeds"]
+    second = rows([(0, 0.9)], "04_phase2_classification", "cnn", "validation", "positive_f1")
+    row = found(results_of(second), "II")
+    assert row["ours"] == 0.9 and row["convention"].startswith("hemorrhage as the positive class")
+    assert "weighted average" in found(results_of(rows([(0, 0.8)])), model="mobilenetv2")["convention"]
+
+
+def parameters(notebook, profile="quick"):
+    return (
+        report.annotated_parameters(runs.parameters_file(notebook, profile)).set_index("parameter")["value"].to_dict()
+    )
+
+
+def settings(**changed):
+    return {"notebook": "03_phase1_detection", "parameters": parameters("03_phase1_detection", "paper") | changed}
+
+
+@pytest.mark.parametrize(
+    ("cohort", "record", "value", "expected"),
+    [
+        (PHANTOM, settings(), 0.9, "not comparable: phantom data"),
+        (REAL, settings(models=["cnn"], seed=3), 0.9, "inside the interval"),
+        (REAL, settings(), 0.8, "outside"),
+        (REAL, settings(), 1.05, "outside"),
+        (REAL, settings(size=96), 0.9, "not comparable: not the paper's size"),
+        (REAL, settings(size=96, batch=16, epochs=8, dropout=0.9), 0.9,
+         "not comparable: not the paper's size, batch, epochs, …"),
+    ],
+)  # fmt: skip
+def test_a_verdict_is_given_on_real_data_with_the_papers_settings_only(cohort, record, value, expected):
+    assert found(results_of(rows([(0, value)]), [record], cohort))["verdict"] == expected
+
+
+def test_a_number_without_an_interval_has_no_verdict():
+    third = rows([(0, 0.65)], "05_segmentation", "resnet50", "validation", "soft_f1").assign(low=np.nan, high=np.nan)
+    record = {"notebook": "05_segmentation", "parameters": parameters("05_segmentation", "paper")}
+    row = found(results_of(third, [record], REAL), "III", "resnet50")
+    assert row["verdict"] == "not comparable: no interval by this convention"
+
+
+def test_a_table_shows_interval_spread_and_verdict():
+    seeds = results_of(rows([(0, 0.9), (1, 0.7), (2, 0.8)]))
+    table = report.beside(seeds, "I").data.set_index(["model", "score"])
+    shown = table.loc[("cnn", "f1"), ["paper", "here", "seeds", "n", "baseline here", "verdict"]].tolist()
+    assert shown == ["0.9256", "0.80 (0.70–0.90)", "0.70–0.90 of 3", 200, "0.39", "not comparable: phantom data"]
+    assert table.loc[("resnet50", "f1")].tolist() == ["0.9327", "", "", "", "", "not run"]
+    caption = report.beside(seeds, "I").caption
+    assert "mobilenetv2: weighted average" in caption and "cnn, efficientnetb0: macro average" in caption
+
+
+def test_optimism_is_the_difference_that_choosing_on_the_test_makes():
+    both = [rows([(0, 0.8), (1, 0.7)]), rows([(0, 0.85), (1, 0.72)], part="session1_on_test")]
+    table = report.optimism(pd.concat(both))
+    assert table["seed"].tolist() == [0, 1] and table["optimism"].tolist() == pytest.approx([0.05, 0.02])
+    assert report.optimism(both[0]).empty and "optimism" in report.optimism(both[0])
+
+
+def test_the_papers_matrices_are_those_of_notebook_7():
+    assert report.paper_matrix("I", "efficientnetv2b0").tolist() == [[130, 0], [5, 65]]
+    assert report.paper_matrix("I", "mobilenetv2").tolist() == [[126, 4], [14, 56]]
+    assert report.paper_matrix("II", "cnn").tolist() == [[223, 3], [8, 211]]
+    counted = report.counts({"x": report.paper_matrix("I", "efficientnetv2b0")}, ("none", "stroke"))
+    assert counted.values.tolist()[2] == ["x", "stroke", "none", 5] and len(counted) == 4
+
+
+def test_ours_stands_beside_the_papers_matrix_where_it_ran():
+    table = pd.DataFrame({"truth": [0, 1, 1], "called": [0, 0, 1]})
+    both = report.matrices({"cnn": {3: table}}, ("cnn", 3), "I", "efficientnetv2b0")
+    assert list(both) == ["here: cnn, seed 3", "the paper: efficientnetv2b0"]
+    assert both["here: cnn, seed 3"].tolist() == [[1, 0], [1, 1]]
+    assert list(report.matrices({}, ("", -1), "I", "efficientnetv2b0")) == ["the paper: efficientnetv2b0"]
 
 
 def test_parameters_files_are_read_with_their_comments(tmp_path):
@@ -64,17 +152,11 @@ def test_parameters_files_are_read_with_their_comments(tmp_path):
         report.annotated_parameters(file)
 
 
-def parameters(notebook, profile="quick"):
-    return (
-        report.annotated_parameters(runs.parameters_file(notebook, profile)).set_index("parameter")["value"].to_dict()
-    )
-
-
 def test_departures_are_the_settings_of_the_run_that_change_what_is_computed():
     here = parameters("03_phase1_detection") | {"size": 64}
     table = report.departures("03_phase1_detection", here).set_index("parameter")
     assert table.loc["size", ["here", "paper profile"]].tolist() == [64, 224]
-    assert not {"profile", "phantom_size", "dropout", "validation"} & set(table.index)
+    assert not {"profile", "phantom_size", "recall", "validation"} & set(table.index)
 
 
 def test_the_ledger_covers_every_setting_of_every_notebook_with_a_source():

@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +33,16 @@ PARAMETERS = {
 
 def test_a_record_holds_what_is_needed_to_trace_a_number(home, cohort):
     run = runs.start("03", PARAMETERS)
-    path = run.finish(cohort, {"cnn": {"session1": {"auc": {"value": np.float64(0.9), "n": np.int64(7)}}}})
+    path = run.finish(cohort, {"cnn": {"session1": {"auc": runs_score(np.float64(0.9)) | {"n": np.int64(7)}}}})
     record = json.loads(path.read_text())
     assert path == home / "quick" / "03" / run.run_id / "record.json"
     assert run.run_id.startswith("cnn-seed0-") and len(run.run_id) == len("cnn-seed0-") + 8
-    assert record["metrics"]["cnn"]["session1"]["auc"] == {"value": 0.9, "n": 7}
+    assert record["metrics"]["cnn"]["session1"]["auc"] == runs_score(0.9) | {"n": 7}
+    assert record["conventions"] == {"auc": "area under the ROC curve: no threshold, ties count half"}
+    hardware = record["hardware"]
+    assert hardware["cpu"] and hardware["cores"] >= 1 and hardware["memory_gib"] > 0.5
+    assert hardware["gpus"] is None or "tensorflow" in sys.modules
+    assert runs.fault(record) is None
     assert record["cohort"]["fingerprint"] == "abc123" and record["cohort"]["origin"] == {"phantom": True}
     assert record["parameters"]["rate"] == 0.001 and "data_dir" not in record["parameters"]
     assert record["versions"]["numpy"] == np.__version__
@@ -126,6 +132,51 @@ def test_scores_are_flattened_and_foreign_files_are_named(home, cohort):
     assert table[["model", "part", "metric", "value", "n"]].values.tolist() == [["cnn", "session1", "auc", 0.9, 200]]
     assert len(refused) == 2
     assert "is no run record" in refused[0] and "schema 0, this version reads 2" in refused[1]
+
+
+def test_a_record_that_does_not_fit_its_schema_is_neither_written_nor_read(home, cohort):
+    run = runs.start("03", PARAMETERS)
+    lacking = {"cnn": {"session1": {"auc": {k: v for k, v in runs_score(0.9).items() if k != "n"}}}}
+    with pytest.raises(UserError, match=r"\$.metrics.cnn.session1.auc: 'n' is a required property"):
+        run.finish(cohort, lacking)
+    assert not [*run.folder.iterdir()], "nothing half is left"
+    path = run.finish(cohort, {"cnn": {"session1": {"auc": runs_score(0.9)}}})
+    whole = json.loads(path.read_text())
+    for spoil in (lambda r: r["cohort"].pop("fingerprint"), lambda r: r.update(seed="none"),
+                  lambda r: r["metrics"]["cnn"]["session1"]["auc"].update(value="high")):  # fmt: skip
+        record = json.loads(json.dumps(whole))
+        spoil(record)
+        path.write_text(json.dumps(record))
+        found, refused = runs.records("quick")
+        assert not found and len(refused) == 1 and "does not fit its schema ($" in refused[0]
+
+
+def test_records_of_before_the_new_fields_are_read(home, cohort):
+    path = runs.start("03", PARAMETERS).finish(cohort, {})
+    record = json.loads(path.read_text())
+    del record["conventions"]
+    record["hardware"] = {"machine": "x86_64", "system": "Linux", "cores": 2}
+    path.write_text(json.dumps(record))
+    assert runs.records("quick") == ([record], [])
+
+
+def test_trained_models_without_a_record_are_named(home, cohort):
+    run = runs.start("03", PARAMETERS)
+    run.finish(cohort, {}).unlink()
+    assert runs.records("quick") == ([], [])
+    (run.folder / "cnn").mkdir()
+    (run.folder / "cnn" / "history.csv").touch()
+    found, refused = runs.records("quick")
+    assert not found and refused == [
+        f"results/quick/03/{run.run_id} has trained models but no record: unfinished, or removed."
+    ]
+
+
+def test_conventions_are_those_of_the_scores_at_hand():
+    score = runs_score(0.5)
+    nested = {"cnn": {"session1": {"macro_f1": score, "soft_iou": score, "unheard_of": score}, "threshold": 0.4}}
+    assert set(runs.conventions(nested)) == {"macro", "soft"}
+    assert "with background" in runs.conventions(nested)["soft"]
 
 
 def runs_score(value):

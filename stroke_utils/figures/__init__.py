@@ -1,5 +1,7 @@
 """Every figure of the project: one function each, the same style, and a note on figures of phantom data."""
 
+# ruff: noqa: F401 (the names are here for `figures.…` in the notebooks)
+
 from stroke_utils.figures.data import (
     class_balance,
     dice_by_size,
@@ -20,6 +22,8 @@ from stroke_utils.figures.results import (
     outlined,
     predictions_gallery,
     printable_scores,
+    samples,
+    seed_losses,
     segmentation_demo,
     threshold_choice,
 )
@@ -34,34 +38,4 @@ from stroke_utils.figures.style import (
     stamp,
     use_style,
 )
-
-__all__ = [
-    "COLOURS",
-    "DPI",
-    "OUTLINES",
-    "agreement",
-    "batch_preview",
-    "beside_the_paper",
-    "class_balance",
-    "confusion_matrices",
-    "crop",
-    "dice_by_area",
-    "dice_by_size",
-    "fits_by_size",
-    "grey_bands",
-    "grey_histograms",
-    "hue_rule",
-    "image_grid",
-    "lesion_sizes",
-    "location_maps",
-    "loss_curves",
-    "outlined",
-    "predictions_gallery",
-    "printable_scores",
-    "save",
-    "segmentation_demo",
-    "stamp",
-    "threshold_choice",
-    "use_style",
-    "window_widths",
-]
+from stroke_utils.figures.training import augmentation_curves

@@ -18,10 +18,8 @@ def class_balance(counts: pd.DataFrame, cohort: Cohort | dict) -> Figure:
     """Show the share of each label in each part, from ``Cohort.counts``."""
     names = [*LABELS, "stroke of unknown type", "unlabelled"]
     shades = [*COLOURS.values(), "#cc79a7", "#e0e0e0"]
-    table = counts[counts["label"].isin(names)].pivot(index="part", columns="label", values="found").fillna(0)
-    table = table.reindex([p for p in PARTS if p in table.index], columns=[n for n in names if n in table]).astype(
-        float
-    )
+    table = counts[counts["label"].isin(names)].pivot(index="part", columns="label", values="found")
+    table = table.fillna(0).astype(float).reindex([part for part in PARTS if part in table.index])
     figure, axis = plt.subplots(figsize=(7, 0.45 * len(table) + 0.9))
     left = np.zeros(len(table))
     for name, shade in zip(names, shades, strict=True):
@@ -53,7 +51,7 @@ def grey_bands(image: np.ndarray, cohort: Cohort | dict) -> Figure:
         (brain + 16 * unit, 255, "bright: fresh blood, calcium", "#d55e00"),
         (255, 256, "white: bone", "#ffffff"),
     )
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), width_ratios=(1, 1, 1.1))
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.3), width_ratios=(1, 1, 1.1))
     painted = np.zeros((*grey.shape, 3))
     for low, high, _, colour in bands:
         painted[(grey >= low) & (grey < high)] = to_rgb(colour)
@@ -88,7 +86,7 @@ def grey_histograms(histograms: pd.DataFrame, cohort: Cohort | dict) -> Figure:
     A line is the median slice of a label, its shade the middle half of them; the scale is logarithmic, so that the few
     bright pixels of a hemorrhage can be seen beside the brain.
     """
-    shares = histograms.drop(columns="grey_levels") * 100
+    shares = histograms * 100
     figure, axis = plt.subplots(figsize=(8, 3))
     for name in (n for n in LABELS if n in shares.index.get_level_values("label")):
         low, middle, high = shares.xs(name, level="label").quantile([0.25, 0.5, 0.75]).to_numpy()
@@ -157,11 +155,10 @@ def dice_by_size(scores: pd.DataFrame, cohort: Cohort | dict) -> Figure:
     for axis, method in zip(axes[0], methods, strict=True):
         for kind, group in scores[scores["method"] == method].groupby("type"):
             axis.scatter(group["pixels"], group["dice"], s=14, alpha=0.7, color=COLOURS[kind], label=kind, lw=0)
-        axis.set(
-            xscale="log", xlabel="lesion size in pixels", title=method, ylabel="Dice" if axis is axes[0, 0] else ""
-        )
+        axis.set(xscale="log", xlabel="lesion size in pixels", title=method)
         axis.set_xticks([200, 500, 1000, 2000, 5000, 10000], ["200", "500", "1000", "2000", "5000", "10⁴"])
         axis.minorticks_off()
         axis.axhline(1, color="0.8", lw=0.8, zorder=0)
+    axes[0, 0].set_ylabel("Dice")
     axes[0, -1].legend(frameon=False, loc="lower right")
     return stamp(figure, cohort)

@@ -11,10 +11,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stroke_utils.cohort import Cohort
-from stroke_utils.figures.style import COLOURS, OUTLINES, stamp
+from stroke_utils.figures.style import COLOURS, OUTLINES, image_grid, nothing, stamp
 from stroke_utils.masks import read_class_mask
 from stroke_utils.pixels import read_rgb
 from stroke_utils.vocabulary import MASK_CLASSES, TYPES
+
+
+def _row_of(number: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
+    """Make axes for ``number`` pictures of one kind, three in a row; those left over are hidden."""
+    columns = min(3, number)
+    rows = -(-number // columns)
+    fig, axes = plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False)
+    for axis in axes.flat[number:]:
+        axis.axis("off")
+    return fig, axes
 
 
 def loss_curves(histories: dict[str, pd.DataFrame], cohort: Cohort, quantity: str = "loss") -> Figure:
@@ -24,8 +34,8 @@ def loss_curves(histories: dict[str, pd.DataFrame], cohort: Cohort, quantity: st
         histories: history of :func:`stroke_utils.training.fit` by model title.
         quantity: column name; the validation column has ``val_`` before it.
     """
-    fig, axes = plt.subplots(1, len(histories), figsize=(4.2 * len(histories), 3.2), sharey=True, squeeze=False)
-    for axis, (title, history) in zip(axes[0], histories.items(), strict=True):
+    fig, axes = _row_of(len(histories), 3.4, 3.0)
+    for axis, (title, history) in zip(axes.flat, histories.items(), strict=False):
         axis.plot(history["epoch"], history[quantity], "--", label="training")
         axis.plot(history["epoch"], history[f"val_{quantity}"], label="validation")
         best = history.loc[history["val_loss"].idxmin(), "epoch"]
@@ -40,10 +50,38 @@ def loss_curves(histories: dict[str, pd.DataFrame], cohort: Cohort, quantity: st
     return stamp(fig, cohort)
 
 
+def seed_losses(histories: dict[int, pd.DataFrame], title: str, cohort: Cohort) -> Figure:
+    """Draw training and validation loss of one model over epochs, one line a seed; a dot is the kept epoch."""
+    if not histories:
+        return nothing("training history", cohort, "left by a run")
+    fig, axis = plt.subplots(figsize=(5, 3))
+    for k, history in enumerate(histories.values()):
+        axis.plot(history["epoch"], history["loss"], "C0--", alpha=0.7, label=None if k else "training")
+        axis.plot(history["epoch"], history["val_loss"], "C1", alpha=0.7, label=None if k else "validation")
+        axis.plot(*history.loc[history["val_loss"].idxmin(), ["epoch", "val_loss"]], "C1o", ms=5)
+    seeds = ", ".join(map(str, histories))
+    axis.set(title=f"{title}, seed{'s' * (len(histories) > 1)} {seeds}", xlabel="epoch", ylabel="loss")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.legend()
+    return stamp(fig, cohort)
+
+
+def samples(slices: pd.DataFrame, column: str, cohort: Cohort) -> Figure:
+    """Show the files in ``column`` (``png``, ``overlay``) of some slices, a row per label."""
+    width = slices["label"].value_counts().max() if len(slices) else 0
+    images, titles, labels = [], [], [name for name in ("none", *TYPES) if (slices["label"] == name).any()]
+    for label in labels:
+        rows = slices[slices["label"] == label]
+        blank = width - len(rows)
+        images += [*map(read_rgb, rows[column]), *[np.full((150, 150, 3), 255, np.uint8)] * blank]
+        titles += [*rows["slice_id"], *[""] * blank]
+    return image_grid(images, titles, cohort, columns=width, rows=labels, side=1.9)
+
+
 def confusion_matrices(matrices: dict[str, np.ndarray], names: tuple[str, str], cohort: Cohort) -> Figure:
     """Draw 2 × 2 confusion matrices side by side; a cell shows its count and its share of the row."""
-    fig, axes = plt.subplots(1, len(matrices), figsize=(3.6 * len(matrices), 3.4), squeeze=False)
-    for axis, (title, matrix) in zip(axes[0], matrices.items(), strict=True):
+    fig, axes = _row_of(len(matrices), 3.2, 3.2)
+    for axis, (title, matrix) in zip(axes.flat, matrices.items(), strict=False):
         share = matrix / matrix.sum(axis=1, keepdims=True)
         texts = [[f"{n}\n{s:.0%}" for n, s in zip(*rows, strict=True)] for rows in zip(matrix, share, strict=True)]
         sns.heatmap(
@@ -83,8 +121,10 @@ def predictions_gallery(
         "TP": f"{names[1]}, called {names[1]}", "TN": f"{names[0]}, called {names[0]}",
         "FN": f"{names[1]}, called {names[0]}", "FP": f"{names[0]}, called {names[1]}",
     }  # fmt: skip
+    if predictions.empty:
+        return nothing("prediction", cohort, "left by a run")
     pngs = slices.set_index("slice_id")["png"]
-    fig, axes = plt.subplots(4, each, figsize=(2.1 * each + 1.6, 9.2))
+    fig, axes = plt.subplots(4, each, figsize=(1.8 * each + 0.7, 7.8))
     for row, (outcome, title) in zip(axes, titles.items(), strict=True):
         # Surest is farthest on its side of the threshold, wherever that lies.
         chosen = predictions[predictions["outcome"] == outcome]
@@ -131,9 +171,11 @@ def segmentation_demo(
         predicted: folder of predicted class masks.
         scores: table of :func:`stroke_utils.predict.segment`.
     """
+    if not picks:
+        return nothing("predicted mask", cohort, "left by a run")
     rows, truths = slices.set_index("slice_id"), references.set_axis(slices["slice_id"])
     dices = scores.set_index("slice_id")["lesion_dice"]
-    fig, axes = plt.subplots(len(picks), 3, figsize=(8, 2.75 * len(picks)), squeeze=False)
+    fig, axes = plt.subplots(len(picks), 3, figsize=(6.6, 2.3 * len(picks)), squeeze=False)
     for row, (title, slice_id) in zip(axes, picks.items(), strict=True):
         pixels = read_rgb(rows.loc[slice_id, "png"])
         outlined(row[0], pixels, None, f"{title} ({slice_id})")
@@ -161,24 +203,27 @@ def dice_by_area(scores: pd.DataFrame, cohort: Cohort) -> Figure:
     return stamp(fig, cohort)
 
 
-def beside_the_paper(results: pd.DataFrame, table: str, cohort: Cohort) -> Figure:
-    """Draw our scores of one of the paper's tables with their intervals beside the published values.
+def beside_the_paper(results: pd.DataFrame, seeds: pd.DataFrame, table: str, cohort: Cohort) -> Figure:
+    """Draw our scores of one of the paper's tables, all seeds, with the median's interval, beside the published values.
 
     Args:
         results: table of :func:`stroke_utils.report.results`.
+        seeds: table of :func:`stroke_utils.report.per_seed`.
         table: ``I``, ``II`` or ``III``.
     """
-    rows = results[(results["table"] == table)].iloc[::-1]
+    rows, seeds = results[results["table"] == table].iloc[::-1], seeds[seeds["table"] == table]
     fig, axis = plt.subplots(figsize=(7, 0.9 + 0.32 * len(rows)))
     for y, row in enumerate(rows.itertuples()):
-        if not np.isnan(row.ours):
-            axis.plot([row.low, row.high], [y, y], color="C0", lw=2)
-            axis.plot(row.ours, y, "o", color="C0", label="ours, 95 % interval" if y == len(rows) - 1 else None)
-            axis.plot(row.baseline, y, "|", color="0.4", ms=12, mew=2)
+        values = seeds.loc[(seeds["model"] == row.model) & (seeds["score"] == row.score), "value"]
+        axis.plot([row.low, row.high], [y, y], color="C0", lw=2)
+        axis.plot(row.ours, y, "|", color="C0", ms=11, mew=2)
+        axis.plot(values, [y] * len(values), "o", color="C0", ms=6, mec="w", mew=0.6, alpha=0.8)
+        axis.plot(row.baseline, y, "|", color="0.4", ms=12, mew=2)
         axis.plot(row.paper, y, "D", color="C1", ms=6)
-    axis.set_yticks(range(len(rows)), [f"{r.model}, {r.metric}" for r in rows.itertuples()])
+    axis.set_yticks(range(len(rows)), [f"{r.model}, {r.score}" for r in rows.itertuples()])
     handles = [
-        axis.plot([], [], "o-", color="C0", label="here, 95 % interval")[0],
+        axis.plot([], [], "o", color="C0", label="here, each seed")[0],
+        axis.plot([], [], "|-", color="C0", ms=11, mew=2, label="median seed, 95 % interval")[0],
         axis.plot([], [], "D", color="C1", ls="", label="the paper, its data")[0],
         axis.plot([], [], "|", color="0.4", ls="", ms=12, mew=2, label="trivial baseline here")[0],
     ]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -47,16 +48,18 @@ def stamp(figure: Figure, cohort: Cohort | dict) -> Figure:
     return figure
 
 
-def save(figure: Figure, target: str | Path) -> None:
-    """Save a figure as PNG, whole or not at all; folders above it are made."""
+def save(figure: Figure, target: str | Path, data: pd.DataFrame | None = None) -> None:
+    """Save a figure as PNG, whole or not at all, and the data behind it as CSV beside it; folders above are made."""
+    if data is not None:
+        files.write_table(Path(target).with_suffix(".csv"), data)
     with files.atomic_path(target) as temporary:
         figure.savefig(temporary, format="png")
 
 
-def nothing(what: str, cohort: Cohort | dict) -> Figure:
+def nothing(what: str, cohort: Cohort | dict, where: str = "in this data set") -> Figure:
     """Say in place of a figure that there is nothing to draw: a user's data may lack what the phantom has."""
     figure = plt.figure(figsize=(5, 0.6))
-    figure.text(0.5, 0.5, f"No {what} in this data set", ha="center", va="center", color="0.4")
+    figure.text(0.5, 0.5, f"No {what} {where}", ha="center", va="center", color="0.4")
     return stamp(figure, cohort)
 
 

@@ -1,0 +1,182 @@
+"""Benchmarks of the classifiers' training: ``python -m tests.bench.training pipeline|scale|pretrained``.
+
+``pipeline`` is part of ``make bench``. ``scale`` trains one epoch of the CNN at 224 px on 500 slices and on a whole
+release (a quarter of an hour on 2 cores), ``pretrained`` fine-tunes networks from ImageNet against their own runs from
+random weights (half an hour).
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stroke_utils import inputs, metrics, phantom, predict, splits, training
+from stroke_utils import models as networks
+from stroke_utils.cohort import read_cohort
+
+# isort: split
+import keras
+
+SIZE, BATCH, ROUNDS = 224, 32, 5
+
+
+class _Steps(keras.callbacks.Callback):
+    """Seconds of each step."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.last, self.seconds = time.perf_counter(), getattr(self, "seconds", [])
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.perf_counter()
+        self.seconds.append(now - self.last)
+        self.last = now
+
+
+def _cnn() -> keras.Model:
+    training.set_seed(0)
+    return training.compile_classifier(networks.detector("cnn", SIZE), 1e-4)
+
+
+def pipeline(slices: pd.DataFrame, fingerprint: str) -> None:
+    """Compare steps of the CNN on the real pipeline with steps on one batch in memory, in turn."""
+    steps = 10
+    slices = slices.head(steps * BATCH)
+    target = np.arange(len(slices), dtype="float32")[:, None] % 2
+    model, seen = _cnn(), {"one batch in memory": [], "pipeline": []}
+
+    def run(name: str, data) -> float:
+        start = time.perf_counter()
+        model.fit(data, steps_per_epoch=steps, shuffle=False, verbose=0)
+        seen[name].append((time.perf_counter() - start) / steps)
+        return seen[name][-1]
+
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["STROKE_DERIVED"] = folder
+        start = time.perf_counter()
+        paths = inputs.resized(slices, SIZE, fingerprint, quiet=True)
+        first = (time.perf_counter() - start) / steps
+
+        def batches(epoch: int):
+            return inputs.image_batches(paths, target, inputs.raw, SIZE, BATCH, seed=epoch)
+
+        held = next(iter(batches(0)))
+        cached = inputs.tf.data.Dataset.from_tensors(held).repeat(steps).prefetch(2)
+        run("one batch in memory", cached)  # traces the graph
+        run("pipeline", batches(1))
+        seen = {name: [] for name in seen}
+        for turn in range(ROUNDS):
+            for name, data in (("one batch in memory", cached), ("pipeline", batches(turn + 2))):
+                run(name, data)
+    ratios = [b / a for a, b in zip(seen["one batch in memory"], seen["pipeline"], strict=True)]
+    plain, ratio = statistics.median(seen["one batch in memory"]), statistics.median(ratios)
+    print(f"\ninput pipeline, CNN at {SIZE} px, batch {BATCH}: {steps} steps, {ROUNDS} rounds in turn")
+    print(f"  one batch in memory   {1000 * plain:7.0f} ms a step")
+    print(f"  from the second epoch {ratio:7.3f} ×  bar 1.050: {'held' if ratio <= 1.05 else 'MISSED'}")
+    print(f"  first epoch           {ratio + first / plain:7.3f} ×  (slices are resized and written once)")
+
+
+def one_epoch(folder: str) -> None:
+    """Split, weigh the classes and train one epoch of the CNN; print sizes, weights, seconds and peak MiB."""
+    from tests.bench.__main__ import _peak_mib
+
+    cohort = read_cohort(folder, quiet=True, thorough=False)
+    slices = splits.split(cohort.slices.dropna(subset=["stroke"]), "stroke", 0.2, 0)
+    target = slices["stroke"].astype(int).to_numpy()[:, None]
+    paths = inputs.resized(slices, SIZE, cohort.fingerprint, quiet=True)
+    weights = splits.class_weights(target[(slices["split"] == "train").to_numpy(), 0])
+    start = time.perf_counter()
+    training.train_classifier(
+        _cnn(), paths, target, slices["split"], inputs.raw, training.Schedule(1, 3, 0), Path(folder, "run"), "CNN",
+        batch=BATCH, seed=0, class_weight=weights,
+    )  # fmt: skip
+    sizes = slices["split"].value_counts().to_dict()
+    print(f"{sizes} weights { {k: round(v, 3) for k, v in weights.items()} }")
+    print(time.perf_counter() - start, _peak_mib())
+
+
+def scale(source: Path) -> None:
+    """Train one epoch on 500 slices and on a whole release, each in a process of its own."""
+    from tests.bench.__main__ import RELEASE, release
+
+    print(f"\none epoch of the CNN at {SIZE} px, batch {BATCH}", flush=True)
+    peaks = []
+    with tempfile.TemporaryDirectory(dir=source.parent) as scratch:
+        for n in (500, RELEASE):
+            place = release(source, Path(scratch, str(n)), n)
+            environment = os.environ | {"STROKE_DERIVED": str(Path(scratch, f"derived-{n}"))}
+            command = [sys.executable, "-m", "tests.bench.training", "one_epoch", str(place)]
+            out = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+            about, numbers = out.strip().splitlines()[-2:]
+            seconds, peak = map(float, numbers.split())
+            peaks.append(peak)
+            print(f"  {n:5} slices: {about}, {seconds:.0f} s, peak {peak:.0f} MiB", flush=True)
+    ratio = peaks[1] / peaks[0]
+    print(f"  peak memory {ratio:.3f} ×  bar 1.100: {'held' if ratio <= 1.1 else 'MISSED'}")
+
+
+def pretrained(cohort, weights: str, epochs: int, seeds: int, size: int, rate: float) -> None:
+    """Fine-tune from ImageNet and from random weights at equal epochs; pair the session-1 AUCs by seed."""
+    print(f"\nImageNet against random weights: {size} px, batch {BATCH}, {epochs} epochs, rate {rate}, {seeds} seeds")
+    for name in ("mobilenetv2", "resnet50"):
+        rows, probability, model = [], {}, None
+        for seed in range(seeds):
+            known = cohort.slices.dropna(subset=["stroke"])
+            slices = splits.split(known, "stroke", 0.2, seed, test_part="session1")
+            target = slices["stroke"].astype(int).to_numpy()[:, None]
+            paths = inputs.resized(slices, size, cohort.fingerprint, quiet=True)
+            test = (slices["split"] == "test").to_numpy()
+            form = networks.BACKBONES[name].preprocess
+            for start in ("none", weights):
+                training.set_seed(seed)
+                fresh = networks.detector(name, size, networks.weights_for(name, start), 0.3, 0.9)
+                training.compile_classifier(fresh, rate)
+                model = training.begin_again(model, fresh) if model else fresh
+                with tempfile.TemporaryDirectory() as folder:
+                    training.train_classifier(
+                        model, paths, target, slices["split"], form, training.Schedule(epochs, 2, 0), folder, name,
+                        batch=BATCH, seed=seed, augmentation="light",
+                        class_weight=splits.class_weights(target[(slices["split"] == "train").to_numpy(), 0]),
+                    )  # fmt: skip
+                q = predict.probabilities(model, paths[test], form, size)
+                probability[seed, start != "none"] = q
+            truth = target[test, 0]
+            rows.append([metrics.sk.roc_auc_score(truth, probability[seed, pre]) for pre in (False, True)])
+            print(f"  {name} seed {seed}: random {rows[-1][0]:.3f}, ImageNet {rows[-1][1]:.3f}", flush=True)
+        # Seeds share the test slices: patients are drawn anew once, for all seeds and both starts together.
+        drawn = metrics.resamples(truth, slices["patient"][test])
+        aucs = {key: metrics._resampled_auc(truth, q, drawn) for key, q in probability.items()}
+        means = np.mean([aucs[seed, True] - aucs[seed, False] for seed in range(seeds)], axis=0)
+        low, high = np.nanpercentile(means, [2.5, 97.5])
+        print(f"  {name}: AUC {np.subtract(*np.mean(rows, axis=0)[::-1]):+.3f} ({low:+.3f} to {high:+.3f}) by ImageNet")
+
+
+def main() -> None:
+    """Run one of the benchmarks."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.training", description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["pipeline", "scale", "one_epoch", "pretrained"])
+    parser.add_argument("folder", nargs="?", default="", help="data folder; default: the quick phantom")
+    parser.add_argument("--weights", default="imagenet", help="pretrained: imagenet, or a folder of weights files")
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--rate", type=float, default=5e-4)
+    given = parser.parse_args()
+    if given.what == "one_epoch":
+        return one_epoch(given.folder)
+    cohort = phantom.open_cohort(given.folder, "quick")
+    if given.what == "pipeline":
+        return pipeline(cohort.slices, cohort.fingerprint)
+    if given.what == "scale":
+        return scale(cohort.root)
+    return pretrained(cohort, given.weights, given.epochs, given.seeds, given.size, given.rate)
+
+
+if __name__ == "__main__":
+    main()

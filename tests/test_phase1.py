@@ -1,0 +1,54 @@
+"""Where phase 2 gets phase 1's encoder from."""
+
+import numpy as np
+import pytest
+
+from stroke_utils import files, models, phase1, runs
+from stroke_utils.cohort import read_cohort
+
+
+@pytest.fixture
+def cohort(tiny_phantom, tmp_path, monkeypatch):
+    monkeypatch.setenv("STROKE_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("STROKE_DERIVED", str(tmp_path / "derived"))
+    return read_cohort(tiny_phantom)
+
+
+def leave_a_run(cohort, seed, finished, fingerprint=None, weights=True):
+    folder = files.results_root() / "quick" / phase1.NOTEBOOK / f"run-seed{seed}-{finished}"
+    record = {"schema": runs.SCHEMA, "notebook": phase1.NOTEBOOK, "run_id": folder.name, "seed": seed}
+    record |= {"finished": finished, "cohort": {"fingerprint": fingerprint or cohort.fingerprint}}
+    files.write_json(folder / "record.json", record)
+    if weights:
+        files.write_text(folder / "resnet18" / "best.weights.h5", "weights")
+    return folder / "resnet18" / "best.weights.h5"
+
+
+def test_this_seeds_run_comes_before_newer_ones_and_other_cohorts_never(cohort):
+    assert phase1.finished_weights("resnet18", cohort, "quick", 0) is None
+    leave_a_run(cohort, 0, "2026-09", fingerprint="another")
+    leave_a_run(cohort, 0, "2026-08", weights=False)
+    assert phase1.finished_weights("resnet18", cohort, "quick", 0) is None
+    older, newer = leave_a_run(cohort, 1, "2026-01"), leave_a_run(cohort, 2, "2026-02")
+    assert phase1.finished_weights("resnet18", cohort, "quick", 1) == older
+    assert phase1.finished_weights("resnet18", cohort, "quick", 0) == newer
+    assert phase1.finished_weights("resnet50", cohort, "quick", 0) is None
+
+
+def test_without_a_run_the_encoder_is_trained_here_and_says_so(cohort, tmp_path, monkeypatch, capsys):
+    settings = runs.settings(phase1.NOTEBOOK)
+    vars(settings).update(size=32, epochs=1, weights="none", validation=0.3)
+    monkeypatch.setattr(runs, "settings", lambda notebook, profile: settings)
+    path = phase1.detector_weights("resnet18", cohort, "quick", 0, tmp_path / "encoder")
+    assert "No finished run of phase 1 on this cohort has a ResNet-18: it is trained" in capsys.readouterr().out
+    model = models.type_classifier("resnet18", 32)
+    before = model.layers[3].get_weights()[0].copy()
+    models.load_detectors_encoder(model, "resnet18", path)
+    assert not np.array_equal(before, model.layers[3].get_weights()[0])
+
+
+def test_a_finished_run_is_named(cohort, tmp_path, capsys):
+    path = leave_a_run(cohort, 0, "2026-01")
+    assert phase1.detector_weights("resnet18", cohort, "quick", 0, tmp_path) == path
+    said = capsys.readouterr().out
+    assert said.startswith("phase-1 encoder: results/quick/03_phase1_detection/run-seed0") and str(path) not in said
