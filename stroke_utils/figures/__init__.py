@@ -1,7 +1,5 @@
 """Every figure of the project: one function each, the same style, and a note on figures of phantom data."""
 
-# ruff: noqa: F401 (the names are here for `figures.…` in the notebooks)
-
 from stroke_utils.figures.data import (
     class_balance,
     dice_by_size,
