@@ -56,15 +56,12 @@ def stale_results(results, shown):
 
 def stale_sum(scores, results):
     """figures/scores.csv against figures/results.csv, where both have a score."""
-    for table, stem, part in (
-        ("I", "03_phase1_detection", "session1"),
-        ("II", "04_phase2_classification", "validation"),
-    ):
-        ours = results[(results["table"] == table) & (results["metric"] == "f1")].dropna(subset="ours")
-        own = scores[(scores["notebook"] == stem) & (scores["part"] == part) & (scores["metric"] == "macro_f1")]
-        both = ours.merge(own, on="model", how="outer")
-        if not np.allclose(both["ours"], both["value"], rtol=0, atol=6e-5):
-            yield f"Table {table} in figures/results.csv is of other runs than figures/scores.csv"
+    # MobileNetV2's row is set beside weighted averages, and Table II beside the scores of one class.
+    ours = results.query("table == 'I' and metric == 'f1' and model != 'mobilenetv2'").dropna(subset="ours")
+    own = scores.query("notebook == '03_phase1_detection' and part == 'session1' and metric == 'macro_f1'")
+    both = ours.merge(own, on="model")
+    if both.empty or not np.allclose(both["ours"], both["value"], rtol=0, atol=6e-5):
+        yield "Table I in figures/results.csv is of other runs than figures/scores.csv"
 
 
 def stale_pictures(readme, folder, stored):
