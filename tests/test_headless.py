@@ -347,12 +347,16 @@ def test_refresh_copies_the_latest_figures_only(tmp_path):
         folder = tmp_path / "results" / "quick" / "06_results_figures" / run
         (folder / "figures").mkdir(parents=True)
         image.new("RGB", (40, 40), (age, 0, 0)).save(folder / "figures" / f"{run}.png")
+        for place in ("figures", "tables"):
+            (folder / place).mkdir(exist_ok=True)
+            (folder / place / f"{place}_{run}.csv").write_text("a\n1\n")
         (folder / "record.json").write_text("{}")
         os.utime(folder / "record.json", (1e9 - age, 1e9 - age))
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "gone.png").touch()
     copied = refresh.copy_figures(tmp_path / "results", tmp_path / "figures")
-    assert [path.name for path in copied] == ["new.png"] == [path.name for path in (tmp_path / "figures").iterdir()]
+    assert [path.name for path in copied] == ["figures_new.csv", "new.png", "tables_new.csv"]
+    assert set(copied) == set((tmp_path / "figures").iterdir())
 
 
 def test_small_png_keeps_the_picture(tmp_path):
