@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import jinja2
 import pandas as pd
 
-from stroke_utils import files, report, runs
+from stroke_utils import files, outputs, report, runs
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 TASKS = {
@@ -103,7 +103,9 @@ def model_cards(records: list[dict]) -> dict[str, str]:
                 settings = report.ledger(notebook, made[-1]["parameters"])
                 settings = settings[~settings["parameter"].isin(report.WAYS | {"models"})].to_dict("records")
                 what = {"model": model, "task": task, "notebook": notebook, "runs": made, "last": made[-1]}
-                found = {"scores": over_seeds(rows), "extras": extras(made[-1], model), "settings": settings}
+                how = made[-1].get("conventions") or runs.conventions(made[-1]["metrics"])
+                found = {"scores": over_seeds(rows), "extras": extras(made[-1], model), "conventions": how}
+                found["settings"] = settings
                 pages[f"card-{notebook[:2]}-{model}"] = _render("model_card.md.j2", **what, **found)
     return pages
 
@@ -126,7 +128,7 @@ def data_sheet(records: list[dict]) -> str:
     """Return the data sheet that ``01_exploration`` wrote of the records' cohort, or what is known without it."""
     last = records[-1]
     for record in reversed(records):
-        path = report.run_folder(record) / "data_sheet.md"
+        path = outputs.run_folder(record) / "data_sheet.md"
         if record["notebook"] == "01_exploration" and path.is_file():
             return path.read_text(encoding="utf-8")
     cohort = last["cohort"]

@@ -30,14 +30,15 @@ def record(notebook=DETECTION, seed=0, fingerprint="aaaa", phantom=True, parts=N
         "run_id": f"cnn-seed{seed}-{fingerprint}",
         "profile": "quick",
         "seed": seed,
+        "started": "2026-01-01T09:00:00+00:00",
         "finished": f"2026-01-01T10:0{seed}:00+00:00",
         "wall_s": 90.0,
         "peak_memory_mib": 1536,
         "parameters": {"models": ["cnn"], "seed": seed, "size": 96, "weights": "none", "validation": 0.2},
         "cohort": {"fingerprint": fingerprint, "origin": origin, "slices": 1200, "problems": 1},
         "versions": {"python": "3.12.1", "keras": "3.15.1"},
-        "hardware": {"machine": "x86_64", "system": "Linux", "cores": 2},
-        "git": {"commit": "0123456789", "dirty": True},
+        "hardware": {"machine": "x86_64", "system": "Linux", "cores": 2, "cpu": "Chip 9", "gpus": None},
+        "git": {"commit": "0123456789" * 4, "dirty": True},
         "metrics": metrics | {"slices": {"train": 720, "test": 200}},
     } | more  # fmt: skip
 
@@ -66,12 +67,15 @@ def test_without_a_training_run_there_are_no_cards_and_old_ones_go(results):
 
 
 def test_a_card_says_what_the_record_says(results):
-    card = results(record(parts={"validation": {"auc": score(0.917, n=180)}}))["card-03-cnn"]
+    made = record(parts={"validation": {"auc": score(0.917, n=180)}}, conventions={"auc": "no threshold"})
+    card = results(made)["card-03-cnn"]
+    assert "- *auc:* no threshold" in card
     assert "| session1 | macro f1 | 0.800 | 0.700–0.900 (patients) | 200 | 0.394 | one seed |" in card
     assert "| validation | auc | 0.917 | 0.817–1.017 (patients) | 180 | 0.394 | one seed |" in card
     assert "**Threshold:** 0.2122" in card and "720 train, 200 test" in card and "fingerprint `aaaa`" in card
     assert "| 0 | `cnn-seed0-aaaa` | 2026-01-01 10:00 | 1.5 | 1.5 | 0123456+ |" in card and "keras 3.15.1" in card
     assert re.search(r"^\| size \| 96 \| 224 \| phase 1, data: 224×224 \|$", card, re.MULTILINE)
+    assert "ran on Chip 9, 2 cores, x86_64, Linux, no GPU." in card
     assert "phantom" in card and "no score below is clinical" in card and "**not known**" in card
 
 
@@ -90,11 +94,13 @@ def test_several_seeds_are_a_spread_and_never_the_best(results):
 
 
 def test_what_a_record_lacks_is_said_to_be_lacking(results):
-    poor = record(parts={"new part": {"soft_f1": {"value": 0.64, "low": None, "high": None, "n": None}}})
+    poor = record(parts={"new part": {"soft_f1": {**score(0.64), "low": None, "high": None, "baseline": None}}})
     del poor["parameters"]["weights"], poor["metrics"]["slices"]
+    del poor["hardware"]["cpu"]
     poor["git"] = {"commit": None, "dirty": None}
     card = results(poor)["card-03-cnn"]
-    assert "| new part | soft f1 | 0.640 | none | not known | not known | one seed |" in card
+    assert "| new part | soft f1 | 0.640 | none | 200 | not known | one seed |" in card
+    assert "ran on 2 cores, x86_64, Linux, no GPU." in card and "- *macro:* plain mean over both classes." in card
     assert "starting weights: not recorded" in card and "| unknown |" in card and "Used here" not in card
 
 
