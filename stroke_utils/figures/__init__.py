@@ -23,6 +23,7 @@ from stroke_utils.figures.results import (
     segmentation_demo,
     threshold_choice,
 )
+from stroke_utils.figures.segmentation import convention_ranges, failure_gallery
 from stroke_utils.figures.style import (
     COLOURS,
     DPI,
@@ -44,9 +45,11 @@ __all__ = [
     "beside_the_paper",
     "class_balance",
     "confusion_matrices",
+    "convention_ranges",
     "crop",
     "dice_by_area",
     "dice_by_size",
+    "failure_gallery",
     "fits_by_size",
     "grey_bands",
     "grey_histograms",
