@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
-from scipy import ndimage
 
 from stroke_utils import files, vocabulary
 from stroke_utils.cohort import Cohort
@@ -253,48 +252,3 @@ def _type_of_each(colours: np.ndarray) -> np.ndarray:
     for name, borders in vocabulary.BORDER_COLOURS.items():
         values[np.isin(colours, packed(np.uint8(borders)))] = vocabulary.MASK_CLASSES.index(name)
     return values
-
-
-def tolerant_ground_truth(truth: np.ndarray, radius: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Grow and shrink a class mask, as the organiser of session 2 did for scores that forgive a shaky border.
-
-    The organiser's note says dilated and eroded, and gives neither shape nor size of the structuring element: a disk of
-    3 pixels is ours. Where grown lesions of both types meet, the nearer type wins.
-
-    Args:
-        truth: uint8 array (H, W) of 0/1/2.
-        radius: of the disk in pixels.
-
-    Returns:
-        GT2, the grown mask, and GT3, the shrunken one, of the same kind; outside the picture there is no lesion, but
-        none is worn away at the picture's edge.
-    """
-    distance, (y, x) = ndimage.distance_transform_edt(truth == 0, return_indices=True)
-    grown = truth[y, x] * (distance <= radius) if truth.any() else truth.copy()
-    shrunken = np.zeros_like(truth)
-    for value in range(1, len(vocabulary.MASK_CLASSES)):
-        lesion = truth == value
-        # The transform knows no zero but those of the picture; without any it would say nothing.
-        deep = lesion if lesion.all() else ndimage.distance_transform_edt(lesion) > radius
-        shrunken[deep] = value
-    return grown.astype(np.uint8), shrunken
-
-
-def tolerant_iou(result: np.ndarray, truth: np.ndarray, radius: int = 3) -> float:
-    """Score a class mask by the rule of the competition's second session.
-
-    A pixel of the result other than 0 counts as TP if GT2 has the same class there; a pixel where GT3 is not 0 and the
-    result differs from it counts as FN; a pixel of the result other than 0 that is neither counts as FP. The score is
-    TP / (TP + FP + FN), and 1 where all three are 0.
-
-    Args:
-        result: uint8 array (H, W) of 0/1/2.
-        truth: the ground truth, of the same shape.
-        radius: of :func:`tolerant_ground_truth`.
-    """
-    grown, shrunken = tolerant_ground_truth(truth, radius)
-    hit = (result != 0) & (result == grown)
-    missed = (shrunken != 0) & (result != shrunken)
-    false = (result != 0) & ~hit & ~missed
-    total = np.count_nonzero(hit) + np.count_nonzero(missed) + np.count_nonzero(false)
-    return float(np.count_nonzero(hit) / total) if total else 1.0

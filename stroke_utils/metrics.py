@@ -9,7 +9,6 @@ import pandas as pd
 from sklearn import metrics as sk
 from statsmodels.stats.proportion import proportion_confint
 
-from stroke_utils import masks
 from stroke_utils.files import UserError
 
 BOOTSTRAP = 1000
@@ -58,11 +57,12 @@ def resamples(strata: np.ndarray, patients: np.ndarray | None = None, seed: int 
     return drawn[:, clusters]
 
 
-def _unit(patients: np.ndarray | None) -> str:
+def unit_of(patients: np.ndarray | None) -> str:
+    """Tell what an interval takes for independent: ``patients`` where any is known, else ``slices``."""
     return "slices" if patients is None or pd.isna(np.asarray(patients, dtype=object)).all() else "patients"
 
 
-def _interval(values: np.ndarray) -> tuple[float, float]:
+def percentiles(values: np.ndarray) -> tuple[float, float]:
     """Return the 2.5 and 97.5 percentiles of a statistic's resampled values."""
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return float(low), float(high)
@@ -146,7 +146,7 @@ def classification_scores(
     called = (probability >= threshold).astype(int)
     values = matrix_scores(confusion(truth, called))
     trivial = matrix_scores(confusion(truth, np.full(n, int(positives * 2 > n))))
-    weights, unit = resamples(truth, patients, seed), _unit(patients)
+    weights, unit = resamples(truth, patients, seed), unit_of(patients)
     cells = [[weights @ ((truth == t) & (called == c)) for c in (0, 1)] for t in (0, 1)]
     resampled = matrix_scores(np.moveaxis(np.array(cells), -1, 0))
     correct, names = truth == called, np.arange(n) if unit == "slices" else pd.Series(patients).fillna("").to_numpy()
@@ -163,9 +163,9 @@ def classification_scores(
             interval = proportion_interval(correct[of], weights[:, of], len(np.unique(names[of])))
             out[name] = score(value, *interval, of.sum(), trivial[name], unit)
         else:
-            out[name] = score(value, *_interval(resampled[name]), n, trivial[name], unit)
+            out[name] = score(value, *percentiles(resampled[name]), n, trivial[name], unit)
     auc = sk.roc_auc_score(truth, probability)
-    out["auc"] = score(auc, *_interval(_resampled_auc(truth, probability, weights)), n, 0.5, unit)
+    out["auc"] = score(auc, *percentiles(_resampled_auc(truth, probability, weights)), n, 0.5, unit)
     return out
 
 
@@ -252,31 +252,6 @@ def threshold_curve(truth: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"threshold": cuts, "precision": hits / called, "recall": hits / truth.sum()})
 
 
-def dice(reference: np.ndarray, predicted: np.ndarray) -> float:
-    """Return 2 |A ∩ B| / (|A| + |B|) of two boolean arrays; nan where the reference is empty."""
-    if not reference.any():
-        return float("nan")
-    return 2.0 * np.count_nonzero(reference & predicted) / (np.count_nonzero(reference) + np.count_nonzero(predicted))
-
-
-def mask_scores(reference: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """Score one slice's class mask (H, W) of 0/1/2 against its reference.
-
-    Returns:
-        ``lesion_dice`` and ``lesion_iou``: any lesion class against any, type ignored. ``typed_dice``: as
-        :func:`stroke_utils.masks.dice`, a pixel agrees only where both have the same type, so that a lesion of the
-        wrong type counts as missed and as added. All nan where the reference has no lesion. Areas in pixels.
-    """
-    overlap = dice(reference > 0, predicted > 0)
-    return {
-        "lesion_dice": overlap,
-        "lesion_iou": overlap / (2 - overlap),
-        "typed_dice": masks.dice(reference, predicted) if reference.any() else float("nan"),
-        "reference_px": int((reference > 0).sum()),
-        "predicted_px": int((predicted > 0).sum()),
-    }
-
-
 def mean_score(
     values: np.ndarray | pd.Series,
     groups: np.ndarray,
@@ -299,81 +274,5 @@ def mean_score(
         raise UserError("No slice with a lesion to score.")
     of = None if patients is None else np.asarray(patients, dtype=object)[known]
     weights = resamples(groups[known], of, seed)
-    interval = _interval(weights @ values[known] / weights.sum(axis=1))
-    return score(values[known].mean(), *interval, known.sum(), baseline, _unit(of))
-
-
-def segmentation_scores(table: pd.DataFrame, seed: int = 0) -> dict:
-    """Average the per-slice scores of one pile, resampling within each type for the intervals.
-
-    Args:
-        table: rows of :func:`stroke_utils.predict.segment`; its column ``patient``, where it is there, makes the
-            intervals resample patients.
-        seed: of the bootstrap.
-
-    Returns:
-        ``lesion_dice``, ``lesion_iou`` and ``typed_dice`` over all slices, and ``<type>_dice``, the lesion Dice of the
-        slices of one type. The baseline, all background, scores 0 on every slice with a lesion.
-    """
-
-    def mean(rows: pd.DataFrame, name: str) -> dict:
-        return mean_score(rows[name], rows["label"], seed, patients=rows.get("patient"))
-
-    out = {name: mean(table, name) for name in ("lesion_dice", "lesion_iou", "typed_dice")}
-    return out | {f"{label}_dice": mean(rows, "lesion_dice") for label, rows in table.groupby("label")}
-
-
-def soft_scores(history: pd.DataFrame, limits: pd.DataFrame, n: int) -> dict:
-    """Return the soft validation F1 and IoU of the kept epoch, as the paper's Table III has them.
-
-    There is no interval: the convention gives one number per batch, not per slice. The baseline is all background.
-
-    Args:
-        history: of :func:`stroke_utils.training.fit`, with the metrics of segmentation-models.
-        limits: of :func:`convention_limits` on the same batches.
-        n: validation slices.
-    """
-    kept = history.loc[history["val_loss"].idxmin()]
-    values = {"f1": kept["val_f1_score"], "iou": kept["val_iou_score"]}
-    floor = limits.loc["all background"]
-    return {f"soft_{k}": score(v, np.nan, np.nan, n, floor[k]) for k, v in values.items()}
-
-
-def soft_overlap(reference: np.ndarray, predicted: np.ndarray, smooth: float = 1e-5) -> tuple[float, float]:
-    """Return F1 and IoU by segmentation-models' convention, as the paper's Table III uses them.
-
-    Probabilities are not thresholded; sums run over the whole batch, and the mean over all classes includes the
-    background (segmentation-models 1.0.1, ``f1_score`` and ``iou_score``).
-
-    Args:
-        reference: one-hot (b, H, W, 3).
-        predicted: probabilities of the same shape.
-        smooth: added to numerator and denominator, so that a class in neither counts as 1.
-    """
-    reference, predicted = np.asarray(reference, dtype=float), np.asarray(predicted, dtype=float)
-    both = (reference * predicted).sum(axis=(0, 1, 2))
-    total = (reference + predicted).sum(axis=(0, 1, 2))
-    f1 = (2 * both + smooth) / (total + smooth)
-    iou = (both + smooth) / (total - both + smooth)
-    return float(f1.mean()), float(iou.mean())
-
-
-def convention_limits(class_masks: list[np.ndarray], batch: int, leak: float = 1e-6) -> pd.DataFrame:
-    """Compute what a perfect and an all-background prediction score by :func:`soft_overlap` on these very batches.
-
-    Args:
-        class_masks: masks (H, W) of 0/1/2, in the order in which they are batched; all of one shape.
-        batch: slices per batch; scores are averaged over batches, as Keras does.
-        leak: probability that a softmax leaves to each wrong class.
-
-    Returns:
-        Rows ``perfect`` and ``all background``, columns ``f1`` and ``iou``.
-    """
-    rows = {"perfect": [], "all background": []}
-    for first in range(0, len(class_masks), batch):
-        truth = np.eye(3)[np.stack(class_masks[first : first + batch])]
-        background = np.zeros_like(truth)
-        background[..., 0] = 1
-        for name, prediction in (("perfect", truth), ("all background", background)):
-            rows[name].append(soft_overlap(truth, prediction * (1 - 3 * leak) + leak))
-    return pd.DataFrame({name: np.mean(values, axis=0) for name, values in rows.items()}, index=["f1", "iou"]).T
+    interval = percentiles(weights @ values[known] / weights.sum(axis=1))
+    return score(values[known].mean(), *interval, known.sum(), baseline, unit_of(of))

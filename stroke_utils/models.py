@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stroke_utils import inputs  # prepares TensorFlow and SM_FRAMEWORK before anything below is imported
+from stroke_utils import files, inputs  # prepares TensorFlow and SM_FRAMEWORK before anything below is imported
 from stroke_utils.files import UserError
+from stroke_utils.vocabulary import MASK_CLASSES
 
 # isort: split
 import keras
@@ -366,6 +367,40 @@ def unet(encoder: str, size: int, weights: str = "none", momentum: float | None 
             encoder_weights=None if given == "none" else given,
         )
     return _finished(model, momentum)
+
+
+UNET_INPUTS = ("unit", "imagenet")
+"""Pixels of a U-Net: [0, 1] as in the paper, or what segmentation-models prepares its ImageNet encoders for."""
+
+
+def unet_preprocess(encoder: str, pixels: str) -> Preprocess:
+    """Return the preprocessing of a U-Net's input, 0-255 in, by a name of :data:`UNET_INPUTS`."""
+    _known(pixels, dict.fromkeys(UNET_INPUTS), "input of a U-Net")
+    return inputs.unit_range if pixels == "unit" else sm.get_preprocessing(encoder)
+
+
+def write_checkpoint(folder: str | os.PathLike, encoder: str, size: int, pixels: str) -> None:
+    """Write ``checkpoint.json`` beside ``best.weights.h5``: what :func:`load_unet` needs to build the U-Net anew."""
+    about = {"encoder": encoder, "size": size, "input": pixels, "classes": list(MASK_CLASSES)}
+    about["sha256"] = files.sha256(Path(folder, "best.weights.h5"))
+    files.write_json(Path(folder, "checkpoint.json"), about)
+
+
+def load_unet(folder: str | os.PathLike) -> tuple[keras.Model, Preprocess, dict]:
+    """Build a U-Net anew from a folder of a run: the model with its best weights, its preprocessing, its parameters.
+
+    Raises:
+        UserError: a file is missing, or the weights are not those that the JSON was written for.
+    """
+    path, weights = Path(folder, "checkpoint.json"), Path(folder, "best.weights.h5")
+    if not (path.is_file() and weights.is_file()):
+        raise UserError(f"{files.shown(folder)} needs checkpoint.json and best.weights.h5. Train that model again.")
+    about = files.read_json(path)
+    if files.sha256(weights) != about["sha256"]:
+        raise UserError(f"{files.shown(weights)} is not the file that {path.name} was written for. Train it again.")
+    model = unet(about["encoder"], about["size"])
+    model.load_weights(weights)
+    return model, unet_preprocess(about["encoder"], about["input"]), about
 
 
 def _finished(model: keras.Model, momentum: float | None) -> keras.Model:

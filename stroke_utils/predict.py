@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import ndimage
 
-from stroke_utils import files, inputs, masks, metrics, models  # models first: it prepares keras
+from stroke_utils import files, inputs, masks, models, overlap, pixels  # models prepares keras
 
 # isort: split
 import keras
@@ -43,55 +45,122 @@ def table(slices: pd.DataFrame, truth: str, probability: np.ndarray, threshold: 
     return out.reset_index(drop=True)
 
 
-def class_mask(model: Callable, image: np.ndarray, size: int, preprocess: models.Preprocess) -> np.ndarray:
-    """Segment one slice.
+@dataclass(frozen=True)
+class MaskOptions:
+    """How probabilities become a class mask; the values here are the paper's plain argmax.
+
+    Attributes:
+        flip: average the probabilities of a slice and of its mirror image, mirrored back.
+        smallest: connected lesions (corners connect) below this many pixels of the slice are taken away.
+        vote: all lesion pixels of a slice get the type that most of them have.
+    """
+
+    flip: bool = False
+    smallest: int = 0
+    vote: bool = False
+
+
+PLAIN = MaskOptions()
+"""The paper's: the most probable class of each pixel."""
+
+GRID = [MaskOptions(f, n, v) for f in (False, True) for n in (0, 30, 100, 300) for v in (False, True)]
+"""What :func:`choose_options` tries, the plain one first."""
+
+
+def soft_masks(model: Callable, image: np.ndarray, size: int, preprocess: models.Preprocess, flip: bool) -> tf.Tensor:
+    """Return a slice's class probabilities, float32 (size, size, 3), averaged with its mirror image's if ``flip``."""
+    batch = tf.image.resize(tf.cast(image, tf.float32), (size, size), antialias=True)[None]
+    batch = tf.round(batch)  # training saw whole grey levels
+    soft = model(preprocess(batch))
+    if flip:
+        soft = (soft + model(preprocess(batch[:, :, ::-1]))[:, :, ::-1]) / 2
+    return soft[0]
+
+
+def class_mask(soft: tf.Tensor, shape: tuple[int, int], options: MaskOptions = PLAIN) -> np.ndarray:
+    """Turn probabilities into a mask at the slice's own size.
 
     Args:
-        model: a U-Net in inference mode, or any function from pixels to class probabilities.
-        image: uint8 (H, W, 3) at its own size.
-        size: side the model takes.
-        preprocess: as in training.
+        soft: of :func:`soft_masks`.
+        shape: height and width of the slice.
+        options: smallest lesion and vote; its ``flip`` is :func:`soft_masks`' business.
 
     Returns:
         uint8 (H, W) of 0 background, 1 ischemia, 2 hemorrhage: probabilities are resized to (H, W), then the most
         probable class is taken.
     """
-    batch = tf.image.resize(tf.cast(image, tf.float32), (size, size), antialias=True)[None]
-    batch = tf.round(batch)  # training saw whole grey levels
-    soft = model(preprocess(batch))
-    return tf.argmax(tf.image.resize(soft, image.shape[:2])[0], axis=-1).numpy().astype(np.uint8)
+    classes = tf.argmax(tf.image.resize(soft, shape), axis=-1).numpy().astype(np.uint8)
+    if options.smallest:
+        regions, _ = ndimage.label(classes > 0, np.ones((3, 3)))
+        classes[np.bincount(regions.ravel())[regions] < options.smallest] = 0
+    if options.vote and classes.any():
+        classes[classes > 0] = np.bincount(classes[classes > 0]).argmax()
+    return classes
+
+
+def in_graph(model: keras.Model) -> Callable:
+    """Return a model's inference as a graph that is traced once, for one slice at a time."""
+    return tf.function(lambda x: model(x, training=False))
 
 
 def segment(
-    model: keras.Model,
+    model: Callable,
     slices: pd.DataFrame,
     references: pd.Series,
     size: int,
     preprocess: models.Preprocess,
     folder: str | os.PathLike,
+    options: MaskOptions = PLAIN,
     quiet: bool = False,
 ) -> pd.DataFrame:
     """Segment slices, write each class mask as a palette PNG and score it at the slice's own size.
 
     Args:
-        model: a U-Net.
+        model: a U-Net of :func:`in_graph`, or any function from pixels to class probabilities.
         slices: rows with ``slice_id``, ``png``, ``label``, ``split``, and ``patient`` where known.
         references: paths of the true class masks, same index.
         size: side the model takes.
         preprocess: as in training.
         folder: gets ``<slice_id>.png``.
+        options: how probabilities become masks.
         quiet: show no progress.
 
     Returns:
-        Columns slice_id, split, label, patient and those of :func:`stroke_utils.metrics.mask_scores`.
+        Columns slice_id, split, label, patient, those of :func:`stroke_utils.overlap.mask_scores`, and the sums of
+        :func:`stroke_utils.overlap.soft_sums` at the model's size.
     """
-    run = tf.function(lambda x: model(x, training=False))  # traced once, inference mode
     rows = []
     for row in files.progress(slices.itertuples(), "Segmenting slices", total=len(slices), quiet=quiet):
-        predicted = class_mask(run, masks.read_rgb(row.png), size, preprocess)
+        image, reference = pixels.read_rgb(row.png), masks.read_class_mask(references[row.Index])
+        soft = soft_masks(model, image, size, preprocess, options.flip)
+        predicted = class_mask(soft, image.shape[:2], options)
         masks.write_class_mask(f"{folder}/{row.slice_id}.png", predicted)
-        reference = masks.read_class_mask(references[row.Index])
-        scores = metrics.mask_scores(reference, predicted)
         about = {"slice_id": row.slice_id, "split": row.split, "label": row.label}
-        rows.append(about | {"patient": getattr(row, "patient", None)} | scores)
+        about |= {"patient": getattr(row, "patient", None)} | overlap.mask_scores(reference, predicted)
+        rows.append(about | overlap.soft_sums(overlap.shrunken(reference, size), soft.numpy()))
     return pd.DataFrame(rows)
+
+
+def choose_options(
+    model: Callable, slices: pd.DataFrame, references: pd.Series, size: int, preprocess: models.Preprocess
+) -> tuple[MaskOptions, pd.DataFrame]:
+    """Choose the options of highest mean typed Dice on the validation slices; of equal ones the plainer.
+
+    Other slices than those of the split ``validation`` are not looked at.
+
+    Returns:
+        The choice, and one row for each of :data:`GRID`: flip, smallest, vote, lesion_dice, typed_dice.
+    """
+    rows = []
+    for row in slices[slices["split"] == "validation"].itertuples():
+        image, reference = pixels.read_rgb(row.png), masks.read_class_mask(references[row.Index])
+        soft = {flip: soft_masks(model, image, size, preprocess, flip) for flip in (False, True)}
+        for options in GRID:
+            found = class_mask(soft[options.flip], image.shape[:2], options)
+            scores = {"lesion_dice": masks.dice(reference > 0, found > 0), "typed_dice": masks.dice(reference, found)}
+            rows.append(asdict(options) | scores)
+    names = list(asdict(PLAIN))
+    table = pd.DataFrame(rows).groupby(names, as_index=False).mean()
+    order = [asdict(options) for options in GRID]
+    table = pd.DataFrame(order).merge(table, on=names)
+    return GRID[int(table["typed_dice"].round(9).idxmax())], table

@@ -1,5 +1,4 @@
 import itertools
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -112,76 +111,3 @@ def test_resized_files_equal_resizing_on_the_fly_and_are_made_once(slices, tmp_p
     stamp = {p: (tmp_path / p).stat().st_mtime_ns for p in paths}
     inputs.resized(slices, 16, "abc", quiet=True)
     assert stamp == {p: (tmp_path / p).stat().st_mtime_ns for p in paths}
-
-
-def test_records_come_back_bit_for_bit(slices, tmp_path):
-    manifest = inputs.write_records(slices, slices["class_mask"], 40, tmp_path / "records", quiet=True)
-    assert manifest["slices"] == 7 and manifest["size"] == 40
-    found = list(inputs.record_batches(tmp_path / "records", inputs.raw, batch=2).as_numpy_iterator())
-    assert [x.shape[0] for x, _ in found] == [2, 2, 2, 1]
-    images, classes = np.concatenate([x for x, _ in found]), np.concatenate([y for _, y in found])
-    for k, row in enumerate(slices.itertuples()):
-        np.testing.assert_array_equal(images[k], masks.read_rgb(row.png))
-        np.testing.assert_array_equal(classes[k].argmax(axis=-1), masks.read_class_mask(row.class_mask))
-    assert set(np.unique(classes)) == {0, 1}
-
-
-def test_record_passes_are_complete_differ_and_repeat(slices, tmp_path, monkeypatch):
-    monkeypatch.setattr(inputs, "SHARD_SLICES", 2)
-    inputs.write_records(slices, slices["class_mask"], 8, tmp_path / "records", quiet=True)
-    assert len(list((tmp_path / "records").glob("*.tfrecord"))) == 4
-
-    def orders():
-        batches = inputs.record_batches(tmp_path / "records", inputs.raw, batch=3, seed=2, epochs=3)
-        assert int(batches.cardinality()) == 9
-        greys = [x[:, 0, 0, 0].astype(int).tolist() for x, _ in batches.as_numpy_iterator()]
-        return [list(itertools.chain(*greys[3 * e : 3 * e + 3])) for e in range(3)]
-
-    first = orders()
-    tf.random.set_seed(77)  # must not matter
-    assert all(sorted(order) == [10 + 30 * k for k in range(7)] for order in first)
-    assert len({tuple(o) for o in first}) == 3
-    assert orders() == first
-
-
-@pytest.mark.parametrize("harm", ["flip", "missing", "extra", "no manifest"])
-def test_a_damaged_set_of_records_is_refused_by_name(slices, tmp_path, harm):
-    folder = tmp_path / "records"
-    inputs.write_records(slices, slices["class_mask"], 8, folder, quiet=True)
-    shard = next(folder.glob("*.tfrecord"))
-    if harm == "flip":
-        data = bytearray(shard.read_bytes())
-        data[len(data) // 2] ^= 1
-        shard.write_bytes(data)
-    elif harm == "missing":
-        shard.unlink()
-    elif harm == "extra":
-        (folder / "old.tfrecord").write_bytes(shard.read_bytes())
-    else:
-        (folder / "manifest.json").unlink()
-    name = {"extra": "old.tfrecord", "no manifest": "manifest.json"}.get(harm, shard.name)
-    with pytest.raises(UserError, match=name):
-        inputs.record_batches(folder)
-
-
-def test_records_are_made_once_and_a_second_maker_waits(slices, tmp_path, capsys):
-    folder = tmp_path / "records"
-
-    def make(_):
-        return inputs.ensure_records(slices, slices["class_mask"], 8, folder, quiet=True)
-
-    with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(make, range(2))
-    assert first == second
-    stamp = (folder / "manifest.json").stat().st_mtime_ns
-    assert make(0) == first and (folder / "manifest.json").stat().st_mtime_ns == stamp
-    with pytest.raises(UserError, match=r"slices of side 8, expected .* of side 16. Delete it and run again"):
-        inputs.ensure_records(slices, slices["class_mask"], 16, folder, quiet=True)
-
-
-def test_a_failed_write_leaves_nothing(slices, tmp_path):
-    slices.loc[3, "class_mask"] = str(tmp_path / "absent.png")
-    with pytest.raises(FileNotFoundError):
-        inputs.write_records(slices, slices["class_mask"], 8, tmp_path / "records", quiet=True)
-    assert not (tmp_path / "records").exists()
-    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".records")]

@@ -172,45 +172,8 @@ def test_threshold_curve_equals_counting_at_every_cut():
         assert row.recall == pytest.approx(sk.recall_score(truth, called))
 
 
-def test_mask_scores_by_hand():
-    reference = np.zeros((4, 4), np.uint8)
-    reference[0] = 1
-    predicted = np.zeros((4, 4), np.uint8)
-    predicted[0, :2], predicted[0, 2], predicted[1, 0] = 1, 2, 1
-    scores = metrics.mask_scores(reference, predicted)
-    # Any lesion: 3 of 4 found, 4 called: 2·3/8. Right type only: 2 of 4 found, 4 called: 2·2/8.
-    assert scores["lesion_dice"] == pytest.approx(0.75)
-    assert scores["lesion_iou"] == pytest.approx(3 / 5)
-    assert scores["typed_dice"] == pytest.approx(4 / 8)
-    assert (scores["reference_px"], scores["predicted_px"]) == (4, 4)
-
-
-def test_an_empty_reference_is_nan_and_left_out_of_the_mean():
-    empty = metrics.mask_scores(np.zeros((3, 3), np.uint8), np.ones((3, 3), np.uint8))
-    assert np.isnan(empty["lesion_dice"]) and np.isnan(empty["typed_dice"])
+def test_slices_without_a_score_are_left_out_of_the_mean():
     mean = metrics.mean_score([0.5, np.nan, 1.0], ["a", "a", "b"])
     assert (mean["value"], mean["n"]) == (0.75, 2)
     with pytest.raises(UserError, match="No slice with a lesion"):
         metrics.mean_score([np.nan], ["a"])
-
-
-def test_soft_overlap_equals_segmentation_models():
-    from stroke_utils import models
-
-    rng = np.random.default_rng(0)
-    truth = np.eye(3)[rng.integers(0, 3, (2, 16, 16))].astype(np.float32)
-    soft = rng.dirichlet([1, 1, 1], (2, 16, 16)).astype(np.float32)
-    f1, iou = metrics.soft_overlap(truth, soft)
-    assert f1 == pytest.approx(float(models.sm.metrics.f1_score(truth, soft)), abs=1e-5)
-    assert iou == pytest.approx(float(models.sm.metrics.iou_score(truth, soft)), abs=1e-5)
-
-
-def test_limits_of_the_soft_convention():
-    one, two = np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint8)
-    one[:3], two[:3] = 1, 2
-    different = metrics.convention_limits([one, two], batch=2)
-    same = metrics.convention_limits([one, one], batch=2)
-    assert different.loc["perfect", "f1"] == pytest.approx(1, abs=1e-3)
-    # No pixel is hemorrhage, so what the softmax leaks to that class makes its term nearly nothing.
-    assert same.loc["perfect", "f1"] == pytest.approx(2 / 3, abs=0.04)
-    assert same.loc["all background", "f1"] < same.loc["perfect", "f1"]

@@ -161,3 +161,29 @@ def test_preprocessing_equals_its_references():
     mean = np.array(inputs.IMAGENET_MEAN, "float32") * 255 * np.ones((1, 1, 1, 3), "float32")
     np.testing.assert_allclose(inputs.imagenet_normalise(mean), 0, atol=1e-6)
     np.testing.assert_allclose(inputs.unit_range(np.float32([0, 255])), [0, 1])
+
+
+def test_a_checkpoint_rebuilds_the_unet_with_identical_predictions(tmp_path):
+    model = models.unet("resnet50", 64, momentum=0.9)
+    model.save_weights(tmp_path / "best.weights.h5")
+    models.write_checkpoint(tmp_path, "resnet50", 64, "imagenet")
+    again, preprocess, about = models.load_unet(tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3)).astype("float32")
+    np.testing.assert_array_equal(model(preprocess(pixels)), again(preprocess(pixels)))
+    assert preprocess is not inputs.unit_range and (about["encoder"], about["size"]) == ("resnet50", 64)
+    assert about["classes"] == ["background", "ischemia", "hemorrhage"]
+    (tmp_path / "best.weights.h5").write_bytes(b"other")
+    with pytest.raises(UserError, match="is not the file that checkpoint.json was written for"):
+        models.load_unet(tmp_path)
+    (tmp_path / "checkpoint.json").unlink()
+    with pytest.raises(UserError, match="needs checkpoint.json"):
+        models.load_unet(tmp_path)
+
+
+def test_the_input_of_a_unet_is_the_papers_or_the_librarys():
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3)).astype("float32")
+    np.testing.assert_allclose(models.unet_preprocess("resnet50", "unit")(pixels), pixels / 255, rtol=1e-6)
+    normal = (pixels / 255 - inputs.IMAGENET_MEAN) / inputs.IMAGENET_SD
+    np.testing.assert_allclose(models.unet_preprocess("efficientnetb3", "imagenet")(pixels), normal, atol=1e-5)
+    with pytest.raises(UserError, match="'raw' is no input of a U-Net. Known: unit, imagenet"):
+        models.unet_preprocess("resnet50", "raw")

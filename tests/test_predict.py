@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
+import pytest
 import tensorflow as tf
 from PIL import Image
 
@@ -23,9 +26,68 @@ def bright_is_hemorrhage(pixels, training=False):
 def test_masks_come_back_at_the_slices_own_size():
     image = np.zeros((40, 56, 3), np.uint8)
     image[10:20, 14:42] = 255
-    found = predict.class_mask(bright_is_hemorrhage, image, 32, inputs.unit_range)
+    soft = predict.soft_masks(bright_is_hemorrhage, image, 32, inputs.unit_range, flip=False)
+    found = predict.class_mask(soft, image.shape[:2])
     assert found.shape == (40, 56) and found.dtype == np.uint8
     assert masks.dice(found, np.where(image[..., 0] > 0, 2, 0)) > 0.9
+
+
+def test_small_lesions_go_and_the_majority_names_the_type():
+    classes = np.zeros((32, 32), np.uint8)
+    classes[2:8, 2:8], classes[2:4, 8], classes[20, 20], classes[21, 21] = 1, 2, 2, 2
+    soft = tf.one_hot(classes, 3)
+    for smallest, vote, left in ((0, False, [36, 4]), (2, False, [36, 4]), (3, False, [36, 2]), (3, True, [38, 0])):
+        found = predict.class_mask(soft, (32, 32), predict.MaskOptions(False, smallest, vote))
+        assert np.bincount(found.ravel(), minlength=3)[1:].tolist() == left
+    assert not predict.class_mask(soft, (32, 32), predict.MaskOptions(False, 99, True)).any()
+
+
+def left_is_bleeding(batch, training=False):
+    """A model that is sure of bleeding in the left half, whatever it sees there."""
+    left = tf.cast(tf.range(tf.shape(batch)[2]) < tf.shape(batch)[2] // 2, tf.float32)
+    left = 0.8 * left * tf.ones_like(batch[..., 0])
+    return tf.stack([1 - left, 0 * left, left], axis=-1)
+
+
+def test_flipping_averages_with_the_mirrored_back_answer():
+    image = np.zeros((32, 32, 3), np.uint8)
+    plain = predict.soft_masks(left_is_bleeding, image, 32, inputs.unit_range, flip=False).numpy()
+    both = predict.soft_masks(left_is_bleeding, image, 32, inputs.unit_range, flip=True).numpy()
+    np.testing.assert_allclose(both, (plain + plain[:, ::-1]) / 2)
+    np.testing.assert_allclose(both[..., 2], 0.4)
+
+
+@pytest.fixture
+def pile(tmp_path):
+    """Four slices, two of them validation, with a bright lesion and a bright speck that is none."""
+    rows = []
+    for k, split in enumerate(("validation", "validation", "test", "train")):
+        image = np.zeros((64, 64, 3), np.uint8)
+        image[10:30, 10:30], image[50:53, 50:53] = 255, 255
+        Image.fromarray(image).save(tmp_path / f"{k}.png")
+        truth = np.where(image[..., 0] > 0, 2, 0).astype(np.uint8)
+        truth[40:] = 0
+        masks.write_class_mask(tmp_path / f"m{k}.png", truth)
+        rows.append((str(k), str(tmp_path / f"{k}.png"), str(tmp_path / f"m{k}.png"), "hemorrhage", split))
+    return pd.DataFrame(rows, columns=["slice_id", "png", "reference", "label", "split"])
+
+
+def test_options_are_chosen_on_validation_and_nothing_else_is_looked_at(pile):
+    def choose():
+        return predict.choose_options(bright_is_hemorrhage, pile, pile["reference"], 64, inputs.unit_range)
+
+    choice, table = choose()
+    assert choice == predict.MaskOptions(flip=False, smallest=30, vote=False)  # the plainest that drops the speck
+    assert len(table) == len(predict.GRID) and table["typed_dice"].max() == 1
+    poisoned = pile["split"] != "validation"
+    for path in [*pile.loc[poisoned, "png"], *pile.loc[poisoned, "reference"]]:
+        Path(path).write_text("poison")
+    again, same = choose()
+    assert again == choice
+    pd.testing.assert_frame_equal(same, table)
+    for path in pile.loc[~poisoned, "reference"]:  # the check can fail: a change of validation changes the choice
+        masks.write_class_mask(path, np.pad(np.full((3, 3), np.uint8(2)), ((50, 11), (50, 11))))
+    assert choose()[1]["typed_dice"].max() < 1
 
 
 def test_segment_writes_and_scores_each_slice(tmp_path):

@@ -25,6 +25,7 @@ from stroke_utils.figures.results import (
     segmentation_demo,
     threshold_choice,
 )
+from stroke_utils.figures.segmentation import convention_ranges, failure_gallery
 from stroke_utils.figures.style import (
     COLOURS,
     DPI,

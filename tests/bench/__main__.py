@@ -22,6 +22,7 @@ from PIL import Image
 from stroke_utils import duplicates, files, masks, phantom
 from stroke_utils.cohort import read_cohort
 from stroke_utils.pixels import read_rgba
+from tests.bench import segmentation
 
 RELEASE = 6951
 ROUNDS = 9
@@ -178,6 +179,7 @@ def main() -> None:
     print(f"OpenCV {cv2.__version__}, numpy {np.__version__}, {files.cores()} cores")
     extractors(cohort.slices.query("part == 'train'").dropna(subset="overlay").head(options.slices))
     at_scale(cohort.root)
+    segmentation.main(cohort, RELEASE)
     return None
 
 

@@ -1,0 +1,56 @@
+"""Figures of segmentation scores: notebook 05."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stroke_utils.cohort import Cohort
+from stroke_utils.figures.style import agreement, image_grid, stamp
+from stroke_utils.masks import read_class_mask
+from stroke_utils.pixels import read_rgb
+
+
+def convention_ranges(tables: dict[str, pd.DataFrame], cohort: Cohort | dict) -> Figure:
+    """Draw what all-background and a perfect answer score by each convention as a bar, and models' scores on it.
+
+    Args:
+        tables: of :func:`stroke_utils.overlap.conventions` by model title, on the same slices.
+    """
+    first = next(iter(tables.values())).drop(index="hd95", errors="ignore")
+    first = first.assign(baseline=first["baseline"].fillna(0))
+    fig, axis = plt.subplots(figsize=(8, 0.9 + 0.3 * len(first)))
+    places = range(len(first))
+    axis.barh(places, first["perfect"] - first["baseline"], left=first["baseline"], color="0.88", height=0.7)
+    for k, (title, table) in enumerate(tables.items()):
+        rows, y = table.loc[first.index], [place + 0.16 * (2 * k - len(tables) + 1) for place in places]
+        axis.hlines(y, rows["low"], rows["high"], color=f"C{k}", lw=1.5)
+        axis.plot(rows["value"], y, "o", color=f"C{k}", ms=4, label=title)
+    axis.set_yticks(places, [name.replace("_", " ") for name in first.index])
+    axis.set(xlim=(0, 1.02), ylim=(len(first) - 0.4, -0.6), xlabel="score; grey: from all background to perfect")
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    return stamp(fig, cohort)
+
+
+def failure_gallery(
+    table: pd.DataFrame, slices: pd.DataFrame, references: pd.Series, predicted: Path, cohort: Cohort, each: int = 4
+) -> Figure:
+    """Draw the slices of lowest typed Dice, one row a type: found sky blue, missed vermilion, added yellow.
+
+    Args:
+        table: rows of :func:`stroke_utils.predict.segment`.
+        slices, references: rows with ``slice_id`` and ``png``, and the paths of the true masks, of one index.
+        predicted: folder of predicted class masks.
+        each: slices of a type.
+    """
+    rows, truths = slices.set_index("slice_id"), references.set_axis(slices["slice_id"])
+    worst = (
+        table.sort_values(["typed_dice", "slice_id"]).groupby("label").head(each).sort_values("label", kind="stable")
+    )
+    images, titles = [], []
+    for row in worst.itertuples():
+        masks = read_class_mask(truths[row.slice_id]), read_class_mask(predicted / f"{row.slice_id}.png")
+        images.append(agreement(read_rgb(rows.loc[row.slice_id, "png"]), *masks))
+        titles.append(f"{row.slice_id}: {row.lesion_dice:.2f}, typed {row.typed_dice:.2f}")
+    return image_grid(images, titles, cohort, each, list(dict.fromkeys(worst["label"])), side=2.4)
