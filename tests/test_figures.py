@@ -138,3 +138,5 @@ def test_the_failure_gallery_shows_the_worst_slices_of_each_type(tmp_path):
     table = pd.DataFrame(rows, columns=["slice_id", "png", "label", "lesion_dice", "typed_dice"])
     figure = figures.failure_gallery(table, table, pd.Series(paths), tmp_path / "out", {}, each=2)
     assert [a.get_title().split(":")[0] for a in figure.axes] == ["3", "4", "0", "1"]
+    few = figures.failure_gallery(table.head(4), table, pd.Series(paths), tmp_path / "out", {}, each=2)
+    assert [a.get_title().split(":")[0] for a in few.axes] == ["3", "0"]

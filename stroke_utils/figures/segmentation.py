@@ -42,7 +42,7 @@ def failure_gallery(
         table: rows of :func:`stroke_utils.predict.segment`.
         slices, references: rows with ``slice_id`` and ``png``, and the paths of the true masks, of one index.
         predicted: folder of predicted class masks.
-        each: slices of a type.
+        each: slices of a type at most.
     """
     rows, truths = slices.set_index("slice_id"), references.set_axis(slices["slice_id"])
     worst = (
