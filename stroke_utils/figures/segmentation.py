@@ -45,6 +45,7 @@ def failure_gallery(
         each: slices of a type at most.
     """
     rows, truths = slices.set_index("slice_id"), references.set_axis(slices["slice_id"])
+    each = min(each, table["label"].value_counts().min())  # rows of one length
     worst = (
         table.sort_values(["typed_dice", "slice_id"]).groupby("label").head(each).sort_values("label", kind="stable")
     )
