@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from stroke_utils import figures
+from stroke_utils import figures, masks
 
 
 @pytest.fixture(autouse=True)
@@ -160,3 +160,26 @@ def test_what_no_run_left_is_said_in_place_of_a_figure():
     ]
     for figure in nothing:
         assert not figure.axes and any(t.startswith("No ") for t in texts(figure))
+
+
+def test_convention_ranges_show_every_score_between_its_ends_but_the_distance():
+    table = pd.DataFrame({"value": [0.5, 9.0], "low": [0.4, 8.0], "high": [0.6, 10.0], "baseline": [0.3, np.nan]})
+    table = table.assign(perfect=[0.8, 0.0]).set_axis(["soft_f1", "hd95"])
+    (axis,) = figures.convention_ranges({"a": table, "b": table}, {}).axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["soft f1"]
+    assert (axis.patches[0].get_x(), axis.patches[0].get_width()) == pytest.approx((0.3, 0.5))
+
+
+def test_the_failure_gallery_shows_the_worst_slices_of_each_type(tmp_path):
+    rows, paths = [], []
+    for k in range(5):
+        Image.new("RGB", (20, 20)).save(tmp_path / f"{k}.png")
+        masks.write_class_mask(tmp_path / f"m{k}.png", np.eye(20, dtype=np.uint8))
+        masks.write_class_mask(tmp_path / "out" / f"{k}.png", np.eye(20, dtype=np.uint8))
+        rows.append((str(k), str(tmp_path / f"{k}.png"), "ischemia" if k < 3 else "hemorrhage", 1 - k / 10, k / 10))
+        paths.append(str(tmp_path / f"m{k}.png"))
+    table = pd.DataFrame(rows, columns=["slice_id", "png", "label", "lesion_dice", "typed_dice"])
+    figure = figures.failure_gallery(table, table, pd.Series(paths), tmp_path / "out", {}, each=2)
+    assert [a.get_title().split(":")[0] for a in figure.axes] == ["3", "4", "0", "1"]
+    few = figures.failure_gallery(table.head(4), table, pd.Series(paths), tmp_path / "out", {}, each=2)
+    assert [a.get_title().split(":")[0] for a in few.axes] == ["3", "0"]

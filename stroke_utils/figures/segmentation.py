@@ -42,9 +42,10 @@ def failure_gallery(
         table: rows of :func:`stroke_utils.predict.segment`.
         slices, references: rows with ``slice_id`` and ``png``, and the paths of the true masks, of one index.
         predicted: folder of predicted class masks.
-        each: slices of a type.
+        each: slices of a type at most.
     """
     rows, truths = slices.set_index("slice_id"), references.set_axis(slices["slice_id"])
+    each = min(each, table["label"].value_counts().min())  # rows of one length
     worst = (
         table.sort_values(["typed_dice", "slice_id"]).groupby("label").head(each).sort_values("label", kind="stable")
     )

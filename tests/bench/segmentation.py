@@ -31,7 +31,6 @@ def rows(cohort: Cohort, n: int) -> tuple[pd.DataFrame, pd.Series]:
 def write(cohort: Cohort, n: int) -> None:
     """Write ``n`` slices at 512 × 512 and print seconds, bytes and this process's peak memory in MiB."""
     from stroke_utils import records
-    from tests.bench.__main__ import _peak_mib
 
     slices, paths = rows(cohort, n)
     with tempfile.TemporaryDirectory(dir=files.derived_root().parent) as folder:
@@ -39,7 +38,8 @@ def write(cohort: Cohort, n: int) -> None:
         records.write_records(slices, paths, 512, Path(folder, "records"), quiet=True)
         spent = time.perf_counter() - start
         size = sum(path.stat().st_size for path in Path(folder, "records").iterdir())
-    print(spent, size, _peak_mib())
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    print(spent, size, int(peak.split()[1]) / 1024)
 
 
 def steps(cohort: Cohort, encoder: str) -> None:
