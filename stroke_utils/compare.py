@@ -37,7 +37,8 @@ def delong(truth: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[float, floa
         a, b: (n,) probabilities of class 1.
 
     Returns:
-        The difference ``a - b``, its standard error, and the two-sided p; equal rankings have 0, 0 and 1.
+        The difference ``a - b``, its standard error, and the two-sided p. Without any spread the error is 0, and p is 1
+        for equal AUCs and nan for different ones, which the test has nothing to say about.
 
     Raises:
         UserError: fewer than two slices of a class.
@@ -53,7 +54,7 @@ def delong(truth: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[float, floa
         of_negative.append(1 - (rank[~positive] - stats.rankdata(scores[~positive])) / m)
     up, down = (np.subtract(*placements) for placements in (of_positive, of_negative))
     difference, error = up.mean(), np.sqrt(up.var(ddof=1) / m + down.var(ddof=1) / n)
-    p = 2 * stats.norm.sf(abs(difference) / error) if error > 0 else float(difference == 0)
+    p = 2 * stats.norm.sf(abs(difference) / error) if error > 0 else (1.0 if difference == 0 else np.nan)
     return float(difference), float(error), float(p)
 
 
@@ -110,11 +111,12 @@ def pairs(tables: dict[str, dict[int, pd.DataFrame]], measure: str, patients: pd
         found = [_compared(*pair, strata, weights, measure) for pair in columns]
         differences, p = [f[0] for f in found], np.median([f[2] for f in found])
         resampled = np.mean([f[1] for f in found], axis=0)
-        low, high = np.nanpercentile(resampled, [2.5, 97.5])
+        resampled = resampled[~np.isnan(resampled)]  # a resample may have lost a class
+        low, high = np.percentile(resampled, [2.5, 97.5])
         beyond = min((resampled <= 0).sum(), (resampled >= 0).sum()) + 1
         rows.append(
             {"measure": measure, "a": a, "b": b, "seeds": len(seeds), "n": len(both)}
-            | {"unit": "patients" if names.notna().any() else "slices", "difference": np.mean(differences)}
+            | {"unit": metrics.unit_of(names), "difference": np.mean(differences)}
             | {"lowest": min(differences), "highest": max(differences), "low": low, "high": high}
             | {"test": MEASURES[measure], "p": min(1.0, p * min(2, len(seeds))) if p == p else np.nan}
             | {"p_bootstrap": min(1.0, 2 * beyond / (len(resampled) + 1))}

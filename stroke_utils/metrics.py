@@ -31,6 +31,12 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
     return proportion_confint(hits, n, method="wilson") if n else (np.nan, np.nan)
 
 
+def cluster_codes(n: int, patients: np.ndarray | None) -> np.ndarray:
+    """Number what is independent among ``n`` slices: each patient, and each slice of an unknown one."""
+    names = pd.Series(range(n)) if patients is None else pd.Series(patients, dtype=object).reset_index(drop=True)
+    return pd.factorize(names.mask(names.isna(), pd.Series([("slice", i) for i in range(n)])))[0]
+
+
 def resamples(strata: np.ndarray, patients: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
     """Draw bootstrap resamples as weights: how often each slice is in each of them.
 
@@ -45,9 +51,7 @@ def resamples(strata: np.ndarray, patients: np.ndarray | None = None, seed: int 
         float array (``BOOTSTRAP``, n).
     """
     rng, n = np.random.default_rng(seed), len(strata)
-    names = pd.Series(range(n)) if patients is None else pd.Series(patients, dtype=object).reset_index(drop=True)
-    unknown = names.isna()
-    clusters = pd.factorize(names.mask(unknown, pd.Series([("slice", i) for i in range(n)])))[0]
+    clusters = cluster_codes(n, patients)
     codes = pd.factorize(np.asarray(strata))[0]
     stratum = pd.crosstab(clusters, codes).to_numpy().argmax(axis=1)
     drawn = np.zeros((BOOTSTRAP, clusters.max() + 1))
@@ -58,8 +62,11 @@ def resamples(strata: np.ndarray, patients: np.ndarray | None = None, seed: int 
 
 
 def unit_of(patients: np.ndarray | None) -> str:
-    """Tell what an interval takes for independent: ``patients`` where any is known, else ``slices``."""
-    return "slices" if patients is None or pd.isna(np.asarray(patients, dtype=object)).all() else "patients"
+    """Tell what an interval takes for independent: ``patients`` where all are known, else ``slices``.
+
+    Where some are known, these are drawn whole all the same; to call the interval one of patients would promise more.
+    """
+    return "slices" if patients is None or pd.isna(np.asarray(patients, dtype=object)).any() else "patients"
 
 
 def percentiles(values: np.ndarray) -> tuple[float, float]:
@@ -149,7 +156,7 @@ def classification_scores(
     weights, unit = resamples(truth, patients, seed), unit_of(patients)
     cells = [[weights @ ((truth == t) & (called == c)) for c in (0, 1)] for t in (0, 1)]
     resampled = matrix_scores(np.moveaxis(np.array(cells), -1, 0))
-    correct, names = truth == called, np.arange(n) if unit == "slices" else pd.Series(patients).fillna("").to_numpy()
+    correct, names = truth == called, cluster_codes(n, patients)
     proportions = {
         "positive_recall": truth == 1,
         "positive_precision": called == 1,

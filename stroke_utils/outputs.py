@@ -1,5 +1,6 @@
 """What runs left on disk beside their records, which of it a figure shows, and where a number comes from."""
 
+import contextlib
 import functools
 from pathlib import Path
 
@@ -141,6 +142,9 @@ def gone(seeds: pd.DataFrame, figures: Path) -> list[str]:
         seeds: table of ``report.per_seed``.
         figures: folder of the last execution's ``table_*.csv``; it may be missing.
     """
-    then = {run for path in figures.glob("table_*.csv") for run in pd.read_csv(path)["run_id"].dropna()}
+    then = set()
+    for path in figures.glob("table_*.csv"):
+        with contextlib.suppress(ValueError, KeyError):  # of an older version, or cut short: it names no runs
+            then |= set(pd.read_csv(path)["run_id"].dropna())
     lost = sorted(then - set(seeds["run_id"].dropna()))
     return [f"{run} was in the last tables and is not in these: its record was removed or replaced." for run in lost]

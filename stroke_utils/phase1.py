@@ -4,27 +4,27 @@ from pathlib import Path
 
 import numpy as np
 
-from stroke_utils import files, inputs, models, runs, splits, training
+from stroke_utils import files, inputs, models, outputs, runs, splits, training
 from stroke_utils.cohort import Cohort
 
 NOTEBOOK = "03_phase1_detection"
 
 
 def finished_weights(name: str, cohort: Cohort, profile: str, seed: int) -> Path | None:
-    """Return the weights of a detector from the records of this cohort and profile: this seed's, else the newest."""
-    found = []
+    """Return the weights of a detector that the newest run of this cohort, profile and seed left, if any."""
+    found = None
     for record in runs.records(profile, NOTEBOOK)[0]:
-        path = files.results_root() / profile / NOTEBOOK / record["run_id"] / name / "best.weights.h5"
-        if record["cohort"]["fingerprint"] == cohort.fingerprint and path.is_file():
-            found.append((record["seed"] == seed, len(found), path))
-    return max(found)[-1] if found else None
+        path = outputs.run_folder(record) / name / "best.weights.h5"
+        if (record["cohort"]["fingerprint"], record["seed"]) == (cohort.fingerprint, seed) and path.is_file():
+            found = path
+    return found
 
 
 def detector_weights(name: str, cohort: Cohort, profile: str, seed: int, folder: Path) -> Path:
     """Return a file with the weights of a trained detector, and print where they are from.
 
-    A finished run of phase 1 on the same cohort gives them; else the detector is trained here, with the settings of
-    phase 1's parameters file and without a test, and left in ``folder``.
+    A finished run of phase 1 on the same cohort with the same seed gives them; else the detector is trained here, with
+    the settings of phase 1's parameters file and without a test, and left in ``folder``.
 
     Args:
         name: a key of :data:`stroke_utils.models.BACKBONES`.

@@ -128,6 +128,24 @@ def per_seed(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=[*names, "notebook", "run_id", "seed", "part", "metric"])
 
 
+def as_printed(table: str, scores: dict[str, dict]) -> pd.DataFrame:
+    """Set the scores of one run beside the paper's Table I or II, in percent, each row by the average its digits fit.
+
+    Args:
+        table: ``I`` or ``II``.
+        scores: score dictionaries by model, part and metric, as a run record holds them.
+    """
+    part, usual = _COUNTERPARTS[table]
+    rows = {}
+    for model in PAPER_TABLES[table] | scores:
+        average = _OTHERWISE.get((table, model), usual)
+        paper, here = PAPER_TABLES[table].get(model, {}), scores.get(model, {}).get(part, {})
+        here = {name: here.get(f"{average}_{name}", {}).get("value", np.nan) for name in ("precision", "recall", "f1")}
+        rows[model] = {f"{who} {n}": 100 * v for who, row in (("paper", paper), ("here", here)) for n, v in row.items()}
+        rows[model]["average"] = average
+    return pd.DataFrame.from_dict(rows, orient="index").round(2)
+
+
 def results(seeds: pd.DataFrame, records: list[dict], cohort: Cohort) -> pd.DataFrame:
     """Set our scores beside the paper's, one row per published number, and judge.
 
@@ -206,7 +224,7 @@ def ledger(notebook: str, parameters: dict) -> pd.DataFrame:
     return paper.rename(columns={"value": "paper profile"})
 
 
-WAYS = {"profile", "data_dir", "phantom_size", "seed", "reuse"}
+WAYS = {"profile", "data_dir", "phantom_size", "seed", "reuse", "experiment_seeds"}
 """Parameters that say where, on what and how often something runs, not what is computed."""
 
 
@@ -265,7 +283,7 @@ def run_table(records: list[dict], cohort: Cohort) -> pd.DataFrame:
 
 
 # Runs that differ in these alone are runs of one experiment.
-_VARIED = {"seed", "models", "reuse", "profile"}
+_VARIED = {"seed", "models", "reuse", "profile", "experiment_seeds"}
 
 
 def usable(records: list[dict], cohort: Cohort) -> tuple[list[dict], list[str]]:
@@ -412,7 +430,7 @@ def shown_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in pairs.itertuples():
         seeds = f"{row.lowest:+.3f} to {row.highest:+.3f} of {row.seeds}" if row.seeds > 1 else f"{row.seeds}"
-        p = [f"{value:.3f}" if value == value else "" for value in (row.p_holm, row.p_bootstrap_holm)]
+        p = ["" if v != v else f"{v:.3f}" if v >= 0.0005 else "< 0.001" for v in (row.p_holm, row.p_bootstrap_holm)]
         interval = f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
         rows.append((row.notebook[:2], row.a, row.b, row.measure, interval, seeds, row.n, row.unit, row.test, *p))
     names = ["notebook", "a", "b", "measure", "difference", "seeds", "n", "unit", "test", "p (Holm)"]

@@ -15,6 +15,7 @@ def split(
     seed: int,
     test_part: str | None = None,
     together: tuple[str, ...] = (),
+    classes: str | None = None,
 ) -> pd.DataFrame:
     """Return ``slices`` with a ``split`` column: ``train`` and ``validation`` of the training part, ``test``.
 
@@ -28,8 +29,11 @@ def split(
             side, directly or over a third; missing values share nothing. The paper keeps nothing together. The fraction
             is then met as nearly as the groups allow, as one of ``round(1 / validation)`` parts.
 
+        classes: column of which validation and test must hold every value that training has, for scores need them.
+
     Raises:
-        UserError: a class of the training part has fewer than two slices, or there is nothing to split or to test on.
+        UserError: validation or test lacks one of the ``classes``; a class of the training part has fewer than two
+            slices; or there is nothing to split or to test on.
     """
     pool = slices[slices["part"] == "train"].sort_values("slice_id")
     if len(pool) < 2:
@@ -42,8 +46,8 @@ def split(
         )
     if together:
         folds = StratifiedGroupKFold(max(2, round(1 / validation)), shuffle=True, random_state=seed)
-        classes = pool[by] if by else np.zeros(len(pool))
-        places = next(folds.split(pool, classes, linked(pool, together)))
+        strata = pool[by] if by else np.zeros(len(pool))
+        places = next(folds.split(pool, strata, linked(pool, together)))
         teach, choose = (pool.index[part].to_numpy() for part in places)
     else:
         teach, choose = train_test_split(
@@ -58,7 +62,16 @@ def split(
     column[teach], column[choose] = "train", "validation"
     if test_part:
         column[slices.index[slices["part"] == test_part]] = "test"
-    return slices.assign(split=column).dropna(subset=["split"])
+    slices = slices.assign(split=column).dropna(subset=["split"])
+    if classes:
+        wanted = set(slices.loc[slices["split"] == "train", classes])
+        for pile, found in slices.groupby("split")[classes].agg(set).items():
+            if found != wanted:
+                raise UserError(
+                    f"The {pile} slices have only {sorted(found)} of {sorted(wanted)} in {classes!r}; scores need all. "
+                    "Look at the cohort's classes, or split with another seed or share."
+                )
+    return slices
 
 
 def linked(slices: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:

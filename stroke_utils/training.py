@@ -97,7 +97,7 @@ class State(keras.callbacks.Callback):
     def __init__(self, model: keras.Model, schedule: Schedule):
         super().__init__()
         watch = {"monitor": schedule.monitor, "mode": schedule.mode, "min_delta": MIN_DELTA}
-        self.trained, self.rows, self.read = model, [], None
+        self.trained, self.epochs, self.rows, self.read = model, schedule.epochs, [], None
         self.slow = keras.callbacks.ReduceLROnPlateau(
             **watch, patience=schedule.reduce_after, factor=schedule.reduce_by
         )
@@ -117,6 +117,13 @@ class State(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         row = {"epoch": epoch + 1} | {name.replace("-", "_"): float(value) for name, value in logs.items()}
         self.rows.append(row | {"seconds": round(time.monotonic() - self.begun, 1)})
+
+    @property
+    def done(self) -> bool:
+        """Whether a state that was read back has nothing left to train: all epochs, or an early stop."""
+        return self.read is not None and (
+            len(self.rows) >= self.epochs or self.read["counters"]["stop"]["wait"] >= self.stop.patience
+        )
 
     @property
     def history(self) -> pd.DataFrame:
@@ -159,7 +166,7 @@ class _EpochLine(keras.callbacks.Callback):
     def __init__(self, title: str, epochs: int, steps: int):
         super().__init__()
         self.title, self.epochs, self.steps, self.begun = title, epochs, steps, time.monotonic()
-        self.line, self.clock = files.StatusLine(), None
+        self.line, self.clock, self.epoch = files.StatusLine(), None, -1
 
     def on_train_begin(self, logs=None):
         self.line.show(f"{self.title}: building the graph of {self.steps} steps × {self.epochs} epochs …")
@@ -173,10 +180,9 @@ class _EpochLine(keras.callbacks.Callback):
             self.clock, self.first = time.monotonic(), step
             return
         spent, done = time.monotonic() - self.clock, step - self.first
-        if done == min(5, self.steps - 1):
-            print(
-                f"{self.title}: {total} steps of {spent / done:.2f} s, about {total * spent / done:.0f} s", flush=True
-            )
+        if done == max(1, min(5, self.steps - 1)):
+            pace, ahead = spent / done, total - self.first
+            print(f"{self.title}: {ahead} steps of {pace:.2f} s, about {ahead * pace:.0f} s", flush=True)
         self.line.show(
             f"{self.title}: epoch {self.epoch + 1} of {self.epochs}, step {batch + 1} of {self.steps}, "
             f"{spent / done:.2f} s a step, {spent / done * (total - 1 - step):.0f} s left at most"
@@ -224,11 +230,15 @@ def fit(
         model.load_weights(weights)
         print(f"{title}: reused the finished run in {files.shown(folder)}")
         return pd.read_csv(table)
+    state, steps = state or State(model, schedule), _steps(train, schedule.epochs)
+    watchers = [_tensorboard(folder)] if os.environ.get("STROKE_TENSORBOARD") else []
     for old in (weights, table):  # a killed run must not look finished
         old.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
 
-    state, steps = state or State(model, schedule), _steps(train, schedule.epochs)
+    if state.done:
+        model.set_weights(state.read["best"])
+        return _kept(model, state, weights, table, title)
     begun = len(state.rows)
     save = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: files.write_table(table, state.history))
     callbacks = [*state.callbacks, save, _EpochLine(title, schedule.epochs, steps)]
@@ -239,13 +249,20 @@ def fit(
         epochs=schedule.epochs,
         steps_per_epoch=steps,
         class_weight=class_weight,
-        callbacks=callbacks + ([_tensorboard(folder)] if os.environ.get("STROKE_TENSORBOARD") else []),
+        callbacks=callbacks + watchers,
         shuffle=False,
         verbose=0,
     )
-    if not all(row["loss"] is not None and math.isfinite(row["loss"]) for row in state.rows) or not state.rows:
+    return _kept(model, state, weights, table, title)
+
+
+def _kept(model: keras.Model, state: State, weights: Path, table: Path, title: str) -> pd.DataFrame:
+    """Write what a training leaves, the weights last; where a loss became NaN leave nothing."""
+    losses = [row.get(name) for row in state.rows for name in ("loss", "val_loss")]
+    if not losses or not all(loss is not None and math.isfinite(loss) for loss in losses):
         table.unlink(missing_ok=True)
         raise UserError(f"{title}: the loss became NaN in epoch {max(1, len(state.rows))}. Lower the learning rate.")
+    files.write_table(table, state.history)
     with files.atomic_path(weights) as temporary:
         model.save_weights(temporary)
     return state.history

@@ -14,28 +14,37 @@ def cohort(tiny_phantom, tmp_path, monkeypatch):
     return read_cohort(tiny_phantom)
 
 
-def leave_a_run(cohort, seed, finished, fingerprint=None, weights=True):
-    folder = files.results_root() / "quick" / phase1.NOTEBOOK / f"run-seed{seed}-{finished}"
-    record = {"schema": runs.SCHEMA, "notebook": phase1.NOTEBOOK, "run_id": folder.name, "seed": seed}
-    record |= {"finished": finished, "cohort": {"fingerprint": fingerprint or cohort.fingerprint}}
-    files.write_json(folder / "record.json", record)
+@pytest.fixture
+def made(monkeypatch):
+    """Records that `runs` finds, in the order of finishing."""
+    made = []
+    monkeypatch.setattr(runs, "records", lambda profile, notebook: (made, []))
+    return made
+
+
+def leave_a_run(made, cohort, seed, fingerprint=None, weights=True):
+    folder = files.results_root() / "quick" / phase1.NOTEBOOK / f"run-seed{seed}-{len(made)}"
+    record = {"profile": "quick", "notebook": phase1.NOTEBOOK, "run_id": folder.name, "seed": seed}
+    made.append(record | {"cohort": {"fingerprint": fingerprint or cohort.fingerprint}})
     if weights:
         files.write_text(folder / "resnet18" / "best.weights.h5", "weights")
     return folder / "resnet18" / "best.weights.h5"
 
 
-def test_this_seeds_run_comes_before_newer_ones_and_other_cohorts_never(cohort):
+def test_the_newest_run_of_this_cohort_and_seed_counts(cohort, made):
     assert phase1.finished_weights("resnet18", cohort, "quick", 0) is None
-    leave_a_run(cohort, 0, "2026-09", fingerprint="another")
-    leave_a_run(cohort, 0, "2026-08", weights=False)
+    leave_a_run(made, cohort, 0, fingerprint="another")
+    leave_a_run(made, cohort, 0, weights=False)
+    leave_a_run(made, cohort, 1)
     assert phase1.finished_weights("resnet18", cohort, "quick", 0) is None
-    older, newer = leave_a_run(cohort, 1, "2026-01"), leave_a_run(cohort, 2, "2026-02")
-    assert phase1.finished_weights("resnet18", cohort, "quick", 1) == older
+    older = leave_a_run(made, cohort, 0)
+    assert phase1.finished_weights("resnet18", cohort, "quick", 0) == older
+    newer = leave_a_run(made, cohort, 0)
     assert phase1.finished_weights("resnet18", cohort, "quick", 0) == newer
     assert phase1.finished_weights("resnet50", cohort, "quick", 0) is None
 
 
-def test_without_a_run_the_encoder_is_trained_here_and_says_so(cohort, tmp_path, monkeypatch, capsys):
+def test_without_a_run_the_encoder_is_trained_here_and_says_so(cohort, made, tmp_path, monkeypatch, capsys):
     settings = runs.settings(phase1.NOTEBOOK)
     vars(settings).update(size=32, epochs=1, weights="none", validation=0.3)
     monkeypatch.setattr(runs, "settings", lambda notebook, profile: settings)
@@ -47,8 +56,8 @@ def test_without_a_run_the_encoder_is_trained_here_and_says_so(cohort, tmp_path,
     assert not np.array_equal(before, model.layers[3].get_weights()[0])
 
 
-def test_a_finished_run_is_named(cohort, tmp_path, capsys):
-    path = leave_a_run(cohort, 0, "2026-01")
+def test_a_finished_run_is_named(cohort, made, tmp_path, capsys):
+    path = leave_a_run(made, cohort, 0)
     assert phase1.detector_weights("resnet18", cohort, "quick", 0, tmp_path) == path
     said = capsys.readouterr().out
     assert said.startswith("phase-1 encoder: results/quick/03_phase1_detection/run-seed0") and str(path) not in said

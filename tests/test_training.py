@@ -86,6 +86,16 @@ def test_a_diverging_loss_is_an_error_and_leaves_no_finished_run(task, tmp_path)
     assert not list((tmp_path / "run").iterdir())
 
 
+def test_a_diverging_validation_loss_is_an_error_too(task, tmp_path):
+    paths, truth = task
+    model = training.compile_classifier(models.detector("cnn", 32), 1e-3)
+    train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=0, epochs=1)
+    held = inputs.image_batches(paths, truth[:, None] * np.nan, inputs.raw, 32, 8)
+    with pytest.raises(UserError, match="loss became NaN"):
+        training.fit(model, train, held, training.Schedule(1, 1, 0), tmp_path / "run", "cnn")
+    assert not list((tmp_path / "run").iterdir())
+
+
 def test_compiled_losses_are_the_papers():
     detector = training.compile_classifier(models.detector("cnn", 32), 2e-4)
     assert detector.loss == "binary_crossentropy" and isinstance(detector.optimizer, keras.optimizers.Adam)
@@ -121,6 +131,19 @@ def test_a_restored_state_goes_on_as_an_unbroken_run_does(task, tmp_path):
     pd.testing.assert_frame_equal(history, again)
     for a, b in zip(unbroken.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+    # A state of a finished training, and one that stopped early, train no more: the best weights come back.
+    for name, wait, epochs in (("all", 0, 2), ("stopped", 3, 5)):
+        model = training.compile_classifier(models.detector("cnn", 32, momentum=0.8, dropout=0.5), 1e-2)
+        state = training.State(model, training.Schedule(epochs, reduce_after=1, stop_after=3))
+        state.restore(tmp_path / "two.npz")
+        state.read["counters"]["stop"]["wait"] = wait
+        train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=0, epochs=epochs)
+        assert (
+            len(training.fit(model, train, train, training.Schedule(epochs, 1, 3), tmp_path / name, "cnn", state=state))
+            == 2
+        )
+        for a, b in zip(model.get_weights(), state.read["best"], strict=True):
+            np.testing.assert_array_equal(a, b)
     other = training.compile_classifier(models.type_classifier("cnn", 32), 1e-2)
     with pytest.raises(UserError, match=r"two.npz is not the state of a type_cnn trained in this way"):
         training.State(other, schedule).restore(tmp_path / "two.npz")
@@ -141,7 +164,7 @@ def test_a_series_of_trainings_builds_one_graph_and_equals_fresh_ones(task, tmp_
     found = [(amount, seed, model, model.get_weights(), history) for amount, seed, model, history in trials]
     assert [(a, s) for a, s, *_ in found] == [(a, s) for a in ("none", "light", "strong") for s in (0, 1)]
     assert {id(model) for _, _, model, *_ in found} == {id(built[0])}, "every training must use the first graph"
-    assert pd.read_csv(tmp_path / "all" / "light-seed1" / "history.csv").equals(found[3][4])
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "all" / "light-seed1" / "history.csv"), found[3][4])
     training.set_seed(1)
     fresh = build()
     schedule = training.Schedule(2, 1, 0)
@@ -154,9 +177,11 @@ def test_a_series_of_trainings_builds_one_graph_and_equals_fresh_ones(task, tmp_
 
 def test_tensorboard_is_an_option_that_says_when_it_is_missing(task, tmp_path, monkeypatch):
     monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: None)
+    fitted(task, tmp_path / "run", 1)
     monkeypatch.setenv("STROKE_TENSORBOARD", "1")
     with pytest.raises(UserError, match=r"STROKE_TENSORBOARD is set, but .* `pip install -e '.\[tensorboard\]'`"):
         fitted(task, tmp_path / "run", 1)
+    assert len(list((tmp_path / "run").iterdir())) == 2, "what an earlier run left must survive a refusal"
 
 
 def test_the_cost_is_announced_before_it_is_paid(task, tmp_path, capsys):
