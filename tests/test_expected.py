@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from stroke_utils import files
+from stroke_utils import files, runs
 
 BANDS = json.loads((Path(__file__).parent / "expected" / "quick.json").read_text(encoding="utf-8"))
 TRAINING = ("03_phase1_detection", "04_phase2_classification", "05_segmentation")
+GUESSING = {notebook: metrics.pop("guessing", {}) for notebook, metrics in BANDS.items()}  # reason by model
 CASES = [(notebook, metric) for notebook, metrics in BANDS.items() for metric in metrics]
 
 
@@ -40,6 +41,20 @@ def inside(value, band):
 @pytest.mark.parametrize("notebook", TRAINING)
 def test_every_training_notebook_has_bands(notebook):
     assert BANDS.get(notebook), f"tests/expected/quick.json has no band for {notebook}"
+
+
+@pytest.mark.parametrize("notebook", TRAINING)
+def test_every_model_of_quick_has_a_band_or_a_reason_why_it_guesses(notebook):
+    banded = {metric.split(".")[1] for metric in BANDS[notebook]}
+    assert banded | set(GUESSING[notebook]) == set(runs.settings(notebook).models)
+    assert not banded & set(GUESSING[notebook]) and all(GUESSING[notebook].values())
+
+
+@pytest.mark.parametrize(("notebook", "model"), [(n, model) for n, models in GUESSING.items() for model in models])
+def test_a_model_that_guesses_was_trained_and_scored(notebook, model, session_start):
+    record = latest_record(notebook, files.results_root(), session_start)
+    value, baseline = look_up(record, f"metrics.{model}.validation.auc")
+    assert baseline == 0.5 and 0.2 < value < 0.85, "a model that has learned something deserves a band"
 
 
 @pytest.mark.parametrize(("notebook", "metric"), CASES)
