@@ -99,6 +99,10 @@ def of(tables: dict[str, dict], run: tuple[str, int]) -> pd.DataFrame:
     return tables.get(run[0], {}).get(run[1], pd.DataFrame(columns=columns))
 
 
+SOURCE = ["notebook", "run_id", "seed", "part"]
+"""Columns that say which run and which pile a score is of."""
+
+
 def trace(row: pd.Series, made: pd.DataFrame) -> pd.DataFrame:
     """Say which records on disk a number of notebook 6 comes from, and read it there again.
 
@@ -112,11 +116,14 @@ def trace(row: pd.Series, made: pd.DataFrame) -> pd.DataFrame:
         (in the record, nan for a file).
 
     Raises:
-        UserError: no run stands behind the row, or its record is gone or says another number by now.
+        UserError: no run stands behind the row, its record or file is gone, or the record says another number by now.
     """
     models = [row[name] for name in ("model", "a", "b") if name in row]
     found = made[(made["notebook"] == row["notebook"]) & made["model"].isin(models) & made["run_id"].notna()]
     found = found[found["run_id"] == row["run_id"]] if "run_id" in row else found
+    if len(models) == 2:  # a pair is compared over the seeds that both models have
+        both = found.groupby("seed")["model"].nunique()
+        found = found[found["seed"].map(both) == 2]
     if found.empty:
         raise UserError(f"No run of {row['notebook']} with {', '.join(models)} stands behind this number: not run.")
     rows = []
@@ -126,6 +133,8 @@ def trace(row: pd.Series, made: pd.DataFrame) -> pd.DataFrame:
             raise UserError(
                 f"{files.shown(path)} is gone, so this number has no source any more. Run notebook 6 again."
             )
+        if "metric" not in row and not (run.folder / "predictions.csv").is_file():
+            raise UserError(f"{files.shown(run.folder / 'predictions.csv')} is gone. Run its notebook again.")
         if "metric" in row:
             where = f"metrics.{run.model}.{row['part']}.{row['metric']}"
             value = functools.reduce(lambda node, key: node[key], where.split("."), files.read_json(path))["value"]

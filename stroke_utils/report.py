@@ -344,12 +344,12 @@ def scores_of(scores: pd.DataFrame, notebook: str, part: str, metrics: list[str]
 
     Returns:
         model, metric, value, low, high (of the median seed, as in :func:`results`), lowest and highest (of a seed),
-        seeds, n, baseline.
+        seeds, n, baseline, and :data:`stroke_utils.outputs.SOURCE`, of the median seed.
     """
     rows = latest(scores).query("notebook == @notebook and part == @part and metric in @metrics")
     rows = [_middle(found) for _, found in rows.groupby(["model", "metric"], sort=False)]
     names = ["model", "metric", "value", "low", "high", "lowest", "highest", "seeds", "n", "baseline"]
-    return pd.DataFrame(rows, columns=names).round(3)
+    return pd.DataFrame(rows, columns=[*names, *outputs.SOURCE])
 
 
 def _middle(found: pd.DataFrame) -> dict:
@@ -363,10 +363,11 @@ def optimism(scores: pd.DataFrame, metric: str = "macro_f1") -> pd.DataFrame:
     """Tell what choosing detection's threshold on the test itself adds to the test's score.
 
     Returns:
-        One row a model and seed with a part ``session1_on_test``: model, seed, on_validation, on_test, optimism.
+        One row a model and seed with a part ``session1_on_test``: notebook, run_id, model, seed, on_validation,
+        on_test, optimism.
     """
     found = latest(scores).query(f"notebook == '{TABLE_NOTEBOOKS['I']}' and metric == @metric")
-    wide = found.pivot(index=["model", "seed"], columns="part", values="value")
+    wide = found.pivot(index=["notebook", "run_id", "model", "seed"], columns="part", values="value")
     wide = wide.reindex(columns=["session1", "session1_on_test"]).set_axis(["on_validation", "on_test"], axis=1)
     return wide.assign(optimism=wide["on_test"] - wide["on_validation"]).dropna().reset_index()
 

@@ -118,10 +118,18 @@ def test_a_number_leads_to_its_record_and_its_place_in_it(cohort, three):
     assert traced.record == f"results/quick/{DETECTION}/{three[2].name}/record.json"
     for _, one in [*seeds.dropna(subset="value").iterrows(), *scores.iterrows()]:
         assert len(outputs.trace(one, made)) == 1
+    beside = report.scores_of(scores, DETECTION, "session1", ["macro_f1"])
+    assert len(beside) and all(len(outputs.trace(one, made)) == 1 for _, one in beside.iterrows())
     pairs = report.paired(made, cohort)
     traced = outputs.trace(pairs.iloc[0], made)
     assert len(pairs) == 2 and len(traced) == 6
     assert set(traced["where"]) == {"cnn/predictions.csv", "resnet50/predictions.csv"}
+    # A seed that one of the two lacks is no source of the comparison; one whose predictions went has none.
+    alone = made[~((made["model"] == "resnet50") & (made["seed"] == 1))]
+    assert len(outputs.trace(pairs.iloc[0], alone)) == 4
+    (three[0] / "cnn" / "predictions.csv").unlink()
+    with pytest.raises(UserError, match=r"predictions.csv is gone. Run its notebook again"):
+        outputs.trace(pairs.iloc[0], made)
 
 
 def test_a_number_whose_record_is_gone_or_changed_has_no_source(cohort, three):

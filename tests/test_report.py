@@ -118,15 +118,15 @@ def test_a_table_shows_interval_spread_and_verdict():
 def test_other_scores_are_told_by_model_with_the_spread_of_their_seeds():
     scores = pd.concat([rows([(0, 0.9), (1, 0.7), (2, 0.8)]), rows([(0, 0.5)], metric="auc")])
     table = report.scores_of(scores, "03_phase1_detection", "session1", ["macro_f1"])
-    assert table[["model", "value", "low", "lowest", "highest", "seeds"]].values.tolist() == [
-        ["cnn", 0.8, 0.7, 0.7, 0.9, 3]
-    ]
+    ((model, *numbers),) = table[["model", "value", "low", "lowest", "highest", "seeds"]].values.tolist()
+    assert model == "cnn" and numbers == pytest.approx([0.8, 0.7, 0.7, 0.9, 3])
     assert report.scores_of(scores, "05_segmentation", "session1", ["macro_f1"]).empty
 
 
 def test_optimism_is_the_difference_that_choosing_on_the_test_makes():
     both = [rows([(0, 0.8), (1, 0.7)]), rows([(0, 0.85), (1, 0.72)], part="session1_on_test")]
     table = report.optimism(pd.concat(both))
+    assert {"notebook", "run_id"} <= set(table.columns)
     assert table["seed"].tolist() == [0, 1] and table["optimism"].tolist() == pytest.approx([0.05, 0.02])
     assert report.optimism(both[0]).empty and "optimism" in report.optimism(both[0])
 
