@@ -259,7 +259,7 @@ FIXED = (
     ("03, 04, 05", "rate after a plateau", "× 0.5", "factor not stated; ours"),
     ("03, 04, 05", "a better epoch", "validation loss lower by more than 0.0", "not stated; ours: one rule for all"),
     ("03, 04, 05", "kept weights", "of the epoch of lowest validation loss", "ModelCheckpoint on the best, as in 05"),
-    ("03", "augmentation experiment", "the first detector, two thirds of the size, a quarter of the epochs",
+    ("03", "augmentation experiment", "the first detector, two thirds of the size, a fifth of the epochs",
      "model, amounts and length not stated; ours: what is affordable"),
     ("all", "intervals", "1000 bootstrap resamples, Wilson for proportions", "the paper gives none; ours"),
 )  # fmt: skip

@@ -41,7 +41,7 @@ def compile_classifier(model: keras.Model, learning_rate: float) -> keras.Model:
     """Compile with Adam, accuracy, and cross-entropy: binary for one output, categorical for two."""
     loss = "binary_crossentropy" if model.output_shape[-1] == 1 else "categorical_crossentropy"
     model.compile(optimizer=keras.optimizers.Adam(learning_rate), loss=loss, metrics=["accuracy"])
-    return model
+    return _built(model)
 
 
 def compile_unet(model: keras.Model, learning_rate: float) -> keras.Model:
@@ -51,6 +51,19 @@ def compile_unet(model: keras.Model, learning_rate: float) -> keras.Model:
         loss=sm.losses.dice_loss,
         metrics=[sm.metrics.iou_score, sm.metrics.f1_score],
     )
+    return _built(model)
+
+
+def _built(model: keras.Model) -> keras.Model:
+    """Make the variables of optimizer, loss and metrics now.
+
+    Were they made in the first step, TensorFlow would trace that step twice, and a trace is most of a short training.
+    """
+    model.optimizer.build(model.trainable_variables)
+    one = tf.zeros((1, *model.output_shape[1:]))
+    model.compute_loss(y=one, y_pred=one)
+    model.compute_metrics(None, one, one)
+    model.reset_metrics()
     return model
 
 
@@ -147,7 +160,6 @@ class State(keras.callbacks.Callback):
         Raises:
             UserError: the file is of another network or of another way to train it.
         """
-        self.trained.optimizer.build(self.trained.trainable_variables)
         with np.load(path, allow_pickle=False) as found:
             text = json.loads(str(found["text"]))
             best = [found[f"best{i}"] for i in range(sum(name.startswith("best") for name in found.files))]
@@ -322,8 +334,6 @@ def begin_again(model: keras.Model, like: keras.Model) -> keras.Model:
         model: changed in place and returned.
         like: compiled alike, not trained yet.
     """
-    for each in (model, like):
-        each.optimizer.build(each.trainable_variables)
     theirs = [*like.variables, *like.optimizer.variables]
     for mine, value in zip([*model.variables, *model.optimizer.variables], theirs, strict=True):
         mine.assign(value)

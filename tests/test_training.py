@@ -105,6 +105,22 @@ def test_compiled_losses_are_the_papers():
     assert unet.loss is models.sm.losses.dice_loss
 
 
+@pytest.mark.parametrize("kind", ["classifier", "unet"])
+def test_the_step_is_traced_once(kind):
+    """Variables that are made in the first step make TensorFlow trace it again, which doubles the wait before it."""
+    calls, image = [], keras.Input((8, 8, 3))
+    seen = keras.layers.Lambda(lambda x: calls.append("traced") or x)(image)
+    if kind == "unet":
+        output = keras.layers.Dense(3, activation="softmax")(seen)
+        model = training.compile_unet(keras.Model(image, output), 1e-3)
+    else:
+        output = keras.layers.Dense(1, activation="sigmoid")(keras.layers.Flatten()(seen))
+        model = training.compile_classifier(keras.Model(image, output), 1e-3)
+    built = len(calls)
+    model.fit(np.zeros((4, 8, 8, 3)), np.zeros((4, *output.shape[1:])), batch_size=2, epochs=2, verbose=0)
+    assert len(calls) == built + 1
+
+
 def test_a_restored_state_goes_on_as_an_unbroken_run_does(task, tmp_path):
     paths, truth = task
     schedule = training.Schedule(5, reduce_after=1, stop_after=3)
