@@ -88,8 +88,13 @@ def border_rule(colours: np.ndarray, least: int = 64) -> np.ndarray:
     The scan is grey (chroma 0) and every fill and border colour has a chroma of 128 or more, so ``least`` may lie
     anywhere between. Numbers of :func:`stroke_utils.pixels.packed`, uint32 array (n,) in, bool array (n,) out.
     """
-    rgb = unpacked(colours)
-    return (rgb.max(axis=1) - rgb.min(axis=1) >= least) & (colours != _MARKER)
+    return (_chroma(colours) >= least) & (colours != _MARKER)
+
+
+def _chroma(colours: np.ndarray) -> np.ndarray:
+    """Return the largest minus the smallest channel, uint8 (n,), without numpy's reduction over so short an axis."""
+    red, green, blue = unpacked(colours).T
+    return np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
 
 
 def paper_rule(
@@ -247,8 +252,7 @@ def _type_of_each(colours: np.ndarray) -> np.ndarray:
     A border tells by its colour. Fill has a chroma of 128 where red was laid on once, as on ischemia, and of 192 where
     twice, as on hemorrhage.
     """
-    rgb = unpacked(colours)
-    values = np.where(rgb.max(axis=1) - rgb.min(axis=1) < 160, 1, 2).astype(np.uint8)
+    values = np.where(_chroma(colours) < 160, 1, 2).astype(np.uint8)
     for name, borders in vocabulary.BORDER_COLOURS.items():
         values[np.isin(colours, packed(np.uint8(borders)))] = vocabulary.MASK_CLASSES.index(name)
     return values
