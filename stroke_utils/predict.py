@@ -164,8 +164,8 @@ def choose_options(
     rows = []
     for row in slices[slices["split"] == "validation"].itertuples():
         image, reference = pixels.read_rgb(row.png), masks.read_class_mask(references[row.Index])
-        plain, turned = (soft_masks(model, image, size, preprocess, flip) for flip in (False, True))
-        classes = {False: most_probable(plain, image.shape[:2]), True: most_probable(turned, image.shape[:2])}
+        soft = {flip: soft_masks(model, image, size, preprocess, flip) for flip in (False, True)}
+        classes = {flip: most_probable(values, image.shape[:2]) for flip, values in soft.items()}
         for options in GRID:
             found = tidied(classes[options.flip], options)
             scores = {"lesion_dice": masks.dice(reference > 0, found > 0), "typed_dice": masks.dice(reference, found)}
