@@ -67,21 +67,27 @@ GRID = [MaskOptions(f, n, v) for f in (False, True) for n in (0, 30, 100, 300) f
 """What :func:`choose_options` tries, the plain one first."""
 
 
-def soft_masks(model: Callable, image: np.ndarray, size: int, preprocess: models.Preprocess, flip: bool) -> tf.Tensor:
-    """Return a slice's class probabilities, float32 (size, size, 3), averaged with its mirror image's if ``flip``."""
+def soft_masks(
+    model: Callable, image: np.ndarray, size: int, preprocess: models.Preprocess, flip: bool = False
+) -> dict[bool, tf.Tensor]:
+    """Return a slice's class probabilities, float32 (size, size, 3).
+
+    The key ``False`` has the model's answer; with ``flip``, ``True`` has its mean with the answer for the mirror image,
+    mirrored back.
+    """
     batch = tf.image.resize(tf.cast(image, tf.float32), (size, size), antialias=True)[None]
     batch = tf.round(batch)  # training saw whole grey levels
-    soft = model(preprocess(batch))
+    soft = {False: model(preprocess(batch))[0]}
     if flip:
-        soft = (soft + model(preprocess(batch[:, :, ::-1]))[:, :, ::-1]) / 2
-    return soft[0]
+        soft[True] = (soft[False] + model(preprocess(batch[:, :, ::-1]))[0, :, ::-1]) / 2
+    return soft
 
 
 def class_mask(soft: tf.Tensor, shape: tuple[int, int], options: MaskOptions = PLAIN) -> np.ndarray:
     """Turn probabilities into a mask at the slice's own size.
 
     Args:
-        soft: of :func:`soft_masks`.
+        soft: one of :func:`soft_masks`.
         shape: height and width of the slice.
         options: smallest lesion and vote; its ``flip`` is :func:`soft_masks`' business.
 
@@ -119,11 +125,12 @@ def segment(
     references: pd.Series,
     size: int,
     preprocess: models.Preprocess,
-    folder: str | os.PathLike,
-    options: MaskOptions = PLAIN,
+    options: dict[str | os.PathLike, MaskOptions],
     quiet: bool = False,
-) -> pd.DataFrame:
+) -> list[pd.DataFrame]:
     """Segment slices, write each class mask as a palette PNG and score it at the slice's own size.
+
+    Several ways to make masks cost little more than one: what is slow is done once a slice.
 
     Args:
         model: a U-Net of :func:`in_graph`, or any function from pixels to class probabilities.
@@ -131,24 +138,28 @@ def segment(
         references: paths of the true class masks, same index.
         size: side the model takes.
         preprocess: as in training.
-        folder: gets ``<slice_id>.png``.
-        options: how probabilities become masks.
+        options: how probabilities become masks, by the folder that gets ``<slice_id>.png``.
         quiet: show no progress.
 
     Returns:
-        Columns slice_id, split, label, patient, those of :func:`stroke_utils.overlap.mask_scores`, and the sums of
-        :func:`stroke_utils.overlap.soft_sums` at the model's size.
+        A table for each folder. Columns slice_id, split, label, patient, those of
+        :func:`stroke_utils.overlap.mask_scores`, and the sums of :func:`stroke_utils.overlap.soft_sums` at the model's
+        size.
     """
-    rows = []
+    rows, flips = {folder: [] for folder in options}, {way.flip for way in options.values()}
     for row in files.progress(slices.itertuples(), "Segmenting slices", total=len(slices), quiet=quiet):
         image, reference = pixels.read_rgb(row.png), masks.read_class_mask(references[row.Index])
-        soft = soft_masks(model, image, size, preprocess, options.flip)
-        predicted = class_mask(soft, image.shape[:2], options)
-        masks.write_class_mask(f"{folder}/{row.slice_id}.png", predicted)
+        soft = soft_masks(model, image, size, preprocess, True in flips)
+        classes = {flip: most_probable(soft[flip], image.shape[:2]) for flip in flips}
+        small = overlap.shrunken(reference, size)
+        sums = {flip: overlap.soft_sums(small, soft[flip].numpy()) for flip in flips}
         about = {"slice_id": row.slice_id, "split": row.split, "label": row.label}
-        about |= {"patient": getattr(row, "patient", None)} | overlap.mask_scores(reference, predicted)
-        rows.append(about | overlap.soft_sums(overlap.shrunken(reference, size), soft.numpy()))
-    return pd.DataFrame(rows)
+        about["patient"] = getattr(row, "patient", None)
+        for folder, way in options.items():
+            predicted = tidied(classes[way.flip], way)
+            masks.write_class_mask(f"{folder}/{row.slice_id}.png", predicted)
+            rows[folder].append(about | overlap.mask_scores(reference, predicted) | sums[way.flip])
+    return [pd.DataFrame(found) for found in rows.values()]
 
 
 def choose_options(
@@ -164,7 +175,7 @@ def choose_options(
     rows = []
     for row in slices[slices["split"] == "validation"].itertuples():
         image, reference = pixels.read_rgb(row.png), masks.read_class_mask(references[row.Index])
-        soft = {flip: soft_masks(model, image, size, preprocess, flip) for flip in (False, True)}
+        soft = soft_masks(model, image, size, preprocess, flip=True)
         classes = {flip: most_probable(values, image.shape[:2]) for flip, values in soft.items()}
         for options in GRID:
             found = tidied(classes[options.flip], options)

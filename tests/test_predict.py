@@ -26,7 +26,7 @@ def bright_is_hemorrhage(pixels, training=False):
 def test_masks_come_back_at_the_slices_own_size():
     image = np.zeros((40, 56, 3), np.uint8)
     image[10:20, 14:42] = 255
-    soft = predict.soft_masks(bright_is_hemorrhage, image, 32, inputs.unit_range, flip=False)
+    soft = predict.soft_masks(bright_is_hemorrhage, image, 32, inputs.unit_range)[False]
     found = predict.class_mask(soft, image.shape[:2])
     assert found.shape == (40, 56) and found.dtype == np.uint8
     assert masks.dice(found, np.where(image[..., 0] > 0, 2, 0)) > 0.9
@@ -51,8 +51,9 @@ def left_is_bleeding(batch, training=False):
 
 def test_flipping_averages_with_the_mirrored_back_answer():
     image = np.zeros((32, 32, 3), np.uint8)
-    plain = predict.soft_masks(left_is_bleeding, image, 32, inputs.unit_range, flip=False).numpy()
-    both = predict.soft_masks(left_is_bleeding, image, 32, inputs.unit_range, flip=True).numpy()
+    soft = predict.soft_masks(left_is_bleeding, image, 32, inputs.unit_range, flip=True)
+    plain, both = soft[False].numpy(), soft[True].numpy()
+    assert list(predict.soft_masks(left_is_bleeding, image, 32, inputs.unit_range)) == [False]
     np.testing.assert_allclose(both, (plain + plain[:, ::-1]) / 2)
     np.testing.assert_allclose(both[..., 2], 0.4)
 
@@ -105,9 +106,23 @@ def test_segment_writes_and_scores_each_slice(tmp_path):
         }
     )
     references = pd.Series([str(tmp_path / "m0.png"), str(tmp_path / "m1.png")])
-    out = tmp_path / "out"
-    table = predict.segment(bright_is_hemorrhage, slices, references, 32, inputs.unit_range, out, quiet=True)
+    # No lesion is as large as a slice: the second way leaves nothing.
+    ways = {tmp_path / "out": predict.PLAIN, tmp_path / "none": predict.MaskOptions(flip=True, smallest=64 * 80)}
+    table, none = predict.segment(bright_is_hemorrhage, slices, references, 32, inputs.unit_range, ways, quiet=True)
     assert (table["lesion_dice"] > 0.9).all()
     # The second slice is truly ischemia: found as a lesion, but not as its own type.
     assert table["typed_dice"].iloc[0] > 0.9 and table["typed_dice"].iloc[1] == 0
     assert masks.read_class_mask(tmp_path / "out" / "1.png").shape == (64, 80)
+    assert (none["lesion_dice"] == 0).all() and not masks.read_class_mask(tmp_path / "none" / "0.png").any()
+
+
+def test_flips_and_no_flips_side_by_side_are_each_what_they_are_alone(pile, tmp_path):
+    def segment(*ways):
+        options = {tmp_path / f"{k}": way for k, way in enumerate(ways)}
+        return predict.segment(left_is_bleeding, pile, pile["reference"], 64, inputs.unit_range, options, quiet=True)
+
+    flipped = predict.MaskOptions(flip=True)
+    plain, both = segment(predict.PLAIN, flipped)
+    pd.testing.assert_frame_equal(plain, segment(predict.PLAIN)[0])
+    pd.testing.assert_frame_equal(both, segment(flipped)[0])
+    assert plain["predicted_px"].iloc[0] == 64 * 32 and both["predicted_px"].iloc[0] == 0
