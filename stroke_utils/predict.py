@@ -130,7 +130,7 @@ def segment(
 ) -> list[pd.DataFrame]:
     """Segment slices, write each class mask as a palette PNG and score it at the slice's own size.
 
-    Several ways to make masks cost little more than one: what is slow is done once a slice.
+    Several ways to make masks share the network's answers; the scoring is paid for each.
 
     Args:
         model: a U-Net of :func:`in_graph`, or any function from pixels to class probabilities.

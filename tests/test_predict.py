@@ -58,6 +58,18 @@ def test_flipping_averages_with_the_mirrored_back_answer():
     np.testing.assert_allclose(both[..., 2], 0.4)
 
 
+def test_the_second_answer_is_for_the_slice_mirrored_left_to_right():
+    def left_and_bright(batch, training=False):
+        seen = left_is_bleeding(batch)[..., 2] * batch[..., 0]
+        return tf.stack([1 - seen, 0 * seen, seen], axis=-1)
+
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[:8, 20:] = 255  # on the right, and not symmetric up and down
+    soft = predict.soft_masks(left_and_bright, image, 32, inputs.unit_range, flip=True)
+    assert not soft[False].numpy()[..., 2].any()
+    np.testing.assert_allclose(soft[True].numpy()[..., 2], 0.4 * (image[..., 0] > 0))
+
+
 @pytest.fixture
 def pile(tmp_path):
     """Four slices, two of them validation, with a bright lesion and a bright speck that is none."""
@@ -126,3 +138,17 @@ def test_flips_and_no_flips_side_by_side_are_each_what_they_are_alone(pile, tmp_
     pd.testing.assert_frame_equal(plain, segment(predict.PLAIN)[0])
     pd.testing.assert_frame_equal(both, segment(flipped)[0])
     assert plain["predicted_px"].iloc[0] == 64 * 32 and both["predicted_px"].iloc[0] == 0
+
+
+def test_ways_share_the_networks_answer_and_nothing_else(pile, tmp_path):
+    asked = []
+
+    def model(batch, training=False):
+        asked.append(1)
+        return bright_is_hemorrhage(batch)
+
+    ways = {tmp_path / "a": predict.MaskOptions(smallest=30), tmp_path / "b": predict.PLAIN}
+    named = pile.assign(patient=list("pqrs"))
+    tidied, plain = predict.segment(model, named, named["reference"], 64, inputs.unit_range, ways, quiet=True)
+    assert set(tidied["predicted_px"]) == {400} and set(plain["predicted_px"]) == {409}
+    assert len(asked) == len(pile) and list(plain["patient"]) == list("pqrs")
