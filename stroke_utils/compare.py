@@ -74,7 +74,7 @@ def _compared(a: np.ndarray, b: np.ndarray, truth: np.ndarray, weights: np.ndarr
     """Return, of one seed, the difference, its resampled values (``BOOTSTRAP``,) and the p of the measure's test."""
     if measure == "AUC":
         difference, _, p = delong(truth, a, b)
-        resampled = metrics._resampled_auc(truth, a, weights) - metrics._resampled_auc(truth, b, weights)
+        resampled = metrics.resampled_auc(truth, a, weights) - metrics.resampled_auc(truth, b, weights)
         return difference, resampled, p
     p = mcnemar(a == 1, b == 1) if measure == "calls right" else np.nan
     return float(np.mean(a - b)), weights @ (a - b) / weights.sum(axis=1), p

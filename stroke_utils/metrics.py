@@ -172,11 +172,11 @@ def classification_scores(
         else:
             out[name] = score(value, *percentiles(resampled[name]), n, trivial[name], unit)
     auc = sk.roc_auc_score(truth, probability)
-    out["auc"] = score(auc, *percentiles(_resampled_auc(truth, probability, weights)), n, 0.5, unit)
+    out["auc"] = score(auc, *percentiles(resampled_auc(truth, probability, weights)), n, 0.5, unit)
     return out
 
 
-def _resampled_auc(truth: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def resampled_auc(truth: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return the AUC of each resample: the weighted share of pairs in the right order, ties counting half."""
     above = probability[truth == 1][:, None], probability[truth == 0][None]
     ordered = (above[0] > above[1]) + 0.5 * (above[0] == above[1])

@@ -125,9 +125,9 @@ def segment(
     references: pd.Series,
     size: int,
     preprocess: models.Preprocess,
-    options: dict[str | os.PathLike, MaskOptions],
+    ways: dict[str | os.PathLike, MaskOptions],
     quiet: bool = False,
-) -> list[pd.DataFrame]:
+) -> dict[str | os.PathLike, pd.DataFrame]:
     """Segment slices, write each class mask as a palette PNG and score it at the slice's own size.
 
     Several ways to make masks share the network's answers; the scoring is paid for each.
@@ -138,15 +138,15 @@ def segment(
         references: paths of the true class masks, same index.
         size: side the model takes.
         preprocess: as in training.
-        options: how probabilities become masks, by the folder that gets ``<slice_id>.png``.
+        ways: how probabilities become masks, by the folder that gets ``<slice_id>.png``.
         quiet: show no progress.
 
     Returns:
-        A table for each folder. Columns slice_id, split, label, patient, those of
+        A table by folder. Columns slice_id, split, label, patient, those of
         :func:`stroke_utils.overlap.mask_scores`, and the sums of :func:`stroke_utils.overlap.soft_sums` at the model's
         size.
     """
-    rows, flips = {folder: [] for folder in options}, {way.flip for way in options.values()}
+    rows, flips = {folder: [] for folder in ways}, {way.flip for way in ways.values()}
     for row in files.progress(slices.itertuples(), "Segmenting slices", total=len(slices), quiet=quiet):
         image, reference = pixels.read_rgb(row.png), masks.read_class_mask(references[row.Index])
         soft = soft_masks(model, image, size, preprocess, True in flips)
@@ -155,11 +155,11 @@ def segment(
         sums = {flip: overlap.soft_sums(small, soft[flip].numpy()) for flip in flips}
         about = {"slice_id": row.slice_id, "split": row.split, "label": row.label}
         about["patient"] = getattr(row, "patient", None)
-        for folder, way in options.items():
+        for folder, way in ways.items():
             predicted = tidied(classes[way.flip], way)
             masks.write_class_mask(f"{folder}/{row.slice_id}.png", predicted)
             rows[folder].append(about | overlap.mask_scores(reference, predicted) | sums[way.flip])
-    return [pd.DataFrame(found) for found in rows.values()]
+    return {folder: pd.DataFrame(found) for folder, found in rows.items()}
 
 
 def choose_options(

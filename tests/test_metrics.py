@@ -99,11 +99,11 @@ def test_intervals_that_know_the_patients_cover_where_others_do_not():
         assert hits[name, True] / trials >= 0.88 > 0.75 > hits[name, False] / trials, name
 
 
-def test_the_resampled_auc_equals_scikit_learn_with_weights():
+def test_theresampled_auc_equals_scikit_learn_with_weights():
     rng = np.random.default_rng(0)
     truth, probability = rng.integers(0, 2, 40), rng.integers(0, 9, 40) / 9
     weights = metrics.resamples(truth)[:30]
-    found = metrics._resampled_auc(truth, probability, weights)
+    found = metrics.resampled_auc(truth, probability, weights)
     expected = [sk.roc_auc_score(truth, probability, sample_weight=w) for w in weights]
     np.testing.assert_allclose(found, expected, atol=1e-12)
 

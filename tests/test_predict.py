@@ -120,7 +120,8 @@ def test_segment_writes_and_scores_each_slice(tmp_path):
     references = pd.Series([str(tmp_path / "m0.png"), str(tmp_path / "m1.png")])
     # No lesion is as large as a slice: the second way leaves nothing.
     ways = {tmp_path / "out": predict.PLAIN, tmp_path / "none": predict.MaskOptions(flip=True, smallest=64 * 80)}
-    table, none = predict.segment(bright_is_hemorrhage, slices, references, 32, inputs.unit_range, ways, quiet=True)
+    found = predict.segment(bright_is_hemorrhage, slices, references, 32, inputs.unit_range, ways, quiet=True)
+    table, none = found[tmp_path / "out"], found[tmp_path / "none"]
     assert (table["lesion_dice"] > 0.9).all()
     # The second slice is truly ischemia: found as a lesion, but not as its own type.
     assert table["typed_dice"].iloc[0] > 0.9 and table["typed_dice"].iloc[1] == 0
@@ -129,9 +130,10 @@ def test_segment_writes_and_scores_each_slice(tmp_path):
 
 
 def test_flips_and_no_flips_side_by_side_are_each_what_they_are_alone(pile, tmp_path):
-    def segment(*ways):
-        options = {tmp_path / f"{k}": way for k, way in enumerate(ways)}
-        return predict.segment(left_is_bleeding, pile, pile["reference"], 64, inputs.unit_range, options, quiet=True)
+    def segment(*options):
+        ways = {tmp_path / f"{k}": way for k, way in enumerate(options)}
+        found = predict.segment(left_is_bleeding, pile, pile["reference"], 64, inputs.unit_range, ways, quiet=True)
+        return list(found.values())
 
     flipped = predict.MaskOptions(flip=True)
     plain, both = segment(predict.PLAIN, flipped)
@@ -149,6 +151,7 @@ def test_ways_share_the_networks_answer_and_nothing_else(pile, tmp_path):
 
     ways = {tmp_path / "a": predict.MaskOptions(smallest=30), tmp_path / "b": predict.PLAIN}
     named = pile.assign(patient=list("pqrs"))
-    tidied, plain = predict.segment(model, named, named["reference"], 64, inputs.unit_range, ways, quiet=True)
+    found = predict.segment(model, named, named["reference"], 64, inputs.unit_range, ways, quiet=True)
+    tidied, plain = found.values()
     assert set(tidied["predicted_px"]) == {400} and set(plain["predicted_px"]) == {409}
     assert len(asked) == len(pile) and list(plain["patient"]) == list("pqrs")

@@ -151,7 +151,7 @@ def pretrained(cohort, weights: str, epochs: int, seeds: int, size: int, rate: f
             print(f"  {name} seed {seed}: random {rows[-1][0]:.3f}, ImageNet {rows[-1][1]:.3f}", flush=True)
         # Seeds share the test slices: patients are drawn anew once, for all seeds and both starts together.
         drawn = metrics.resamples(truth, slices["patient"][test])
-        aucs = {key: metrics._resampled_auc(truth, q, drawn) for key, q in probability.items()}
+        aucs = {key: metrics.resampled_auc(truth, q, drawn) for key, q in probability.items()}
         means = np.mean([aucs[seed, True] - aucs[seed, False] for seed in range(seeds)], axis=0)
         low, high = np.nanpercentile(means, [2.5, 97.5])
         print(f"  {name}: AUC {np.subtract(*np.mean(rows, axis=0)[::-1]):+.3f} ({low:+.3f} to {high:+.3f}) by ImageNet")
