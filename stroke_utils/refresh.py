@@ -124,12 +124,14 @@ def copy_figures(results: Path, figures: Path) -> list[Path]:
 
 def chosen_scores(records: list[dict]) -> pd.DataFrame:
     """Return the scores that the README shows, one row a model and score, with the model's name in the paper."""
-    from stroke_utils.models import BACKBONES  # loads TensorFlow
+    from stroke_utils.models import BACKBONES, UNET_ENCODERS  # loads TensorFlow
 
     scores = report.latest(runs.scores(records))
     table = pd.concat([_of(scores, *where) for *where, _, _ in README_SCORES]).drop(columns="run_id")
-    encoder = table["notebook"].eq("05_segmentation").map({True: "U-Net-", False: ""})
-    table.insert(0, "name", encoder + table["model"].map(lambda m: BACKBONES[m].title if m in BACKBONES else m))
+    titles = {name: backbone.title for name, backbone in BACKBONES.items()}
+    unets = table["notebook"] == "05_segmentation"
+    names = table["model"].map(titles).where(~unets, table["model"].map(UNET_ENCODERS))
+    table.insert(0, "name", names.fillna(table["model"]))
     return table.round(6)  # what rounds to two digits must not be rounded before
 
 

@@ -46,7 +46,7 @@ class Adam(keras.optimizers.Adam):
     """
 
     def __init__(self, learning_rate: float):
-        super().__init__(learning_rate)  # no other option of Keras': the operation has no amsgrad
+        super().__init__(learning_rate)  # no other option of Keras', because the operation has no amsgrad
 
     def update_step(self, gradient, variable, learning_rate):
         step, k = tf.cast(self.iterations.value + 1, variable.dtype), self._get_variable_index(variable)
@@ -266,7 +266,7 @@ def fit(
     folder = Path(folder)
     weights, table = folder / "best.weights.h5", folder / "history.csv"
     if reuse and weights.is_file() and table.is_file():
-        model.load_weights(weights)
+        _network(model).load_weights(weights)
         print(f"{title}: reused the finished run in {files.shown(folder)}")
         return pd.read_csv(table)
     state, steps = state or State(model, schedule), _steps(train, schedule.epochs)
@@ -303,8 +303,16 @@ def _kept(model: keras.Model, state: State, weights: Path, table: Path, title: s
         raise UserError(f"{title}: the loss became NaN in epoch {max(1, len(state.rows))}. Lower the learning rate.")
     files.write_table(table, state.history)
     with files.atomic_path(weights) as temporary:
-        model.save_weights(temporary)
+        _network(model).save_weights(temporary)
     return state.history
+
+
+def _network(model: keras.Model) -> keras.Model:
+    """Return the same layers without the optimizer: its moments would make a file of weights three times as large.
+
+    Reading goes through it as well, because Keras warns where a file has no moments for the optimizer of its model.
+    """
+    return keras.Model(model.inputs, model.outputs)
 
 
 def _tensorboard(folder: Path) -> keras.callbacks.Callback:

@@ -183,3 +183,10 @@ def test_the_failure_gallery_shows_the_worst_slices_of_each_type(tmp_path):
     assert [a.get_title().split(":")[0] for a in figure.axes] == ["3", "4", "0", "1"]
     few = figures.failure_gallery(table.head(4), table, pd.Series(paths), tmp_path / "out", {}, each=2)
     assert [a.get_title().split(":")[0] for a in few.axes] == ["3", "0"]
+
+
+@pytest.mark.parametrize(("batch", "places"), [(2, 2), (5, 8)])
+def test_a_batch_is_shown_whole_four_slices_a_row(batch, places):
+    truth = np.eye(3)[np.pad([[1, 1], [1, 1]], 3)]
+    figure = figures.batch_preview(np.zeros((batch, 8, 8, 3)), np.stack([truth] * batch), {})
+    assert len(figure.axes) == places and sum(bool(a.images) for a in figure.axes) == batch

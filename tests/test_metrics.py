@@ -99,7 +99,7 @@ def test_intervals_that_know_the_patients_cover_where_others_do_not():
         assert hits[name, True] / trials >= 0.88 > 0.75 > hits[name, False] / trials, name
 
 
-def test_theresampled_auc_equals_scikit_learn_with_weights():
+def test_the_resampled_auc_equals_scikit_learn_with_weights():
     rng = np.random.default_rng(0)
     truth, probability = rng.integers(0, 2, 40), rng.integers(0, 9, 40) / 9
     weights = metrics.resamples(truth)[:30]

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from keras.src.legacy.saving import legacy_h5_format
 
-from stroke_utils import inputs, models
+from stroke_utils import inputs, models, training
 from stroke_utils.files import UserError
 
 
@@ -164,8 +164,8 @@ def test_preprocessing_equals_its_references():
 
 
 def test_a_checkpoint_rebuilds_the_unet_with_identical_predictions(tmp_path):
-    model = models.unet("resnet50", 64, momentum=0.9)
-    model.save_weights(tmp_path / "best.weights.h5")
+    model = training.compile_unet(models.unet("resnet50", 64, momentum=0.9), 1e-3)
+    training._network(model).save_weights(tmp_path / "best.weights.h5")
     models.write_checkpoint(tmp_path, "resnet50", 64, "imagenet")
     again, preprocess, about = models.load_unet(tmp_path)
     pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3)).astype("float32")

@@ -152,6 +152,6 @@ def test_ways_share_the_networks_answer_and_nothing_else(pile, tmp_path):
     ways = {tmp_path / "a": predict.MaskOptions(smallest=30), tmp_path / "b": predict.PLAIN}
     named = pile.assign(patient=list("pqrs"))
     found = predict.segment(model, named, named["reference"], 64, inputs.unit_range, ways, quiet=True)
-    tidied, plain = found.values()
+    tidied, plain = found[tmp_path / "a"], found[tmp_path / "b"]
     assert set(tidied["predicted_px"]) == {400} and set(plain["predicted_px"]) == {409}
     assert len(asked) == len(pile) and list(plain["patient"]) == list("pqrs")

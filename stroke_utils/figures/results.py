@@ -153,8 +153,12 @@ def outlined(axis: Axes, pixels: np.ndarray, classes: np.ndarray | None, title: 
 
 def batch_preview(images: np.ndarray, truth: np.ndarray, cohort: Cohort | dict) -> Figure:
     """Draw a training batch, float (b, H, W, 3) in [0, 1], with the outlines of its one-hot masks (b, H, W, 3)."""
-    figure, axes = plt.subplots(1, len(images), figsize=(2.2 * len(images), 2.5), squeeze=False)
-    for axis, image, one_hot in zip(axes[0], images, truth, strict=True):
+    columns = min(4, len(images))
+    rows = -(-len(images) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.2 * columns, 2.3 * rows), squeeze=False)
+    for axis in axes.flat[len(images) :]:
+        axis.set_axis_off()
+    for axis, image, one_hot in zip(axes.flat, images, truth, strict=False):
         outlined(axis, image, one_hot.argmax(axis=-1), "")
     return stamp(figure, cohort)
 
@@ -188,7 +192,7 @@ def segmentation_demo(
 
 def dice_by_area(scores: pd.DataFrame, cohort: Cohort) -> Figure:
     """Draw each slice's lesion Dice over its true lesion area, by type."""
-    fig, axis = plt.subplots(figsize=(6, 3.6))
+    fig, axis = plt.subplots(figsize=(7.2, 3.6))
     for name in TYPES:
         part = scores[scores["label"] == name]
         colour = COLOURS[name]
@@ -199,7 +203,7 @@ def dice_by_area(scores: pd.DataFrame, cohort: Cohort) -> Figure:
     axis.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
     axis.set_xticks([], minor=True)
     axis.set_xlim(0.9 * scores["reference_px"].min(), 1.1 * scores["reference_px"].max())
-    axis.legend(title="dashed: mean")
+    axis.legend(title="dashed: mean", loc="upper left", bbox_to_anchor=(1.01, 1))  # dots may lie anywhere inside
     return stamp(fig, cohort)
 
 

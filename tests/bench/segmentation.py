@@ -1,4 +1,9 @@
-"""TFRecords at the release's size, and what the paper's two U-Nets would cost on this machine."""
+"""TFRecords at the release's size, and what the paper's two U-Nets would cost on this machine.
+
+``python -m tests.bench.segmentation curve PASSES FOLDER`` is no part of ``make bench``: it trains the U-Net-ResNet50 of
+quick with three seeds and prints what each further pass costs and what it gives (12 minutes for 4); FOLDER is an
+unpacked data set.
+"""
 
 import os
 import subprocess
@@ -63,6 +68,63 @@ def steps(cohort: Cohort, encoder: str) -> None:
     print(f"  {encoder:16} loss {loss:.3f}  {a_step:5.2f} s a step  whole run {hours:5.1f} h")
 
 
+def curve(cohort: Cohort, passes: int, seeds: tuple[int, ...] = (0, 1, 2)) -> None:
+    """Print minutes of training and mean lesion Dice after each pass, column by column the median over seeds.
+
+    The weights of a pass are those that 05 would keep, were it the last: the best on validation.
+    """
+    found = [row for seed in seeds for row in scored_passes(cohort, passes, seed)]
+    print(f"\nU-Net-ResNet50 of quick, mean lesion Dice of a slice, medians over seeds {seeds}")
+    print(pd.DataFrame(found).groupby("pass").median().round(3).to_string())
+
+
+def scored_passes(cohort: Cohort, passes: int, seed: int) -> list[dict]:
+    """Train the U-Net-ResNet50 of quick and score the weights that would be kept after each pass."""
+    import keras
+
+    from stroke_utils import models, predict, records, runs, splits, training
+    from stroke_utils.vocabulary import TYPES
+
+    p, name = runs.settings("05_segmentation"), "resnet50"
+    form = models.unet_preprocess(name, p.pixels)
+    made = masks.write_class_masks(cohort, method=p.mask_method, quiet=True).set_index("slice_id")["class_mask"]
+    strokes = cohort.slices[cohort.slices["label"].isin(TYPES)]
+    slices = splits.split(
+        strokes[strokes["slice_id"].map(made).notna()], None, p.validation, seed, test_part="session2"
+    )
+    extracted, held = slices["slice_id"].map(made), slices[slices["split"] != "train"]
+    references = extracted.where(slices["split"] != "test", slices["mask"].fillna(extracted))
+    training.set_seed(seed)
+    model = models.unet(name, p.size, p.weights, p.batchnorm_momentum or None)
+    training.compile_unet(model, p.learning_rate)
+    schedule = training.Schedule(passes, p.reduce_after, stop_after=0)
+    state, net = training.State(model, schedule), predict.in_graph(model)
+    found, scores, best = [], {}, np.inf
+
+    with tempfile.TemporaryDirectory(dir=files.derived_root().parent) as folder:
+        ways = {Path(folder, "masks"): predict.PLAIN}
+
+        def score(epoch: int, logs: dict) -> None:
+            nonlocal best
+            if logs["val_loss"] < best:  # else the weights of an earlier pass are kept
+                best = logs["val_loss"]
+                (table,) = predict.segment(net, held, references, p.size, form, ways, quiet=True).values()
+                test = table[table["split"] == "test"]
+                scores["validation"] = table.loc[table["split"] == "validation", "lesion_dice"].mean()
+                scores["session 2"] = test["lesion_dice"].mean()
+                scores.update(test.groupby("label")["lesion_dice"].mean())
+            found.append({"pass": epoch + 1, "minutes": sum(row["seconds"] for row in state.rows) / 60} | scores)
+
+        state.callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=score))  # after State has timed the pass
+        batches = []
+        for part, options in (("train", {"seed": seed, "epochs": passes}), ("validation", {})):
+            rows = slices[slices["split"] == part]
+            records.write_records(rows, references[rows.index], p.size, Path(folder, part), quiet=True)
+            batches.append(records.record_batches(Path(folder, part), form, p.batch, **options))
+        training.fit(model, *batches, schedule, Path(folder, "run"), f"seed {seed}", state=state)
+    return found
+
+
 def main(cohort: Cohort, release: int) -> None:
     """Run each measurement in a process of its own."""
 
@@ -88,4 +150,7 @@ if __name__ == "__main__":
 
     name, what, folder = sys.argv[1:]
     opened = phantom.open_cohort(folder, "quick")
-    write(opened, int(what)) if name == "write" else steps(opened, what)
+    if name == "steps":
+        steps(opened, what)
+    else:
+        {"write": write, "curve": curve}[name](opened, int(what))
