@@ -5,7 +5,6 @@ Each contender does the same work on the same slices in turn, round after round;
 
 import argparse
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,8 +22,8 @@ from stroke_utils import duplicates, files, masks, phantom
 from stroke_utils.cohort import read_cohort
 from stroke_utils.pixels import read_rgba
 from tests.bench import segmentation
+from tests.bench.large import RELEASE, peak_mib, release
 
-RELEASE = 6951
 ROUNDS = 9
 
 
@@ -104,22 +103,6 @@ def extractors(painted: pd.DataFrame) -> None:
         show("the paper's rule, end to end, against OpenCV (no bar)", ratios(pair, "OpenCV"), len(painted), {})
 
 
-def release(source: Path, folder: Path, slices: int) -> Path:
-    """Make a folder of ``slices`` slices in the portal's layout from a cohort's, by hard links under new ids."""
-    rows = read_cohort(source, quiet=True).slices.query("part == 'train'")
-    places = {"none": "Normal", "ischemia": "Ischemia", "hemorrhage": "Bleeding"}
-    for kind in ("PNG", "OVERLAY"):
-        for place in places.values():
-            (folder / place / kind).mkdir(parents=True, exist_ok=True)
-    for number in range(slices):
-        row = rows.iloc[number % len(rows)]
-        name = f"{10000 + number}.png"
-        for kind, path in (("PNG", row["png"]), ("OVERLAY", row["overlay"])):
-            if path:
-                os.link(path, folder / places[row["label"]] / kind / name)
-    return folder
-
-
 def at_scale(source: Path) -> None:
     """Time and weigh indexing, masks and duplicates of a whole release, each in a process of its own."""
     print(f"\na folder of {RELEASE} slices (hard links of the phantom's), and one of 500; seconds, peak MiB")
@@ -154,15 +137,7 @@ def task(name: str, folder: str) -> None:
     }[name]
     start = time.perf_counter()
     work()
-    print(time.perf_counter() - start, _peak_mib())
-
-
-def _peak_mib() -> float:
-    status = Path("/proc/self/status")
-    if status.is_file():  # the other count starts with what the parent process had
-        line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(time.perf_counter() - start, peak_mib())
 
 
 def main() -> None:

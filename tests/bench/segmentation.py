@@ -18,6 +18,7 @@ import yaml
 
 from stroke_utils import files, masks
 from stroke_utils.cohort import Cohort
+from tests.bench.large import peak_mib
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = ROOT / "params" / "paper" / "05_segmentation.yaml"
@@ -43,8 +44,7 @@ def write(cohort: Cohort, n: int) -> None:
         records.write_records(slices, paths, 512, Path(folder, "records"), quiet=True)
         spent = time.perf_counter() - start
         size = sum(path.stat().st_size for path in Path(folder, "records").iterdir())
-    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    print(spent, size, int(peak.split()[1]) / 1024)
+    print(spent, size, peak_mib())
 
 
 def steps(cohort: Cohort, encoder: str) -> None:

@@ -20,6 +20,7 @@ import pandas as pd
 from stroke_utils import inputs, metrics, phantom, predict, splits, training
 from stroke_utils import models as networks
 from stroke_utils.cohort import read_cohort
+from tests.bench.large import RELEASE, peak_mib, release
 
 # isort: split
 import keras
@@ -84,8 +85,6 @@ def pipeline(slices: pd.DataFrame, fingerprint: str) -> None:
 
 def one_epoch(folder: str) -> None:
     """Split, weigh the classes and train one epoch of the CNN; print sizes, weights, seconds and peak MiB."""
-    from tests.bench.__main__ import _peak_mib
-
     cohort = read_cohort(folder, quiet=True, thorough=False)
     slices = splits.split(cohort.slices.dropna(subset=["stroke"]), "stroke", 0.2, 0)
     target = slices["stroke"].astype(int).to_numpy()[:, None]
@@ -98,13 +97,11 @@ def one_epoch(folder: str) -> None:
     )  # fmt: skip
     sizes = slices["split"].value_counts().to_dict()
     print(f"{sizes} weights { {k: round(v, 3) for k, v in weights.items()} }")
-    print(time.perf_counter() - start, _peak_mib())
+    print(time.perf_counter() - start, peak_mib())
 
 
 def scale(source: Path) -> None:
     """Train one epoch on 500 slices and on a whole release, each in a process of its own."""
-    from tests.bench.__main__ import RELEASE, release
-
     print(f"\none epoch of the CNN at {SIZE} px, batch {BATCH}", flush=True)
     peaks = []
     with tempfile.TemporaryDirectory(dir=source.parent) as scratch:
