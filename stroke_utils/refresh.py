@@ -129,9 +129,9 @@ def chosen_scores(records: list[dict]) -> pd.DataFrame:
     scores = report.latest(runs.scores(records))
     table = pd.concat([_of(scores, *where) for *where, _, _ in README_SCORES]).drop(columns="run_id")
     titles = {name: backbone.title for name, backbone in BACKBONES.items()}
-    unets = table["notebook"] == "05_segmentation"
-    names = table["model"].map(titles).where(~unets, table["model"].map(UNET_ENCODERS))
-    table.insert(0, "name", names.fillna(table["model"]))
+    named = {"05_segmentation": UNET_ENCODERS}
+    pairs = zip(table["notebook"], table["model"], strict=True)
+    table.insert(0, "name", [named.get(notebook, titles).get(model, model) for notebook, model in pairs])
     return table.round(6)  # what rounds to two digits must not be rounded before
 
 

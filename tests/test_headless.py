@@ -31,8 +31,9 @@ def write(path, *cells, kernel="python3", parameters=PARAMETERS):
 
 
 def command(*words, **more):
-    """Start the command line in a process of its own."""
+    """Start the command line in a process of its own that hears Ctrl-C, which a shell's background jobs ignore."""
     call = [sys.executable, "-m", "stroke_utils.headless", *map(str, words)]
+    more |= {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
 
 
@@ -130,9 +131,7 @@ def test_a_stopped_run_ends_its_kernel_and_starts_again(tmp_path, how):
     code = "import os, time\nif os.path.exists('wait'):\n    print(os.getpid(), file=open('pid', 'w'))\n"
     path = write(tmp_path / "a.ipynb", code + "    time.sleep(120)\nprint('done')")
     (tmp_path / "wait").touch()
-    # A shell's background jobs, the tests among them, inherit that they ignore Ctrl-C; the run here must not.
-    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    process = command(path, "--output", tmp_path / "out.ipynb", start_new_session=True, **heard)
+    process = command(path, "--output", tmp_path / "out.ipynb", start_new_session=True)
     pid = tmp_path / "pid"
     deadline = time.monotonic() + 120
     while not (pid.exists() and pid.read_text().endswith("\n")):

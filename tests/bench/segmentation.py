@@ -150,7 +150,4 @@ if __name__ == "__main__":
 
     name, what, folder = sys.argv[1:]
     opened = phantom.open_cohort(folder, "quick")
-    if name == "steps":
-        steps(opened, what)
-    else:
-        {"write": write, "curve": curve}[name](opened, int(what))
+    {"write": write, "steps": steps, "curve": curve}[name](opened, int(what) if what.isdigit() else what)
