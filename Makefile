@@ -28,7 +28,7 @@ env:
 	@case '$(PY)' in .venv/*) sh .ci/install.sh;; esac
 
 reproduce: env  ## run all notebooks headless; what is finished is not run again
-	@$(PY) -m stroke_utils.reproduce --profile '$(PROFILE)' --data '$(DATA)' --seeds '$(SEEDS)' --models '$(MODELS)' --cores '$(CORES)'
+	@$(PY) -m stroke_utils.course.reproduce --profile '$(PROFILE)' --data '$(DATA)' --seeds '$(SEEDS)' --models '$(MODELS)' --cores '$(CORES)'
 
 test: env  ## unit tests, then every notebook against its stored outputs, then the expected scores
 	@$(PY) -m pytest --nbval
@@ -37,7 +37,7 @@ lab: env  ## open the notebooks in JupyterLab
 	@env -u JUPYTER_PATH JUPYTER_PREFER_ENV_PATH=1 $(PY) -m jupyterlab notebooks
 
 refresh: env  ## execute the committed notebooks in place and renew figures/ (NB=03_phase1_detection for some)
-	@$(PY) -m stroke_utils.refresh $(NB)
+	@$(PY) -m stroke_utils.course.refresh $(NB)
 
 # The peers' environment holds nothing but them, and sees the project's through a path file.
 bench: env  ## ratios against plain work and peers (OpenCV), measured side by side; ten minutes or so

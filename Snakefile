@@ -1,4 +1,4 @@
-"""One rule per notebook. ``make reproduce`` calls this through ``stroke_utils.reproduce``; by hand:
+"""One rule per notebook. ``make reproduce`` calls this through ``stroke_utils.course.reproduce``; by hand:
 
     snakemake --cores 2                                            # the quick profile on the phantom
     snakemake --cores 8 --config profile=paper data=/path seeds=0,1,2 models=cnn,resnet18
@@ -10,11 +10,13 @@ Outputs are the executed copies under results/; nothing that git tracks is an ou
 
 import sys
 
-from stroke_utils import files, reproduce
+from stroke_utils.base import identity, paths
+from stroke_utils.base.errors import UserError
+from stroke_utils.course import notebook_files, plan
 
 try:
-    PLAN = reproduce.make_plan(*(config.get(key, "") for key in ("profile", "data", "seeds", "models")))
-except files.UserError as error:
+    PLAN = plan.make_plan(*(config.get(key, "") for key in ("profile", "data", "seeds", "models")))
+except UserError as error:
     raise WorkflowError(str(error)) from None
 
 PYTHON = sys.executable
@@ -32,14 +34,14 @@ if not PLAN.data:
     # Its output is a note: the phantom's own folder is made whole by the package and never deleted by Snakemake.
     rule phantom:
         input:
-            sorted(str(path) for path in (reproduce.PACKAGE / "phantom").glob("*.py")),
+            sorted(str(path) for path in (identity.PACKAGE / "phantom").glob("*.py")),
         output:
             PHANTOM,
         params:
-            size=reproduce.read_parameters(PLAN.parameters(PLAN.notebooks[0])).get("phantom_size", "quick"),
+            size=notebook_files.read_parameters(PLAN.parameters(PLAN.notebooks[0])).get("phantom_size", "quick"),
         shell:
-            "{PYTHON:q} -c 'import sys; from stroke_utils import phantom; "
-            "phantom.open_cohort(size=sys.argv[1])' {params.size:q} && echo {params.size:q} > {output:q}"
+            "{PYTHON:q} -c 'import sys; from stroke_utils.data import open_cohort; "
+            "open_cohort(size=sys.argv[1])' {params.size:q} && echo {params.size:q} > {output:q}"
 
 
 for notebook in PLAN.notebooks:
@@ -48,13 +50,13 @@ for notebook in PLAN.notebooks:
         name:
             notebook
         input:
-            notebook=str(files.home() / "notebooks" / f"{notebook}.ipynb"),
+            notebook=str(paths.home() / "notebooks" / f"{notebook}.ipynb"),
             parameters=str(PLAN.parameters(notebook)),
-            sources=reproduce.sources(files.home() / "notebooks" / f"{notebook}.ipynb"),
+            sources=plan.sources(paths.home() / "notebooks" / f"{notebook}.ipynb"),
             data=ancient(PHANTOM) if PLAN.reads_data(notebook) and not PLAN.data else [],
             before=(
                 [PLAN.outputs(other) for other in PLAN.before(notebook)]
-                if notebook == reproduce.LAST
+                if notebook == plan.LAST
                 else [ancient(PLAN.output(other)) for other in PLAN.before(notebook)]
             ),
         output:
@@ -65,12 +67,12 @@ for notebook in PLAN.notebooks:
             changes=lambda wildcards: [
                 *(["-p", "seed", wildcards.seed] if "seed" in wildcards.keys() else []),
             ],
-            models=["-p", "models", ",".join(PLAN.wanted(notebook))] if PLAN.models and notebook in reproduce.PER_SEED else [],
+            models=["-p", "models", ",".join(PLAN.wanted(notebook))] if PLAN.models and notebook in plan.PER_SEED else [],
             data=["-p", "data_dir", PLAN.data] if PLAN.data and PLAN.reads_data(notebook) else [],
-        threads: max(2, workflow.cores or 2) if notebook in reproduce.PER_SEED else 1
+        threads: max(2, workflow.cores or 2) if notebook in plan.PER_SEED else 1
         priority: 100 - PLAN.notebooks.index(notebook)  # in reading order where several could run
         resources:
-            mem_mb=8000 if notebook in reproduce.PER_SEED else 3000,
+            mem_mb=8000 if notebook in plan.PER_SEED else 3000,
         shell:
-            "exec {PYTHON:q} -m stroke_utils.headless {input.notebook:q} --parameters {input.parameters:q} "
+            "exec {PYTHON:q} -m stroke_utils.course.headless {input.notebook:q} --parameters {input.parameters:q} "
             "{params.changes:q} {params.models:q} {params.data:q} --output {output:q} --log {log:q} --timeout {CELL_TIMEOUT} --end-with-parent"

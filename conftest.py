@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 EXPECTED = "test_expected.py"
+UNTESTED = {"data", "results", "figures"}  # at the root only: the tests have folders of these names
 SESSION = pytest.StashKey[dict]()
 
 
@@ -24,7 +25,9 @@ def pytest_configure(config):
 
 
 def pytest_ignore_collect(collection_path, config):
-    """Leave out the expected scores where no notebook runs: there would be no records to check."""
+    """Leave out what holds executed copies, and the expected scores where no notebook runs: no records to check."""
+    if collection_path.parent == config.rootpath and collection_path.name in UNTESTED:
+        return True
     return True if collection_path.name == EXPECTED and not config.option.nbval else None
 
 

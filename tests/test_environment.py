@@ -1,13 +1,10 @@
 """pyproject.toml, requirements.lock and environment.yml agree, and the installer says what is wrong in one line."""
 
-import ast
-import io
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tokenize
 import tomllib
 from pathlib import Path
 
@@ -212,47 +209,3 @@ def test_a_broken_install_is_done_again_and_a_whole_one_is_not(checkout, bare_to
     assert install(checkout, python.parent)[0] == 0 and installs() == 2
     moved = checkout.rename(checkout.with_name("moved"))
     assert install(moved, python.parent)[0] == 0 and installs() == 2
-
-
-def code_lines(path):
-    """Count the lines that hold code: docstrings, comments and blank lines explain, and explanations are welcome."""
-    source = path.read_text()
-    docstrings = {
-        line
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        for line in range(node.lineno, node.end_lineno + 1)
-    }
-    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    code = set()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type not in silent:
-            code.update(range(token.start[0], token.end[0] + 1))
-    return len(code - docstrings)
-
-
-def test_docstrings_comments_and_blanks_are_no_code(tmp_path):
-    path = tmp_path / "module.py"
-    path.write_text(
-        '"""Doc\nof two lines."""\n\n# why\nx = [\n    1,\n]\n\ndef f():\n    """Doc."""\n    return x  # y\n'
-    )
-    assert code_lines(path) == 5
-
-
-def test_the_package_stays_thin_and_its_layers_in_order():
-    package, order = ROOT / "stroke_utils", (ROOT / "CONTRIBUTING.md").read_text()
-    rooms = re.findall(r"`(\w+)`", order[order.index("`vocabulary` ·") : order.index("After these come")])
-    # They run notebooks or bind what these left; no notebook imports them.
-    apart = {"notebook_files", "headless", "reproduce", "refresh", "cards", "book"}
-    thin = [path for path in package.rglob("*.py") if "phantom" not in path.parts and path.stem not in apart]
-    assert sum(map(code_lines, thin)) <= 4000
-    lines = {p.stem: len(p.read_text().splitlines()) for p in package.rglob("*.py")}
-    assert max(lines.values()) <= 450, max(lines, key=lines.get)
-    parts = {room: [*package.glob(f"{room}.py"), *package.glob(f"{room}/*.py")] for room in rooms}
-    counted = [room for room in rooms if parts[room]]
-    for place, room in enumerate(counted):
-        text = "\n".join(path.read_text() for path in parts[room])
-        named = re.findall(r"^ *from stroke_utils import ([\w, ]+)|^ *from stroke_utils\.(\w+)", text, re.MULTILINE)
-        used = {name.strip() for pair in named for part in pair for name in part.split(",") if name.strip()}
-        later = used & set(counted[place:]) - {room if len(parts[room]) > 1 else ""}  # a package imports its own parts
-        assert not later, f"{room} imports {later}, which come after it"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stroke_utils import files, runs
+from stroke_utils.base import files, paths
+from stroke_utils.results import parameters
 
 BANDS = json.loads((Path(__file__).parent / "expected" / "quick.json").read_text(encoding="utf-8"))
 TRAINING = ("03_phase1_detection", "04_phase2_classification", "05_segmentation")
@@ -46,13 +47,13 @@ def test_every_training_notebook_has_bands(notebook):
 @pytest.mark.parametrize("notebook", TRAINING)
 def test_every_model_of_quick_has_a_band_or_a_reason_why_it_guesses(notebook):
     banded = {metric.split(".")[1] for metric in BANDS[notebook]}
-    assert banded | set(GUESSING[notebook]) == set(runs.settings(notebook).models)
+    assert banded | set(GUESSING[notebook]) == set(parameters.settings(notebook).models)
     assert not banded & set(GUESSING[notebook]) and all(GUESSING[notebook].values())
 
 
 @pytest.mark.parametrize(("notebook", "model"), [(n, model) for n, models in GUESSING.items() for model in models])
 def test_a_model_that_guesses_was_trained_and_scored(notebook, model, session_start):
-    record = latest_record(notebook, files.results_root(), session_start)
+    record = latest_record(notebook, paths.results_root(), session_start)
     value, baseline = look_up(record, f"metrics.{model}.validation.auc")
     assert baseline == 0.5 and 0.2 < value < 0.85, "a model that has learned something deserves a band"
 
@@ -66,7 +67,7 @@ def test_band_excludes_the_trivial_answer(notebook, metric):
 
 @pytest.mark.parametrize(("notebook", "metric"), CASES)
 def test_score_lies_in_its_band(notebook, metric, session_start):
-    value, baseline = look_up(latest_record(notebook, files.results_root(), session_start), metric)
+    value, baseline = look_up(latest_record(notebook, paths.results_root(), session_start), metric)
     band = BANDS[notebook][metric]
     assert inside(value, band), f"{metric} of {notebook} is {value}; expected {band}"
     assert baseline is None or not inside(baseline, band), f"the trivial baseline {baseline} lies inside {band}"

@@ -11,7 +11,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from stroke_utils import files, notebook_files
+from stroke_utils.base import errors
+from stroke_utils.course import notebook_files
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks"
@@ -69,8 +70,8 @@ def executed_in_order(notebook, path):
 
 def one_cell_of_commented_literals(notebook, path):
     try:
-        notebook_files.parameters_of(notebook, path.name)
-    except files.UserError as error:
+        notebook_files.defaults_of(notebook, path.name)
+    except errors.UserError as error:
         yield str(error)
         return
     for line in tagged(notebook, "parameters")[0].source.splitlines():
@@ -79,7 +80,7 @@ def one_cell_of_commented_literals(notebook, path):
 
 
 def defaults_are_the_quick_profile(notebook, path):
-    defaults = notebook_files.parameters_of(notebook, path.name)
+    defaults = notebook_files.defaults_of(notebook, path.name)
     quick = notebook_files.read_parameters(ROOT / "params" / "quick" / f"{path.stem}.yaml")
     if {k: (v, type(v)) for k, v in defaults.items()} != {k: (v, type(v)) for k, v in quick.items()}:
         yield f"the cell says {defaults}, params/quick says {quick}"
@@ -231,7 +232,7 @@ def test_form(path, rule):
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_parameters_files_hold_every_key_and_say_why(path, profile):
     file = ROOT / "params" / profile / f"{path.stem}.yaml"
-    values, defaults = notebook_files.read_parameters(file), notebook_files.parameters(path)
+    values, defaults = notebook_files.read_parameters(file), notebook_files.defaults(path)
     notebook_files.check_parameters(values, defaults, str(file))
     assert set(values) == set(defaults) and values["profile"] == profile
     if profile != "quick":  # there the notebook's own cell says it

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from stroke_utils import cards, files, notebook_files, refresh, report
+from stroke_utils.base import errors
+from stroke_utils.course import cards, notebook_files, refresh
+from stroke_utils.results import tables
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,8 +42,8 @@ def stale_table(readme, scores):
 def stale_scores(scores, shown):
     """figures/scores.csv against the stored outputs of the notebooks that trained."""
     for row in scores.to_dict("records"):
-        if report.shown_score(row) not in shown[row["notebook"]]:
-            yield f"{row['notebook']} does not show {row['model']} {row['metric']} {report.shown_score(row)}"
+        if tables.shown_score(row) not in shown[row["notebook"]]:
+            yield f"{row['notebook']} does not show {row['model']} {row['metric']} {tables.shown_score(row)}"
 
 
 def stale_results(results, shown):
@@ -129,7 +131,7 @@ def test_the_table_is_made_from_records():
 def test_only_what_stands_between_the_marks_is_written():
     first, last = refresh.MARKS
     assert refresh.with_table(f"a\n{first}\nold\n{last}\nb", "new") == f"a\n{first}\n\nnew\n\n{last}\nb"
-    with pytest.raises(files.UserError, match="must hold the lines"):
+    with pytest.raises(errors.UserError, match="must hold the lines"):
         refresh.with_table(f"a\n{first}\nold", "new")
 
 

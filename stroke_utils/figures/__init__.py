@@ -1,4 +1,8 @@
-"""Every figure of the project: one function each, the same style, and a note on figures of phantom data."""
+"""Every figure of the project: one function each, in one style; nothing else draws.
+
+``style`` has colours, grids and the note on figures of phantom data; ``data`` draws slices and cohorts, ``training``
+the course of trainings, ``segmentation`` and ``results`` what networks found.
+"""
 
 from stroke_utils.figures.data import (
     class_balance,
@@ -26,15 +30,5 @@ from stroke_utils.figures.results import (
     threshold_choice,
 )
 from stroke_utils.figures.segmentation import convention_ranges, failure_gallery
-from stroke_utils.figures.style import (
-    COLOURS,
-    DPI,
-    OUTLINES,
-    agreement,
-    crop,
-    image_grid,
-    save,
-    stamp,
-    use_style,
-)
+from stroke_utils.figures.style import COLOURS, DPI, OUTLINES, agreement, crop, image_grid, save, stamp, use_style
 from stroke_utils.figures.training import augmentation_curves

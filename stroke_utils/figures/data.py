@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
-from stroke_utils.cohort import Cohort
+from stroke_utils.base.vocabulary import LABELS, PARTS
+from stroke_utils.data.cohort import Cohort
+from stroke_utils.data.pixels import grey_levels
 from stroke_utils.figures.style import COLOURS, nothing, stamp
-from stroke_utils.pixels import grey_levels
-from stroke_utils.vocabulary import LABELS, PARTS
 
 
 def class_balance(counts: pd.DataFrame, cohort: Cohort | dict) -> Figure:

@@ -10,11 +10,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stroke_utils.cohort import Cohort
+from stroke_utils.base.vocabulary import MASK_CLASSES, TYPES
+from stroke_utils.data.cohort import Cohort
+from stroke_utils.data.masks import read_class_mask
+from stroke_utils.data.pixels import read_rgb
 from stroke_utils.figures.style import COLOURS, OUTLINES, image_grid, nothing, stamp
-from stroke_utils.masks import read_class_mask
-from stroke_utils.pixels import read_rgb
-from stroke_utils.vocabulary import MASK_CLASSES, TYPES
 
 
 def _row_of(number: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
@@ -31,7 +31,7 @@ def loss_curves(histories: dict[str, pd.DataFrame], cohort: Cohort, quantity: st
     """Draw a training quantity of several models over epochs, training dashed and validation solid.
 
     Args:
-        histories: history of :func:`stroke_utils.training.fit` by model title.
+        histories: history of :func:`stroke_utils.learn.training.fit` by model title.
         quantity: column name; the validation column has ``val_`` before it.
     """
     fig, axes = _row_of(len(histories), 3.4, 3.0)
@@ -112,7 +112,7 @@ def predictions_gallery(
     """Draw right and wrong predictions with their probability: one row an outcome, the surest first.
 
     Args:
-        predictions: table of :func:`stroke_utils.predict.table`.
+        predictions: table of :func:`stroke_utils.learn.predict.table`.
         slices: rows with ``slice_id`` and ``png``.
         names: of class 0 and 1.
         each: slices per outcome.
@@ -173,7 +173,7 @@ def segmentation_demo(
         picks: slice id by row title.
         slices, references: rows with ``slice_id``, ``png``, and the paths of the true masks, of one index.
         predicted: folder of predicted class masks.
-        scores: table of :func:`stroke_utils.predict.segment`.
+        scores: table of :func:`stroke_utils.learn.predict.segment`.
     """
     if not picks:
         return nothing("predicted mask", cohort, "left by a run")
@@ -211,8 +211,8 @@ def beside_the_paper(results: pd.DataFrame, seeds: pd.DataFrame, table: str, coh
     """Draw our scores of one of the paper's tables, all seeds, with the median's interval, beside the published values.
 
     Args:
-        results: table of :func:`stroke_utils.report.results`.
-        seeds: table of :func:`stroke_utils.report.per_seed`.
+        results: table of :func:`stroke_utils.results.paper.results`.
+        seeds: table of :func:`stroke_utils.results.paper.per_seed`.
         table: ``I``, ``II`` or ``III``.
     """
     rows, seeds = results[results["table"] == table].iloc[::-1], seeds[seeds["table"] == table]
@@ -235,8 +235,8 @@ def printable_scores(triples: np.ndarray, published: np.ndarray, within: float =
     """Draw the precision and recall that the matrices of one test set can print, all of them and close to a row.
 
     Args:
-        triples: (n, 3) of :func:`stroke_utils.forensics.digits` with two decimals.
-        published: the row, as :func:`stroke_utils.forensics.printed` gives it.
+        triples: (n, 3) of :func:`stroke_utils.evaluate.forensics.digits` with two decimals.
+        published: the row, as :func:`stroke_utils.evaluate.forensics.printed` gives it.
         within: half the width of the second picture, in points.
     """
     triples, (p, r, _) = triples / 100, published / 100

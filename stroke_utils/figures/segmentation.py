@@ -6,17 +6,17 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stroke_utils.cohort import Cohort
+from stroke_utils.data.cohort import Cohort
+from stroke_utils.data.masks import read_class_mask
+from stroke_utils.data.pixels import read_rgb
 from stroke_utils.figures.style import agreement, image_grid, stamp
-from stroke_utils.masks import read_class_mask
-from stroke_utils.pixels import read_rgb
 
 
 def convention_ranges(tables: dict[str, pd.DataFrame], cohort: Cohort | dict) -> Figure:
     """Draw what all-background and a perfect answer score by each convention as a bar, and models' scores on it.
 
     Args:
-        tables: of :func:`stroke_utils.overlap.conventions` by model title, on the same slices.
+        tables: of :func:`stroke_utils.evaluate.overlap.conventions` by model title, on the same slices.
     """
     first = next(iter(tables.values())).drop(index="hd95", errors="ignore")
     first = first.assign(baseline=first["baseline"].fillna(0))
@@ -39,7 +39,7 @@ def failure_gallery(
     """Draw the slices of lowest typed Dice, one row a type: found sky blue, missed vermilion, added yellow.
 
     Args:
-        table: rows of :func:`stroke_utils.predict.segment`.
+        table: rows of :func:`stroke_utils.learn.predict.segment`.
         slices, references: rows with ``slice_id`` and ``png``, and the paths of the true masks, of one index.
         predicted: folder of predicted class masks.
         each: slices of a type at most.

@@ -10,8 +10,8 @@ import seaborn as sns
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from stroke_utils import files
-from stroke_utils.cohort import Cohort
+from stroke_utils.base import files
+from stroke_utils.data.cohort import Cohort
 
 # Three colours of the Okabe-Ito palette, told apart with every kind of colour vision and in print.
 COLOURS = {"none": "#7f7f7f", "ischemia": "#0072b2", "hemorrhage": "#d55e00"}

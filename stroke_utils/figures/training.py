@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stroke_utils.cohort import Cohort
+from stroke_utils.data.cohort import Cohort
 from stroke_utils.figures.style import nothing, stamp
 
 
@@ -12,7 +12,7 @@ def augmentation_curves(trials: list[tuple[str, int, pd.DataFrame]], cohort: Coh
     """Draw the losses of an experiment, one picture an amount, one colour a seed, training dashed and validation solid.
 
     Args:
-        trials: amount, seed and history (:func:`stroke_utils.training.fit`) of each training.
+        trials: amount, seed and history (:func:`stroke_utils.learn.training.fit`) of each training.
     """
     if not trials:
         return nothing("experiment: experiment_seeds is empty", cohort)

@@ -6,6 +6,6 @@ window, overlay and file rules as the real slices.
 
 from .render import window
 from .spec import SIZES, SPEC_VERSION, PhantomSpec
-from .writer import make_phantom, open_cohort, phantom_folder
+from .writer import ensure_phantom, make_phantom, phantom_folder
 
-__all__ = ["SIZES", "SPEC_VERSION", "PhantomSpec", "make_phantom", "open_cohort", "phantom_folder", "window"]
+__all__ = ["SIZES", "SPEC_VERSION", "PhantomSpec", "ensure_phantom", "make_phantom", "phantom_folder", "window"]

@@ -4,7 +4,8 @@ import argparse
 import sys
 import time
 
-from ..files import UserError
+from stroke_utils.base.errors import UserError
+
 from .spec import MEGABYTES, SIZES
 from .writer import LAYOUTS, make_phantom, phantom_folder
 

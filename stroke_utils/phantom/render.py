@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, ndimage
 
-from ..vocabulary import BORDER_COLOURS, LABELS, MARKER_COLOUR, MASK_COLOURS
+from stroke_utils.base.vocabulary import BORDER_COLOURS, LABELS, MARKER_COLOUR, MASK_COLOURS
+
 from . import anatomy, lesions, skull
 from .patient import Patient
 from .shapes import fade

@@ -1,4 +1,4 @@
-"""Writes a phantom cohort in one of the real data set's layouts, and opens whichever cohort a person asks for."""
+"""Writes a phantom cohort in one of the real data set's layouts."""
 
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from .. import files
-from ..cohort import Cohort, read_cohort
-from ..vocabulary import LABELS
+from stroke_utils.base import errors, files, paths, progress
+from stroke_utils.base.vocabulary import LABELS
+
 from . import dicom, render
 from .lesions import draw_lesion
 from .patient import Patient, draw_patient
@@ -150,7 +150,7 @@ def _draw_patient(
 def _check(size: str, layout: str = "portal") -> None:
     for what, value, known in (("size", size, SIZES), ("layout", layout, LAYOUTS)):
         if value not in known:
-            raise files.UserError(f"There is no phantom {what} {value!r}. Choose one of {', '.join(known)}.")
+            raise errors.UserError(f"There is no phantom {what} {value!r}. Choose one of {', '.join(known)}.")
 
 
 def make_phantom(
@@ -184,7 +184,7 @@ def _make(out: Path, size: str, seed: int, quiet: bool, layout: str, shortcut: b
         free = os.statvfs(root)
         needed = MEGABYTES[size] * (1 if layout == "portal" else _MORE_DICOMS)
         if free.f_bavail * free.f_frsize < needed * 1_000_000:
-            raise files.UserError(
+            raise errors.UserError(
                 f"The {size} phantom takes {needed:.0f} MB, and {out.parent} has only "
                 f"{free.f_bavail * free.f_frsize // 1_000_000} MB left. Free some or choose another folder."
             )
@@ -218,7 +218,7 @@ def _write_all(
     """Write all patients, in several processes where that helps, and return all slices' rows."""
     tasks = [(root, planned, seed, layout, SPEC, shortcut) for planned in patients]
     total = sum(len(planned.slices) for planned in patients)
-    workers = min(workers or files.cores(), len(tasks))
+    workers = min(workers or progress.cores(), len(tasks))
     rows: list[tuple] = []
 
     def collect(results):
@@ -227,11 +227,11 @@ def _write_all(
             yield from result
 
     if workers < 2:
-        for _ in files.progress(collect(map(_write_patient, tasks)), "Phantom slices", total, quiet):
+        for _ in progress.track(collect(map(_write_patient, tasks)), "Phantom slices", total, quiet):
             pass
         return rows
     with ProcessPoolExecutor(workers) as pool:
-        for _ in files.progress(collect(pool.map(_write_patient, tasks)), "Phantom slices", total, quiet):
+        for _ in progress.track(collect(pool.map(_write_patient, tasks)), "Phantom slices", total, quiet):
             pass
     return rows
 
@@ -256,26 +256,23 @@ def phantom_folder(size: str = "quick", seed: int = 0, layout: str = "portal", s
     Another layout than the portal's and a planted shortcut are appended to the name.
     """
     name = f"phantom-{size}-seed{seed}-v{SPEC_VERSION}"
-    return files.data_root() / (name + f"-{layout}" * (layout != "portal") + "-shortcut" * shortcut)
+    return paths.data_root() / (name + f"-{layout}" * (layout != "portal") + "-shortcut" * shortcut)
 
 
-def open_cohort(data_dir: str | os.PathLike = "", size: str = "quick", seed: int = 0, quiet: bool = False) -> Cohort:
-    """Read the cohort at ``data_dir``, else at ``STROKE_DATA``, else the phantom, which is made when it is missing.
+def ensure_phantom(size: str = "quick", seed: int = 0, quiet: bool = False) -> Path:
+    """Make a phantom at its usual place where it is missing, saying so, and return its folder.
 
-    A notebook process that asks while another makes the phantom waits for it.
+    A process that asks while another makes it waits for it.
 
     Raises:
-        UserError: as `cohort.read_cohort` and `make_phantom`.
+        UserError: as :func:`make_phantom`.
     """
-    chosen = data_dir or os.environ.get("STROKE_DATA")
-    if chosen:
-        return read_cohort(Path(chosen).expanduser(), quiet=quiet)
     _check(size)
     folder = phantom_folder(size, seed)
     with files.lock(folder, f"the phantom {folder.name}"):
         if not folder.exists():
             if not quiet:
-                shown, room = files.shown(folder), MEGABYTES[size]
+                shown, room = paths.shown(folder), MEGABYTES[size]
                 print(f"No data folder was given: making the {size} phantom ({room} MB) in {shown}.", flush=True)
             _make(folder, size, seed, quiet, "portal", False, None)
-    return read_cohort(folder, quiet=quiet)
+    return folder

@@ -18,9 +18,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from stroke_utils import duplicates, files, masks, phantom
-from stroke_utils.cohort import read_cohort
-from stroke_utils.pixels import read_rgba
+from stroke_utils.base import progress
+from stroke_utils.data import class_masks, duplicates, masks, open_cohort
+from stroke_utils.data.cohort import read_cohort
+from stroke_utils.data.pixels import read_rgba
 from tests.bench import segmentation
 from tests.bench.large import RELEASE, peak_mib, release
 
@@ -133,7 +134,7 @@ def task(name: str, folder: str) -> None:
         "index_thoroughly": lambda: read_cohort(folder, quiet=True),
         "index_again": lambda: read_cohort(folder, quiet=True),
         "find_doubles": lambda: duplicates.add_groups(cohort.slices, quiet=True),
-        "write_masks": lambda: masks.write_class_masks(cohort, quiet=True),
+        "write_masks": lambda: class_masks.write_class_masks(cohort, quiet=True),
     }[name]
     start = time.perf_counter()
     work()
@@ -150,8 +151,8 @@ def main() -> None:
     if options.task:
         return task(options.task, options.folder)
     cv2.setNumThreads(1)  # the extractors have one
-    cohort = phantom.open_cohort(options.folder or "", "quick")
-    print(f"OpenCV {cv2.__version__}, numpy {np.__version__}, {files.cores()} cores")
+    cohort = open_cohort(options.folder or "", "quick")
+    print(f"OpenCV {cv2.__version__}, numpy {np.__version__}, {progress.cores()} cores")
     extractors(cohort.slices.query("part == 'train'").dropna(subset="overlay").head(options.slices))
     at_scale(cohort.root)
     segmentation.main(cohort, RELEASE)

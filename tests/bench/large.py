@@ -4,7 +4,7 @@ import os
 import resource
 from pathlib import Path
 
-from stroke_utils.cohort import read_cohort
+from stroke_utils.data.cohort import read_cohort
 
 RELEASE = 6951
 """Slices of the whole release."""

@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from stroke_utils import files, masks
-from stroke_utils.cohort import Cohort
+from stroke_utils.base import paths, progress
+from stroke_utils.data import class_masks
+from stroke_utils.data.cohort import Cohort
 from tests.bench.large import peak_mib
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +29,7 @@ STEPS = 3
 
 def rows(cohort: Cohort, n: int) -> tuple[pd.DataFrame, pd.Series]:
     """Return ``n`` stroke slices and their masks, the cohort's again and again under new ids."""
-    made = masks.write_class_masks(cohort, quiet=True).set_index("slice_id")["class_mask"]
+    made = class_masks.write_class_masks(cohort, quiet=True).set_index("slice_id")["class_mask"]
     strokes = cohort.slices.query("stroke == 1 and part == 'train' and label.notna()")
     slices = strokes.iloc[np.arange(n) % len(strokes)].reset_index(drop=True)
     return slices.assign(slice_id=[str(10000 + k) for k in range(n)]), slices["slice_id"].map(made)
@@ -36,12 +37,12 @@ def rows(cohort: Cohort, n: int) -> tuple[pd.DataFrame, pd.Series]:
 
 def write(cohort: Cohort, n: int) -> None:
     """Write ``n`` slices at 512 × 512 and print seconds, bytes and this process's peak memory in MiB."""
-    from stroke_utils import records
+    from stroke_utils.learn import tfrecords
 
-    slices, paths = rows(cohort, n)
-    with tempfile.TemporaryDirectory(dir=files.derived_root().parent) as folder:
+    slices, masks = rows(cohort, n)
+    with tempfile.TemporaryDirectory(dir=paths.derived_root().parent) as folder:
         start = time.perf_counter()
-        records.write_records(slices, paths, 512, Path(folder, "records"), quiet=True)
+        tfrecords.write_records(slices, masks, 512, Path(folder, "records"), quiet=True)
         spent = time.perf_counter() - start
         size = sum(path.stat().st_size for path in Path(folder, "records").iterdir())
     print(spent, size, peak_mib())
@@ -49,13 +50,13 @@ def write(cohort: Cohort, n: int) -> None:
 
 def steps(cohort: Cohort, encoder: str) -> None:
     """Train a U-Net for a few steps with the paper's settings and print seconds a step and the whole run's forecast."""
-    from stroke_utils import models, records, training
+    from stroke_utils.learn import models, tfrecords, training
 
     p = yaml.safe_load(PAPER.read_text(encoding="utf-8"))
-    slices, paths = rows(cohort, p["batch"] * (STEPS + 1))
-    with tempfile.TemporaryDirectory(dir=files.derived_root().parent) as folder:
-        records.write_records(slices, paths, p["size"], Path(folder, "records"), quiet=True)
-        batches = records.record_batches(
+    slices, masks = rows(cohort, p["batch"] * (STEPS + 1))
+    with tempfile.TemporaryDirectory(dir=paths.derived_root().parent) as folder:
+        tfrecords.write_records(slices, masks, p["size"], Path(folder, "records"), quiet=True)
+        batches = tfrecords.record_batches(
             Path(folder, "records"), models.unet_preprocess(encoder, p["pixels"]), p["batch"]
         )
         model = training.compile_unet(models.unet(encoder, p["size"]), p["learning_rate"])
@@ -82,12 +83,14 @@ def scored_passes(cohort: Cohort, passes: int, seed: int) -> list[dict]:
     """Train the U-Net-ResNet50 of quick and score the weights that would be kept after each pass."""
     import keras
 
-    from stroke_utils import models, predict, records, runs, splits, training
-    from stroke_utils.vocabulary import TYPES
+    from stroke_utils.base.vocabulary import TYPES
+    from stroke_utils.data import splits
+    from stroke_utils.learn import models, predict, tfrecords, training
+    from stroke_utils.results import parameters
 
-    p, name = runs.settings("05_segmentation"), "resnet50"
+    p, name = parameters.settings("05_segmentation"), "resnet50"
     form = models.unet_preprocess(name, p.pixels)
-    made = masks.write_class_masks(cohort, method=p.mask_method, quiet=True).set_index("slice_id")["class_mask"]
+    made = class_masks.write_class_masks(cohort, method=p.mask_method, quiet=True).set_index("slice_id")["class_mask"]
     strokes = cohort.slices[cohort.slices["label"].isin(TYPES)]
     slices = splits.split(
         strokes[strokes["slice_id"].map(made).notna()], None, p.validation, seed, test_part="session2"
@@ -101,7 +104,7 @@ def scored_passes(cohort: Cohort, passes: int, seed: int) -> list[dict]:
     state, net = training.State(model, schedule), predict.in_graph(model)
     found, scores, best = [], {}, np.inf
 
-    with tempfile.TemporaryDirectory(dir=files.derived_root().parent) as folder:
+    with tempfile.TemporaryDirectory(dir=paths.derived_root().parent) as folder:
         ways = {Path(folder, "masks"): predict.PLAIN}
 
         def score(epoch: int, logs: dict) -> None:
@@ -119,8 +122,8 @@ def scored_passes(cohort: Cohort, passes: int, seed: int) -> list[dict]:
         batches = []
         for part, options in (("train", {"seed": seed, "epochs": passes}), ("validation", {})):
             rows = slices[slices["split"] == part]
-            records.write_records(rows, references[rows.index], p.size, Path(folder, part), quiet=True)
-            batches.append(records.record_batches(Path(folder, part), form, p.batch, **options))
+            tfrecords.write_records(rows, references[rows.index], p.size, Path(folder, part), quiet=True)
+            batches.append(tfrecords.record_batches(Path(folder, part), form, p.batch, **options))
         training.fit(model, *batches, schedule, Path(folder, "run"), f"seed {seed}", state=state)
     return found
 
@@ -140,14 +143,14 @@ def main(cohort: Cohort, release: int) -> None:
         print(f"  {n:5} slices  {n / spent:6.1f} a second  {size / 1e6:7.1f} MB  {peak:6.0f} MiB")
     growth = (seen[release] - seen[500]) * 1024 / (release - 500)
     print(f"  {growth:.1f} kB a slice: memory {'flat' if growth < 20 else 'GROWS'}")
-    print(f"the paper's U-Nets on this machine, {files.cores()} cores, {STROKES} slices, after {STEPS} steps")
+    print(f"the paper's U-Nets on this machine, {progress.cores()} cores, {STROKES} slices, after {STEPS} steps")
     for encoder in ("resnet50", "efficientnetb3"):
         print(run("steps", encoder), end="")
 
 
 if __name__ == "__main__":
-    from stroke_utils import phantom
+    from stroke_utils.data import open_cohort
 
     name, what, folder = sys.argv[1:]
-    opened = phantom.open_cohort(folder, "quick")
+    opened = open_cohort(folder, "quick")
     {"write": write, "steps": steps, "curve": curve}[name](opened, int(what) if what.isdigit() else what)

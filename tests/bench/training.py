@@ -17,9 +17,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stroke_utils import inputs, metrics, phantom, predict, splits, training
-from stroke_utils import models as networks
-from stroke_utils.cohort import read_cohort
+from stroke_utils.data import open_cohort, splits
+from stroke_utils.data.cohort import read_cohort
+from stroke_utils.evaluate import metrics
+from stroke_utils.learn import inputs, predict, training
+from stroke_utils.learn import models as networks
 from tests.bench.large import RELEASE, peak_mib, release
 
 # isort: split
@@ -167,7 +169,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.what == "one_epoch":
         return one_epoch(given.folder)
-    cohort = phantom.open_cohort(given.folder, "quick")
+    cohort = open_cohort(given.folder, "quick")
     if given.what == "pipeline":
         return pipeline(cohort.slices, cohort.fingerprint)
     if given.what == "scale":

@@ -1,0 +1,8 @@
+"""What every other wing may use: words, errors, places, files, progress, identity.
+
+It knows nothing above it: no slice, no network, no notebook.
+``vocabulary`` has the names, colours and published numbers; ``errors`` the mistakes a person can mend; ``paths`` the
+roots; ``files`` writes whole files and holds locks; ``identity`` names derived things; ``progress`` shows work.
+"""
+
+__all__ = ["errors", "files", "identity", "paths", "progress", "vocabulary"]

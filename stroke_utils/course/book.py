@@ -1,0 +1,328 @@
+"""Bind a profile's executed notebooks into one HTML file: ``python -m stroke_utils.course.book --profile quick``.
+
+nbconvert renders; added here is what one file for offline reading needs: one set of anchors, links between notebooks
+that stay inside the book, formulas as pictures, and a word on what is missing. ``make reproduce`` calls it last.
+"""
+
+import argparse
+import base64
+import datetime
+import html
+import io
+import re
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import jinja2
+import nbformat
+from matplotlib import mathtext
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from pygments.formatters import HtmlFormatter
+
+from stroke_utils.base import errors, files, paths
+from stroke_utils.course import cards
+from stroke_utils.course.headless import near
+from stroke_utils.course.notebook_files import read_notebook
+from stroke_utils.course.plan import Plan
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+GLOSSARY, FRONT = "glossary.md", "top"
+"""File of the glossary beside the notebooks; key of the first page."""
+
+POINTS = 10
+"""Points that are one em in :func:`formula`: its letters then match the text around it."""
+
+
+@dataclass
+class Chapter:
+    """One notebook or page of the book.
+
+    Attributes:
+        key: its anchor, the stem of its file; anchors inside it are ``key:place``.
+        html: its body.
+        places: the text and anchor of each second-level heading.
+        missing: whether the notebook is not here.
+        headings: level (0 inside an output), text and anchor of every heading.
+    """
+
+    key: str
+    html: str = ""
+    missing: bool = False
+    headings: list[tuple[int, str, str]] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """Its first heading."""
+        return self.headings[0][1] if self.headings else self.key
+
+    @property
+    def address(self) -> str:
+        """Link to the chapter."""
+        return address(self.key)
+
+    @property
+    def places(self) -> list[dict[str, str]]:
+        """Links to its second-level headings."""
+        return [{"text": text, "address": address(anchor)} for level, text, anchor in self.headings if level == 2]
+
+
+def address(anchor: str) -> str:
+    """Return the link to an anchor of this page."""
+    return "#" + quote(anchor, safe=":")
+
+
+def formula(body: str, block: bool = False) -> str:
+    """Return a formula as an embedded picture; as code where matplotlib cannot set it."""
+    text, stream = f"${body.strip()}$", io.BytesIO()
+    try:
+        width, _, depth, *_ = mathtext.MathTextParser("path").parse(text, dpi=72)
+        mathtext.math_to_image(text, stream, format="svg")
+    except ValueError:
+        return f"<code>{html.escape(text)}</code>"
+    picture = base64.b64encode(stream.getvalue()).decode()
+    place = "display:block;margin:1em auto" if block else f"vertical-align:{-depth / POINTS:.2f}em"
+    style = f"width:{width / POINTS:.2f}em;{place}"
+    return f'<img alt="{html.escape(text)}" style="{style}" src="data:image/svg+xml;base64,{picture}">'
+
+
+class Renderer(IPythonRenderer):
+    """Renders Markdown as part of a chapter: own anchors, links within the book, tables that scroll."""
+
+    def __init__(self, chapter: Chapter, whole: set[str], partly: set[str], listed: bool, **settings):
+        super().__init__(escape=False, embed_images=True, **settings)
+        self.chapter, self.whole, self.partly, self.listed = chapter, whole, partly, listed
+
+    def heading(self, text: str, level: int, **attrs) -> str:
+        """Return a heading one level down, for the book's title is above it, with the anchor JupyterLab gives it."""
+        plain = html.unescape(re.sub("<[^>]+>", "", text))
+        anchor, taken = f"{self.chapter.key}:{plain.replace(' ', '-')}", [a for *_, a in self.chapter.headings]
+        anchor += f"-{taken.count(anchor) + 1}" * (anchor in taken)
+        self.chapter.headings.append((level * self.listed, plain, anchor))
+        down = min(level + (self.chapter.key != FRONT), 6)  # the book's title is above all others
+        return f'<h{down} id="{html.escape(anchor)}">{text}</h{down}>\n'
+
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        """Return a link into the book or to the net; what is in neither becomes text that names the file."""
+        if re.match(r"(https?|mailto):", url):
+            return super().link(text, url, title)
+        page, _, place = unquote(url).partition("#")
+        key = Path(page).stem if page else self.chapter.key
+        if key in self.partly:
+            place = ""
+        if key not in self.whole | self.partly:
+            return f'<span class="away" title="{html.escape(page)} of the project">{text}</span>'
+        return f'<a href="{html.escape(address(key + f":{place}" * bool(place)))}">{text}</a>'
+
+    def table(self, text: str) -> str:
+        """Return a table in a box of its own that scrolls."""
+        return f'<div class="scroll"><table>{text}</table></div>\n'
+
+    def inline_html(self, html: str) -> str:
+        """Return HTML inside a line as it is; nbconvert would close every tag at once on its way to pictures."""
+        return super().inline_html(html) if "<img" in html else html
+
+    def inline_math(self, body: str) -> str:
+        """Return a formula inside a line."""
+        return formula(body)
+
+    def block_math(self, body: str) -> str:
+        """Return a formula in a line of its own."""
+        return formula(body, block=True)
+
+
+class Exporter(HTMLExporter):
+    """Renders notebooks and pages of Markdown as chapters.
+
+    Attributes:
+        whole: keys of the chapters that links may go into.
+        partly: keys of those that links may go to, but not to a place inside.
+    """
+
+    def __init__(self, whole: set[str], partly: set[str]):
+        super().__init__(template_name="basic", template_file="notebook.html.j2", extra_template_paths=[str(TEMPLATES)])
+        self.whole, self.partly = whole, partly
+
+    def chapter_of(self, key: str, page: str | nbformat.NotebookNode, folder: Path) -> Chapter:
+        """Return one chapter; pictures that its text names are embedded from ``folder``."""
+        self.chapter = Chapter(key, missing=key in self.partly)
+        if isinstance(page, str):
+            self.chapter.html = f'<div class="text">\n{self.markdown(page, folder)}</div>'
+        else:
+            describe_pictures(page)
+            self.chapter.html, _ = self.from_notebook_node(page, {"metadata": {"path": str(folder)}})
+        return self.chapter
+
+    @jinja2.pass_context
+    def markdown2html(self, context: jinja2.runtime.Context, source: str) -> str:
+        """Render the Markdown of a cell or an output; the template calls it."""
+        folder, cell = context["resources"]["metadata"]["path"], context["cell"]
+        return self.markdown(source, folder, cell.cell_type == "markdown", cell.get("attachments"))
+
+    def markdown(self, source: str, folder: str | Path, listed: bool = True, attachments: dict | None = None) -> str:
+        """Render Markdown within the chapter at work; ``listed`` headings appear in the table of contents."""
+        renderer = Renderer(self.chapter, self.whole, self.partly, listed, path=str(folder), attachments=attachments)
+        return MarkdownWithMath(renderer=renderer).render(source)
+
+
+def describe_pictures(notebook: nbformat.NotebookNode) -> None:
+    """Give each code cell the text that stands above it, for readers who cannot see its pictures."""
+    text = ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            text = re.sub(r"[*`]|\[(?=[^]]*\]\()|\]\([^)]*\)", "", cell.source.strip().split("\n\n")[-1])
+        cell.metadata["alt"] = " ".join(text.split()) or "Output of the code above"
+
+
+def copies(executed: Path, notebook: str, seeds: tuple[int, ...] = ()) -> list[Path]:
+    """List the executed copies of a notebook: those of ``seeds`` first, then by seed."""
+    found = {int(p.stem.rpartition("-seed")[2]): p for p in executed.glob(f"{notebook}-seed*.ipynb")}
+    order = [*(s for s in seeds if s in found), *sorted(found.keys() - set(seeds))]
+    return [p for p in [executed / f"{notebook}.ipynb"] if p.is_file()] + [found[seed] for seed in order]
+
+
+def unfinished(executed: Path, notebook: str, seeds: tuple[int, ...] = ()) -> list[str]:
+    """Say which runs of a notebook stopped, and which have not run; copies of those that stopped lie in ``logs``."""
+    said = {}
+    for log in sorted((executed / "logs").glob(f"{notebook}*.ipynb")):
+        if log.stat().st_size == 0:  # what Snakemake leaves after a success
+            continue
+        try:
+            raised = [o for c in read_notebook(log).cells for o in c.get("outputs", []) if o.output_type == "error"]
+        except errors.UserError:
+            raised = []  # killed while it was written
+        reason = f"stopped with {raised[0].ename}: {raised[0].evalue[:200]}" if raised else "did not finish"
+        said[log.stem] = f"{log.stem} {reason}. As far as it ran: {paths.shown(log)}"
+    for stem in {Path(output).stem for output in Plan(executed.parent.name, "", seeds).outputs(notebook)} - said.keys():
+        if not (executed / f"{stem}.ipynb").is_file():
+            said[stem] = f"{stem} has not run."
+    if not said and not copies(executed, notebook):
+        said[notebook] = f"{notebook} has not run."
+    return [said[stem] for stem in sorted(said)]
+
+
+def bind(profile: str = "quick", seeds: tuple[int, ...] = ()) -> tuple[Path, list[str]]:
+    """Write ``results/<profile>/book.html`` from what has been executed, and the cards beside it.
+
+    Args:
+        profile: whose executed notebooks and records are bound.
+        seeds: those wanted; of each notebook the first that exists is shown, the others are named.
+
+    Returns:
+        The file, and a sentence for each thing that is missing or wrong in it.
+
+    Raises:
+        UserError: nothing has been executed in this profile.
+    """
+    root, folder = paths.results_root() / profile, paths.home() / "notebooks"
+    pages, missing, others = {}, [], []
+    for path in sorted(folder.glob("*.ipynb")):
+        found = copies(root / "executed", path.stem, seeds)
+        missing += unfinished(root / "executed", path.stem, seeds)
+        others += map(paths.shown, found[1:])
+        pages[path.stem] = read_notebook(found[0]) if found else missing_page(path)
+    absent = {key for key, page in pages.items() if isinstance(page, str)}
+    if absent == pages.keys():
+        raise errors.UserError(
+            f"Nothing has been executed in {root / 'executed'}. Run the notebooks: make reproduce PROFILE={profile}."
+        )
+    written = [path for path in (*cards.write(profile), folder / GLOSSARY) if path.is_file()]
+    further = {path.stem: path.read_text(encoding="utf-8") for path in written}
+    facts = {
+        "profile": profile,
+        "date": datetime.date.today().strftime("%-d %B %Y"),
+        "missing": missing,
+        "others": others,
+        "pages": {key: text.splitlines()[0].lstrip("# ") for key, text in further.items()},
+        **cards.facts(profile),
+    }
+    templates = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), trim_blocks=True, lstrip_blocks=True)
+    front = templates.get_template("front.md.j2").render(facts)
+    chapters = render({FRONT: front, **pages, **further}, absent, folder)
+    colours = HtmlFormatter(style="default").get_style_defs(".highlight")
+    page = templates.get_template("book.html.j2").render(chapters=chapters, profile=profile, colours=colours)
+    return files.write_text(root / "book.html", page), missing + problems(page)
+
+
+def missing_page(path: Path) -> str:
+    """Return what stands in the place of a notebook that is not in the book."""
+    title = read_notebook(path).cells[0].source.splitlines()[0]
+    return f"{title}\n\nThis notebook is not in the book. The [first page]({FRONT}.md) says why.\n"
+
+
+def render(pages: dict[str, str | nbformat.NotebookNode], absent: set[str], folder: Path) -> list[Chapter]:
+    """Render notebooks and Markdown pages, by key, to chapters whose links meet each other.
+
+    Args:
+        pages: in reading order.
+        absent: keys of the pages that stand for a missing notebook.
+        folder: where pictures named in the text lie.
+    """
+    exporter = Exporter(pages.keys() - absent, absent)
+    return [exporter.chapter_of(key, page, folder) for key, page in pages.items()]
+
+
+class Checker(HTMLParser):
+    """Notes what a page loads, its anchors and the links to them."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.anchors, self.links, self.loaded, self.inside = [], [], [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note the addresses in one tag."""
+        found = {name: value or "" for name, value in attrs}
+        self.inside = tag
+        self.anchors += [value for name, value in found.items() if name == "id"]
+        addresses = [found[name] for name in ("src", "href", "data", "poster", "srcset") if name in found]
+        if tag == "a":
+            self.links += addresses
+        else:
+            self.loaded += addresses
+        self.handle_data(found.get("style", ""), "style")
+
+    def handle_data(self, data: str, inside: str = "") -> None:
+        """Note the addresses in styles."""
+        if (inside or self.inside) == "style":
+            self.loaded += re.findall(r"(?:url\(|@import)\s*[\"']?([^\"')\s;]+)", data)
+
+
+def problems(page: str) -> list[str]:
+    """Say what an HTML page would load from elsewhere, which links lead nowhere and which anchors stand twice."""
+    found = Checker(page)
+    said = [f"The book would load {a[:100]}." for a in found.loaded if not a.startswith(("data:", "#"))]
+    for link in found.links:
+        if link.startswith("#") and unquote(link[1:]) not in found.anchors:
+            said.append(f"The link {link} leads nowhere.")
+        elif not re.match(r"#|https?:|mailto:", link):
+            said.append(f"The link {link} leads out of the book.")
+    return said + [f"The anchor {a} stands {n} times." for a, n in Counter(found.anchors).items() if n > 1]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Bind the book from the command line; return an exit status."""
+    parser = argparse.ArgumentParser(prog="python -m stroke_utils.course.book", description="Bind executed notebooks.")
+    parser.add_argument("--profile", default="quick")
+    parser.add_argument("--seeds", default="", help="for instance 1,0: show these first (default: the lowest)")
+    given = parser.parse_args(arguments)
+    try:
+        print(announced(*bind(given.profile, tuple(int(s) for s in given.seeds.replace(",", " ").split()))))
+    except errors.UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def announced(path: Path, remarks: list[str]) -> str:
+    """Return where the book lies, its size and what is wrong with it."""
+    size = path.stat().st_size / 1e6
+    return "\n".join([f"Book:                {near(path)} ({size:.1f} MB)", *(f"  {line}" for line in remarks)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""Run one notebook without a browser: ``python -m stroke_utils.course.headless NOTEBOOK --output OUT.ipynb …``.
+
+Papermill does the running. Added here is what it leaves open: unknown or ill-typed parameters stop before anything
+runs, the kernel is surely this environment's own, a person sees which cell is at work, and the output appears only
+when the whole notebook succeeded.
+"""
+
+import argparse
+import errno
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+
+from stroke_utils.base import files, progress
+from stroke_utils.base.errors import UserError
+from stroke_utils.course.notebook_files import (
+    OwnKernelManager,
+    check_parameters,
+    defaults,
+    last_heading,
+    read_notebook,
+    read_parameters,
+)
+
+LOG_FIRST, LOG_EVERY = 5, 60
+"""Seconds after which a running cell is first mentioned, and mentioned again, where the output is no terminal."""
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as ``m:ss`` or ``h:mm:ss``."""
+    minutes, seconds = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
+
+
+def end_with_parent(end: Callable[[], None]) -> None:
+    """Call ``end`` once the program that started this one is gone, so that killing it leaves nothing running."""
+    parent = os.getppid()
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        end()
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+class Watch:
+    """Shows which cell of a notebook is at work and for how long."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.start = self.cell_start = time.monotonic()
+        self.cells, self.number, self.total, self.heading = [], 0, 0, ""
+        self.line, self.said, self.stop = progress.StatusLine(), 0.0, threading.Event()
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self._tick, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+
+    def notebook_started(self, notebook: nbformat.NotebookNode) -> None:
+        """Remember the cells that will run."""
+        self.cells = notebook.cells
+        self.total = sum(c.cell_type == "code" and bool(c.source.strip()) for c in self.cells)
+        self.line.show(f"{self.name}: started, {self.total} cells", final=True)
+
+    def cell_started(self, cell: nbformat.NotebookNode, cell_index: int) -> None:
+        """Note that a code cell starts."""
+        self.number, self.heading = self.number + 1, last_heading(self.cells, cell_index)
+        self.cell_start, self.said = time.monotonic(), 0.0
+
+    def spent(self) -> str:
+        """Return the time since the notebook started."""
+        return clock(time.monotonic() - self.start)
+
+    def where(self) -> str:
+        """Return the cell at work in words."""
+        return f"cell {self.number} of {self.total}" + f' ("{self.heading}")' * bool(self.heading)
+
+    def _tick(self) -> None:
+        while not self.stop.wait(1):
+            if not self.number:
+                continue
+            inside = time.monotonic() - self.cell_start
+            text = f"{self.name} {self.spent()}: {clock(inside)} in {self.where()}"
+            if sys.stderr.isatty():
+                self.line.show(text[: os.get_terminal_size(sys.stderr.fileno()).columns - 1])
+            elif inside >= (self.said + LOG_EVERY if self.said else LOG_FIRST):
+                self.said = inside
+                self.line.show(text, final=True)
+
+
+def run(notebook, values: dict, output, log=None, timeout: int | None = None) -> bool:
+    """Run ``notebook`` with ``values`` in its own folder; tell whether it succeeded, and on failure print where.
+
+    The executed copy grows at ``log`` and becomes ``output`` only on success; after a failure it stays at ``log``
+    with the error in it. ``timeout`` is in seconds per cell.
+
+    Raises:
+        UserError: ill parameters, no such notebook, or no space on the disk.
+    """
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    notebook, output = Path(notebook).resolve(), Path(output).resolve()
+    log = Path(log).resolve() if log else output.parent / "logs" / output.name
+    values = check_parameters(values, defaults(notebook), notebook.name)
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    for folder in (output.parent, log.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    with files.lock(output, output.name), Watch(output.stem) as watch:
+        log.unlink(missing_ok=True)
+        try:
+            papermill.execute_notebook(
+                notebook,
+                log,
+                values,
+                cwd=notebook.parent,
+                progress_bar=False,
+                kernel_name="python3",
+                kernel_manager_class=OwnKernelManager,
+                execution_timeout=timeout,
+                start_timeout=300,  # a cold disk or a busy machine
+                iopub_timeout=60,
+                on_notebook_start=watch.notebook_started,
+                on_cell_execute=watch.cell_started,
+            )
+        except papermill.PapermillExecutionError as error:
+            reason = f"{error.ename}: {error.evalue}".strip()
+        except CellTimeoutError:
+            reason = f"The cell took longer than {timeout} s and was stopped. A larger --timeout gives it more."
+            _note(log, watch.number, reason)
+        except DeadKernelError:
+            reason = "The kernel died. Most often memory ran out: close other programs or use a smaller batch."
+            _note(log, watch.number, reason)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise UserError(f"No space left on the disk while writing {log}. Free some and run again.") from error
+        else:
+            with files.atomic_path(output) as temporary:
+                temporary.write_bytes(log.read_bytes())
+            log.unlink()
+            watch.line.show(f"{output.stem}: finished in {watch.spent()}", final=True)
+            return True
+        watch.line.show(f"{output.stem}: FAILED in {watch.where()} after {watch.spent()}", final=True)
+        print(_indented(reason), f"  The copy as far as it ran: {near(log)}", sep="\n", file=sys.stderr)
+        return False
+
+
+def near(path: Path) -> Path:
+    """Return ``path`` as one would type it here: relative inside the current folder, else absolute."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _note(log: Path, number: int, reason: str) -> None:
+    """Write into the copy why its ``number``-th code cell stopped, where the kernel could no longer say so itself."""
+    notebook = read_notebook(log)
+    cell = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()][number - 1]
+    cell.outputs.append(nbformat.v4.new_output("stream", name="stderr", text=reason + "\n"))
+    nbformat.write(notebook, log)
+
+
+def _indented(text: str, lines: int = 12) -> str:
+    kept = text.strip().splitlines()
+    return "\n".join(f"  {line}" for line in (kept if len(kept) <= lines else [kept[0], "…", *kept[2 - lines :]]))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one notebook from the command line; return 0, 1 after a failed cell, 2 after a person's mistake."""
+    parser = argparse.ArgumentParser(prog="python -m stroke_utils.course.headless", description="Run one notebook.")
+    parser.add_argument("notebook")
+    parser.add_argument("--parameters", metavar="FILE.yaml", help="flat file of parameters")
+    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="one parameter")
+    parser.add_argument("--output", required=True, metavar="OUT.ipynb", help="executed copy, written on success")
+    parser.add_argument("--log", metavar="LOG.ipynb", help="executed copy while it runs (default: logs/ beside OUT)")
+    parser.add_argument("--timeout", type=int, metavar="SECONDS", help="per cell (default: none)")
+    parser.add_argument("--end-with-parent", action="store_true", help="stop when the calling program is gone")
+    given = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if given.end_with_parent:
+        end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        values = read_parameters(given.parameters) if given.parameters else {}
+        check_parameters(values, defaults(given.notebook), given.parameters or "")
+        values |= dict(given.p)
+        done = run(given.notebook, values, given.output, given.log, given.timeout)
+        return 0 if done else 1
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        progress.StatusLine().show("Stopped.", final=True)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

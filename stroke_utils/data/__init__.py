@@ -1,0 +1,27 @@
+"""From a folder on disk to one table of slices, and to class masks.
+
+It knows folders, labels, colours and integrity, and no network.
+``layouts``, ``pixels``, ``dicom`` and ``checks`` read files; ``cohort`` makes the table, ``opening`` finds the folder;
+``masks`` has the rules of a single mask, ``class_masks`` those of a whole cohort; ``splits``, ``duplicates`` and
+``describe`` work on the table.
+"""
+
+from stroke_utils.data.cohort import Cohort, read_cohort
+from stroke_utils.data.opening import open_cohort
+
+__all__ = [
+    "Cohort",
+    "checks",
+    "class_masks",
+    "cohort",
+    "describe",
+    "dicom",
+    "duplicates",
+    "layouts",
+    "masks",
+    "open_cohort",
+    "opening",
+    "pixels",
+    "read_cohort",
+    "splits",
+]

@@ -1,0 +1,107 @@
+"""Class masks of a whole cohort: written once, read by the later stages, compared between methods."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from stroke_utils.base import paths, progress, vocabulary
+from stroke_utils.base.errors import UserError
+from stroke_utils.data.cohort import Cohort
+from stroke_utils.data.masks import _MARKER, METHODS, dice, extract, from_mask_file, write_class_mask
+from stroke_utils.data.pixels import packed, read_rgb, read_rgba
+
+
+def compare(
+    cohort: Cohort, slices: pd.DataFrame, methods: tuple = METHODS, quiet: bool = False, **paper: int
+) -> pd.DataFrame:
+    """Score extractors on the overlays of ``slices`` against the truth; ``paper`` are options of the paper's rule.
+
+    The truth is the data set's own (``Cohort.true_masks``) where it has one; else the exact difference stands for it,
+    which then scores 1 against itself.
+
+    Returns:
+        one row per slice and method: slice_id, type, pixels (lesion size in the truth), marker (whether the slice has
+        burnt-in marker pixels), method, dice, missed and extra (pixels).
+    """
+
+    def score(row: tuple) -> list[tuple]:
+        overlay, original = read_rgba(row.overlay), read_rgba(row.png)
+        truth = true_mask(cohort, row.slice_id)
+        truth = extract(overlay, original) if truth is None else truth
+        size, marker = np.count_nonzero(truth), bool((packed(original) == _MARKER).any())
+        rows = []
+        for method in methods:
+            found = extract(overlay, original, method, **(paper if method == "paper" else {}))
+            missed, extra = np.count_nonzero(truth[found == 0]), np.count_nonzero(found[truth == 0])
+            rows.append((row.slice_id, row.label, size, marker, method, dice(found, truth), missed, extra))
+        return rows
+
+    scores = progress.in_threads(score, [*slices.itertuples()], "Comparing masks", quiet)
+    names = ["slice_id", "type", "pixels", "marker", "method", "dice", "missed", "extra"]
+    return pd.DataFrame([row for rows in scores for row in rows], columns=names)
+
+
+def true_mask(cohort: Cohort, slice_id: str) -> np.ndarray | None:
+    """Read the data set's own class mask of a slice as uint8 array (H, W) of 0/1/2, or None where it has none."""
+    path = cohort.true_masks and cohort.true_masks / f"{slice_id}.png"
+    if not path or not path.is_file():
+        return None
+    with Image.open(path) as image:
+        return np.array(image)
+
+
+def write_class_masks(cohort: Cohort, method: str = "difference", quiet: bool = False) -> pd.DataFrame:
+    """Write the class mask of every stroke slice as a palette PNG, and skip those that are there already.
+
+    They go to ``<derived>/<fingerprint>/masks/<method>/<slice_id>.png``; a file there that is damaged or has another
+    size is made anew. A slice without overlay takes the organiser's mask, if it has one.
+
+    Returns:
+        one row per stroke slice in the cohort's order: slice_id, class_mask (absolute path, or None), note (None, or
+        why there is no mask: no overlay, a file that can't be decoded, nothing painted, a type other than the label).
+
+    Raises:
+        UserError: unknown method, or the disk is full.
+    """
+    if method not in METHODS:
+        raise UserError(f"Unknown method {method!r}; the extractors are {', '.join(METHODS)}.")
+    folder = paths.derived_root() / cohort.fingerprint / "masks" / method
+    strokes = [*cohort.slices[cohort.slices["stroke"] == 1].itertuples()]
+    write = functools.partial(_write_one, folder=folder, method=method)
+    rows = progress.in_threads(write, strokes, "Writing class masks", quiet)
+    return pd.DataFrame(rows, columns=["slice_id", "class_mask", "note"], dtype=object)
+
+
+def _write_one(row: tuple, folder: Path, method: str) -> tuple[str, str | None, str | None]:
+    target = folder / f"{row.slice_id}.png"
+    if _is_whole(target, (row.width, row.height)):
+        return row.slice_id, str(target), None
+    if row.overlay is None and row.mask is None:
+        return row.slice_id, None, "It has neither an overlay nor a mask."
+    try:
+        if row.overlay is None:
+            classes = from_mask_file(read_rgb(row.mask))
+        else:
+            classes = extract(read_rgba(row.overlay), read_rgba(row.png) if method == "difference" else None, method)
+        found = {vocabulary.MASK_CLASSES[value] for value in np.unique(classes) if value}
+        if not found:
+            raise ValueError("Nothing is painted on it.")
+        if row.label is not None and row.label not in found:
+            raise ValueError(f"It is labelled {row.label}, but painted as {' and '.join(sorted(found))}.")
+    except (OSError, SyntaxError, ValueError) as error:  # what decoders and extractors say of a bad file
+        return row.slice_id, None, str(error)
+    write_class_mask(target, classes)
+    return row.slice_id, str(target), None
+
+
+def _is_whole(target: Path, size: tuple[int, int]) -> bool:
+    """Tell whether a class mask is there, undamaged and of its slice's size."""
+    try:
+        with Image.open(target) as image:
+            image.verify()
+            return image.size == size and image.mode == "P"
+    except (OSError, SyntaxError):
+        return False

@@ -1,0 +1,354 @@
+"""Reads a folder of the data set, in the form it was unpacked, into one table of slices and one of problems.
+
+``python -m stroke_utils.data.cohort DIR`` prints what a folder holds before hours are spent on it.
+"""
+
+import argparse
+import functools
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from stroke_utils.base import errors, identity, progress, vocabulary
+from stroke_utils.base.errors import UserError
+from stroke_utils.data import checks
+from stroke_utils.data.layouts import Problems, SliceFile, checked_root, name_layout, nothing_usable, walk
+
+COLUMNS = (
+    *("slice_id", "label", "stroke", "part", "png", "overlay", "mask", "dicom"),
+    *("patient", "width", "height", "mode", "sha256"),
+)
+"""Columns of ``Cohort.slices``."""
+
+_FACTS = ("grey_levels", "marker", "study", "series")
+
+_SAME_PATIENT = 20  # slices: an anonymiser's constant, not a patient, when this many and all carry one id
+
+# The release has none of these: its copy was mixed up while it was unpacked or sorted.
+_MIXED_UP = {
+    "id_in_two_parts": "slices lie in two parts: tests would be seen in training",
+    "id_in_two_classes": "files carry an id that lies in two classes: one of the labels is wrong",
+    "painted_original": "overlays lie among the originals: the paint gives the answer away",
+}
+_LOST = (*_MIXED_UP, "bytes_in_two_parts", "bytes_in_two_classes", "unreadable_png", "unexpected_mode", "name_twice")
+_TOLERATED = 0.05  # share of the originals that may be set aside before the rest is no longer the data set
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """One data folder as tables.
+
+    Attributes:
+        root: the folder that was read.
+        slices: one row per usable slice with the columns ``COLUMNS``, sorted by ``slice_id``. Paths are absolute
+            strings or None; ``label`` is in ``vocabulary.LABELS`` or None where only stroke / none or nothing is
+            known; ``stroke`` is a nullable integer, missing for a slice that no label file and no mask speaks of.
+        problems: one row per finding with the columns ``layouts.PROBLEM_COLUMNS``; more than ten of a kind whose files
+            are all used are one row that counts them.
+        origin: content of the folder's ``DATASET.json``, or {}.
+        fingerprint: 10 hex digits that change with the slices, their labels, pixels and overlays, not with the place.
+        layout: key of ``vocabulary.LAYOUTS`` by the names of the folders, several joined by " + ", or "other".
+        facts: what the decoded pixels of each row of ``slices`` show, in its order: slice_id, grey_levels (number of
+            different grey values, at most the CT window's width in Hounsfield units), marker (has an orientation
+            marker); missing where the cohort was not read thoroughly. And study and series, the ids in its DICOM's
+            header, missing where there is none.
+    """
+
+    root: Path
+    slices: pd.DataFrame
+    problems: pd.DataFrame
+    origin: dict
+    fingerprint: str
+    layout: str = "other"
+    facts: pd.DataFrame | None = None
+
+    @property
+    def true_masks(self) -> Path | None:
+        """Folder of ``<slice_id>.png`` class masks (0/1/2) that the data set itself vouches for, or None."""
+        return _true_masks(self.root, self.origin)
+
+    def counts(self) -> pd.DataFrame:
+        """Count slices by part and label, beside the counts that the organiser published.
+
+        Returns:
+            table with columns part, label, found, published (nullable integers); ``label`` also has the values
+            "stroke of unknown type", "unlabelled" and "all".
+        """
+        rows, slices = [], self.slices
+        names = slices["label"].astype(object)
+        names = names.mask(slices["label"].isna() & (slices["stroke"] == 1).fillna(False), "stroke of unknown type")
+        names = names.where(names.notna(), "unlabelled")
+        for part in vocabulary.PARTS:
+            published = vocabulary.PUBLISHED_COUNTS[part]
+            here = names[slices["part"] == part].value_counts()
+            for label in (*vocabulary.LABELS, "stroke of unknown type", "unlabelled"):
+                if label in here or label in published:
+                    rows.append((part, label, int(here.get(label, 0)), published.get(label)))
+            rows.append((part, "all", int(here.sum()), sum(published.values())))
+        rows.append(("release", "all", len(slices), sum(sum(p.values()) for p in vocabulary.PUBLISHED_COUNTS.values())))
+        table = pd.DataFrame(rows, columns=["part", "label", "found", "published"])
+        return table.astype({"found": "Int64", "published": "Int64"})
+
+    def obstacles(self) -> list[str]:
+        """Say in sentences why training on this folder would be wrong; an empty list where it is sensible.
+
+        It would be where a class of the training part is missing, where ids or overlays are mixed up (the slices in
+        question are set aside, but nothing vouches for the others), or where more than 5 % of the originals can't be
+        used.
+        """
+        train, aside = self.slices[self.slices["part"] == "train"], self.problems[~self.problems["used"].astype(bool)]
+        wanted = ("none",) if _untyped(train) else vocabulary.LABELS
+        found = [f"The training part has no usable slice of the class {name}."
+                 for name in wanted if not (train["label"] == name).any()]  # fmt: skip
+        for kind, meaning in _MIXED_UP.items():
+            if number := int(aside.loc[aside["kind"] == kind, "files"].sum()):
+                found.append(f"{number} {meaning}. Unpack a fresh copy, or remove what does not belong there.")
+        lost = int(aside.loc[aside["kind"].isin(_LOST), "files"].sum())
+        if lost > _TOLERATED * (lost + len(self.slices)):
+            found.append(f"{lost} of {lost + len(self.slices)} originals can't be used: this copy is not the data set.")
+        return found
+
+    def report(self) -> str:
+        """Give as text what to know before hours of training: layout, counts, files, pixels, problems, a verdict."""
+        layout = " + ".join(vocabulary.LAYOUTS.get(key, "a layout of its own") for key in self.layout.split(" + "))
+        name = self.origin.get("name", self.root.name)
+        lines = [f"{name}: {layout}, {len(self.slices)} usable slices, fingerprint {self.fingerprint}", ""]
+        counts = self.counts()
+        counts["missing"] = (counts["published"] - counts["found"]).clip(lower=0)
+        lines += [counts.to_string(index=False, na_rep="–"), ""]
+        lines += [f"{title:<12}{text}" for title, text in _file_facts(self)]
+        lines += ["", f"Problems: {int(self.problems['files'].sum()) or 'none'}"]
+        for (kind, used), group in self.problems.groupby(["kind", "used"], sort=False):
+            lines.append(f"  {kind}: {group['files'].sum()} ({'used all the same' if used else 'set aside'})")
+            lines += [f"    {row.path}: {row.detail}" for row in group.head(3).itertuples()]
+        obstacles = self.obstacles()
+        verdict = "Training would be wrong:" if obstacles else "Training is sensible."
+        lines += ["", verdict, *(f"  {text}" for text in obstacles), *(f"  Mind: {text}" for text in _limits(self))]
+        return "\n".join(lines)
+
+
+def read_cohort(folder: str | os.PathLike, quiet: bool = False, thorough: bool = True) -> Cohort:
+    """Read a data folder in any layout of ``vocabulary.LAYOUTS``, or one put together from several.
+
+    Folders are recognised by their names in any Unicode form, at any depth. A training slice takes its label from its
+    class folder; a session-1 slice takes stroke / none from the label files and its type from its mask or overlay; a
+    session-2 slice is a stroke of the type of its mask or overlay. A bad file is a row of ``problems``.
+
+    Args:
+        folder: the folder that holds the class and session folders, or one above it.
+        quiet: show no progress.
+        thorough: decode every PNG, about 6 ms each and core the first time; what was seen is kept by hash under the
+            derived data. Without it headers, chunk sums and hashes are read; a painted slice among the originals then
+            goes unseen, and ``facts`` has missing values only.
+
+    Raises:
+        UserError: no such folder, one that may not be read, an archive or another file, an empty folder, another
+            layout, or no usable slice.
+    """
+    root = checked_root(folder)
+    problems = Problems(root)
+    origin = _read_origin(root, problems)
+    found, tables = walk(root, _true_masks(root, origin), problems)
+    with checks.remembered() as known:
+        inspect = functools.partial(checks.inspect, thorough=thorough, known=known)
+        facts = dict(zip(found, progress.in_threads(inspect, found, "Reading the slices", quiet), strict=True))
+        made = checks.pngs_of_dicoms(facts, problems, quiet)
+        facts.update(zip(made, progress.in_threads(inspect, made, "Reading the PNGs made", quiet), strict=True))
+    originals, companions = checks.sort_out(facts, problems)
+    joined = _join(originals, companions, facts, checks.LabelTables(tables, originals, problems), problems)
+    if joined.empty:
+        raise UserError(nothing_usable(root, found, problems))
+    rows = joined[["slice_id", "part", "label", "stroke", "sha256", "paint"]].astype(object)
+    fingerprint = identity.digest(rows.where(rows.notna(), None).values.tolist(), 10)
+    slices, seen = joined[[*COLUMNS]].copy(), joined[["slice_id", *_FACTS]].copy()
+    return Cohort(root, slices, problems.table(), origin, fingerprint, name_layout(root, [*facts]), seen)
+
+
+def _read_origin(root: Path, problems: Problems) -> dict:
+    path = root / "DATASET.json"
+    if not os.path.isfile(path):
+        return {}
+    try:
+        origin = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(origin, dict):
+            return origin
+        detail = f"Found a JSON {type(origin).__name__}, expected an object; the file is ignored."
+    except (OSError, ValueError) as error:
+        detail = f"Not valid JSON ({errors.reason(error)}); the file is ignored."
+    problems.add("bad_dataset_json", path, detail, True)
+    return {}
+
+
+def _true_masks(root: Path, origin: dict) -> Path | None:
+    name = origin.get("true_masks")
+    path = root / name if isinstance(name, str) and name else None
+    return path if path and os.path.isdir(path) and path.resolve().is_relative_to(root.resolve()) else None
+
+
+def _join(
+    originals: list[SliceFile], companions: dict, facts: dict, tables: checks.LabelTables, problems: Problems
+) -> pd.DataFrame:
+    """Build the slices table with what was seen in them, and ``paint``, the hash of the file of the class mask."""
+    painted_parts = {part for part, _, _, kind in companions if kind in ("overlay", "mask")}
+    labelled = any(f.part == "session1" and f.slice_id in tables.stroke for f in originals)
+    if not labelled and (first := next((f for f in originals if f.part == "session1"), None)):
+        detail = "No label file (image id and 0 / 1) names a slice of session 1; its slices stay unlabelled."
+        if unknown := ", ".join(map(problems.name, tables.unknown[:3])):
+            detail += f" Tables whose columns were not understood: {unknown}."
+        problems.add("no_labels", first.path.parent, detail, True)
+    rows, used = [], set()
+    for file in originals:
+        seen = facts[file]
+        paths = {}
+        for kind in ("overlay", "mask", "dicom"):
+            key = (file.part, file.label, file.slice_id, kind)
+            other = companions.get(key)
+            used.add(key)
+            if other and kind != "dicom" and (facts[other].width, facts[other].height) != (seen.width, seen.height):
+                size, expected = f"{facts[other].width}×{facts[other].height}", f"{seen.width}×{seen.height}"
+                detail = f"The {kind} is {size}, its slice {expected}; the {kind} is not used, the slice is."
+                problems.add(f"{kind}_size_differs", other.path, detail, True)
+                other = None
+            paths[kind] = other
+        stated, has_paint = tables.stroke.get(file.slice_id), file.part in painted_parts
+        label, stroke = _label(file, paths, facts, stated, labelled, has_paint, problems)
+        header = facts[paths["dicom"]].header if paths["dicom"] else None
+        patient, study, series = (header.patient, header.study, header.series) if header else (None, None, None)
+        patient = tables.patient.get(file.slice_id) or patient
+        shown = [str(other.path) if other else None for other in paths.values()]
+        source = paths["overlay"] or paths["mask"]
+        rows.append((file.slice_id, label, stroke, file.part, str(file.path), *shown, patient,
+                     seen.width, seen.height, seen.mode, seen.sha256, seen.grey_levels, seen.marker, study, series,
+                     facts[source].sha256 if source else None))  # fmt: skip
+    for key, other in companions.items():
+        if key not in used:
+            detail = f"The {other.kind} has no usable original PNG of the same name in its class; it is not used."
+            problems.add(f"{other.kind}_without_original", other.path, detail, False)
+    slices = pd.DataFrame(rows, columns=[*COLUMNS, *_FACTS, "paint"])
+    slices = slices.astype({"stroke": "Int64", "grey_levels": "Int64", "marker": "boolean"})
+    if slices["patient"].count() >= _SAME_PATIENT and slices["patient"].nunique() == 1:
+        detail = f"All {slices['patient'].count()} slices name the same patient; taken as a placeholder, not an id."
+        problems.add("patient_ids_useless", problems.root, detail, True)
+        slices["patient"] = None
+    return slices
+
+
+def _label(
+    file: SliceFile, paths: dict, facts: dict, stated: int | None, labelled: bool, has_paint: bool, problems: Problems
+) -> tuple[str | None, int | None]:
+    """Give (label, stroke) of one slice, and note where its folder, label files, mask and overlay contradict."""
+    paint = [paths[kind] for kind in ("mask", "overlay") if paths[kind]]
+    painted, types = next(iter(paint), None), next((facts[p].types for p in paint if facts[p].types), [])
+    for blank in (p for p in paint if facts[p].types == []):
+        detail = "No border or mask colour of either type (resized, or saved as JPEG?): no class mask comes of it."
+        problems.add("no_type_colour", blank.path, detail, True)
+    if file.part == "train":
+        label, stroke = file.label, int(file.label != "none")
+        if label == "stroke":  # a folder that names no type: the paint may
+            label = next(iter(types), None)
+        if stated is not None and stated != stroke:
+            detail = f"The class folder says {label}, a label file says {stated}; the folder is believed."
+            problems.add("label_contradicts_folder", file.path, detail, True)
+        if types and stroke and label not in types:
+            detail = f"The class folder says {label}, the paint's colour says {types[0]}; the folder is believed."
+            problems.add("paint_contradicts_folder", painted.path, detail, True)
+    else:
+        if len(types) > 1:
+            detail = f"Borders of both types; the slice counts as {types[0]}, which has more of its colour."
+            problems.add("two_types", painted.path, detail, True)
+        if file.part == "session2":
+            stroke = 1
+        elif stated is None and labelled:
+            detail = "No label file names this slice; " + ("its mask says stroke." if types else "it stays unlabelled.")
+            problems.add("slice_without_label", file.path, detail, True)
+            stroke = 1 if types else None
+        else:
+            stroke = stated if stated is not None else (1 if types else None)
+        label = "none" if stroke == 0 else (types[0] if types and stroke == 1 else None)
+    if stroke == 0 and painted:
+        detail = "Labelled as no stroke, yet it has an overlay or mask; the label is believed."
+        problems.add("no_stroke_with_mask", file.path, detail, True)
+    if stroke == 1 and not painted and (has_paint or file.part != "session1"):
+        detail = "A stroke slice without overlay and mask: usable for detection, not for segmentation."
+        problems.add("stroke_without_overlay", file.path, detail, True)
+    return label, stroke
+
+
+def _untyped(train: pd.DataFrame) -> bool:
+    """Tell whether there are training strokes and none of them has a type: enough for detection, and for that only."""
+    return bool((train["stroke"] == 1).any()) and not train["label"].isin(vocabulary.TYPES).any()
+
+
+def _spread(values: pd.Series) -> str:
+    """List the values of a column with how often each occurs, the most frequent first."""
+    counts = values.value_counts()
+    return ", ".join(f"{value} {number}" for value, number in counts.head(8).items()) + ", …" * (len(counts) > 8)
+
+
+def _file_facts(cohort: Cohort) -> list[tuple[str, str]]:
+    """Give titles and sentences about a cohort's files and pixels."""
+    slices, facts = cohort.slices, cohort.facts
+    rows = [("Files", ", ".join(f"{slices[kind].count()} {kind}s" for kind in ("overlay", "mask", "dicom")))]
+    rows.append(("Patients", f"{slices['patient'].nunique()} known, of {slices['patient'].count()} slices"))
+    if facts is not None and slices["dicom"].notna().any():
+        survive = (f"{ids.nunique()} {name}" for name, ids in
+                   (("patients", slices.loc[slices["dicom"].notna(), "patient"]), ("studies", facts["study"]),
+                    ("series", facts["series"])))  # fmt: skip
+        rows.append(("DICOM", f"{slices['dicom'].count()} whole headers; ids in them: " + ", ".join(survive)))
+    rows.append(("Pixels", _spread(slices["width"].astype(str) + "×" + slices["height"].astype(str))))
+    rows.append(("Modes", _spread(slices["mode"])))
+    if facts is not None and facts["grey_levels"].notna().any():
+        rows.append(("Markers", f"{facts['marker'].sum()} slices with a magenta orientation marker"))
+        for label, levels in facts["grey_levels"].groupby(slices["label"].fillna("unknown"), sort=False):
+            median, ends = levels.median(), f"{levels.min()} to {levels.max()}"
+            rows.append(("Grey levels", f"{label}: {ends}, median {median:g} (the CT window's width in HU)"))
+    return rows
+
+
+def _limits(cohort: Cohort) -> list[str]:
+    """Say what can't be done with a cohort that can be trained on."""
+    slices, found = cohort.slices, []
+    teach, published = int((slices["part"] == "train").sum()), sum(vocabulary.PUBLISHED_COUNTS["train"].values())
+    if teach < 0.9 * published:
+        found.append(f"{teach} training slices are {teach / published:.1%} of the published ones; expect other scores.")
+    train = slices[(slices["part"] == "train") & (slices["stroke"] == 1)]
+    if _untyped(train):
+        found.append("no training stroke names its type: detection can be trained, types and regions can't.")
+    if train["overlay"].isna().all() and train["mask"].isna().all():
+        found.append("no training slice has an overlay or a mask, so nothing can be learned about regions.")
+    if number := int(cohort.problems.loc[cohort.problems["kind"] == "no_type_colour", "files"].sum()):
+        found.append(f"{number} overlays or masks show neither type's colours, so no region can be learned from them.")
+    for part in vocabulary.PARTS[1:]:
+        if not (slices["part"] == part).any():
+            found.append(f"{part} is missing, so there is no score on it.")
+    if ((slices["part"] == "session1") & slices["stroke"].isna()).any():
+        found.append("some slices of session1 have no label, so they count in no score.")
+    if cohort.facts is None or cohort.facts["grey_levels"].isna().all():
+        found.append("the pixels were not decoded, so paint in an original would go unseen.")
+    return found
+
+
+def _main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m stroke_utils.data.cohort",
+        description="Check a data folder before training. Exit status: 0 where training is sensible, 1 where it would "
+        "be wrong, 2 where the folder can't be read.",
+    )
+    parser.add_argument("folder", help="the folder that holds the class and session folders")
+    arguments = parser.parse_args()
+    sys.stdout.reconfigure(errors="backslashreplace")  # names and signs that the terminal has no letters for
+    try:
+        cohort = read_cohort(arguments.folder)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(cohort.report())
+    return 1 if cohort.obstacles() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

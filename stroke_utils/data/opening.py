@@ -1,0 +1,20 @@
+"""Opens whichever cohort a person asks for: a folder of theirs, or the phantom."""
+
+import os
+from pathlib import Path
+
+from stroke_utils import phantom
+from stroke_utils.data.cohort import Cohort, read_cohort
+
+
+def open_cohort(data_dir: str | os.PathLike = "", size: str = "quick", seed: int = 0, quiet: bool = False) -> Cohort:
+    """Read the cohort at ``data_dir``, else at ``STROKE_DATA``, else the phantom, which is made when it is missing.
+
+    A notebook process that asks while another makes the phantom waits for it.
+
+    Raises:
+        UserError: as :func:`stroke_utils.data.read_cohort` and :func:`stroke_utils.phantom.make_phantom`.
+    """
+    chosen = data_dir or os.environ.get("STROKE_DATA")
+    folder = Path(chosen).expanduser() if chosen else phantom.ensure_phantom(size, seed, quiet)
+    return read_cohort(folder, quiet=quiet)

@@ -1,0 +1,8 @@
+"""Networks: what they are fed, how they are built, trained and asked.
+
+It alone knows TensorFlow, Keras and segmentation-models, which ``backend`` prepares and exports.
+``inputs`` makes batches from pictures, ``tfrecords`` from records; ``models`` builds, ``training`` trains and
+``predict`` asks networks.
+"""
+
+__all__ = ["backend", "inputs", "models", "predict", "tfrecords", "training"]

@@ -1,0 +1,55 @@
+"""TensorFlow, Keras and segmentation-models, prepared in the order they need: the one place that imports them."""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+
+from stroke_utils.base.errors import UserError
+
+os.environ.setdefault("SM_FRAMEWORK", "tf.keras")  # segmentation-models reads it at its first import
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+__all__ = ["Classifiers", "keras", "sm", "tf"]
+
+
+@contextlib.contextmanager
+def silence_stderr() -> Iterator[None]:
+    """Discard what C libraries print on file descriptor 2; exceptions still pass.
+
+    TensorFlow's import prints time-stamped lines there whatever its log level is.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as sink:
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+with silence_stderr():
+    import tensorflow as tf
+
+tf.get_logger().setLevel("ERROR")  # it warns that graphs are traced often, where several networks are trained in turn
+
+import keras  # noqa: E402
+
+if keras.backend.backend() != "tensorflow":
+    raise UserError(
+        f"Keras runs on {keras.backend.backend()!r} here; this project needs TensorFlow. Set KERAS_BACKEND=tensorflow "
+        "(or remove the variable) and restart the kernel."
+    )
+with contextlib.redirect_stdout(io.StringIO()):  # it prints which framework it found
+    try:
+        import segmentation_models as sm
+        from classification_models.tfkeras import Classifiers
+    except AttributeError as error:
+        raise UserError(
+            "segmentation-models was loaded for another framework "
+            f"(SM_FRAMEWORK={os.environ.get('SM_FRAMEWORK')!r}, expected 'tf.keras'). Restart the kernel, unset "
+            "SM_FRAMEWORK and import stroke_utils before anything that imports segmentation_models."
+        ) from error

@@ -1,0 +1,390 @@
+"""The paper's networks: backbones, heads, weights and the preprocessing each expects."""
+
+import contextlib
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stroke_utils.base import files, identity, paths
+from stroke_utils.base.errors import UserError
+from stroke_utils.base.vocabulary import MASK_CLASSES
+from stroke_utils.learn import inputs
+from stroke_utils.learn.backend import Classifiers, keras, sm, tf
+
+Preprocess = Callable[[tf.Tensor], tf.Tensor]
+apps = keras.applications
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network body without its top: how it is built and which pixels it expects.
+
+    Attributes:
+        title: the paper's name.
+        build: function of (input_shape, weights) that gives a model with a 4-D output.
+        preprocess: function of a batch with values 0–255.
+        source: where its ImageNet weights come from.
+        file: name of their file without the top, as its publisher has it; ``*`` stands for anything.
+    """
+
+    title: str
+    build: Callable[[tuple[int, int, int], str | None], keras.Model]
+    preprocess: Preprocess
+    file: str
+    source: str = "keras.applications"
+
+
+def _application(constructor: Callable) -> Callable:
+    def build(shape: tuple[int, int, int], weights: str | None) -> keras.Model:
+        return constructor(include_top=False, weights=weights, input_shape=shape)
+
+    return build
+
+
+def _resnet18(shape: tuple[int, int, int], weights: str | None) -> keras.Model:
+    constructor, _ = Classifiers.get("resnet18")
+    return constructor(input_shape=shape, include_top=False, weights=weights)
+
+
+_NO_IMAGENET = "The custom CNN has no ImageNet weights. Set weights to 'none' or to a file."
+
+
+def _cnn(shape: tuple[int, int, int], weights: str | None) -> keras.Model:
+    """Stack eight 3 × 3 convolutions with batch normalisation and relu in four blocks, each followed by pooling.
+
+    The paper states neither depth nor widths: these are ours. So is the global maximum at the end (size 1 × 1, which
+    the head's average leaves as it is): a lesion covers about one percent of a slice and drowns in an average.
+    """
+    x = image = keras.Input(shape)
+    x = keras.layers.BatchNormalization()(x)  # the paper feeds raw 0–255; this makes them trainable
+    for block in ((16,), (32, 32), (64, 64), (96, 96, 96)):
+        for width in block:
+            x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False)(x)
+            x = keras.layers.BatchNormalization()(x)
+            x = keras.layers.ReLU()(x)
+        last = len(block) == 3
+        x = keras.layers.GlobalMaxPooling2D(keepdims=True)(x) if last else keras.layers.MaxPooling2D()(x)
+    return keras.Model(image, x, name="cnn")
+
+
+BACKBONES = {
+    "cnn": Backbone("CNN", _cnn, inputs.raw, "", "none"),
+    "resnet18": Backbone(
+        "ResNet-18", _resnet18, inputs.raw, "resnet18_imagenet_1000_no_top.h5", "image-classifiers on GitHub"
+    ),
+    "resnet50": Backbone(
+        "ResNet50",
+        _application(apps.ResNet50),
+        apps.resnet50.preprocess_input,
+        "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    ),
+    "mobilenetv2": Backbone(
+        "MobileNetV2",
+        _application(apps.MobileNetV2),
+        apps.mobilenet_v2.preprocess_input,
+        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_*_no_top.h5",
+    ),
+    "efficientnetb0": Backbone(
+        "EfficientNetB0", _application(apps.EfficientNetB0), inputs.raw, "efficientnetb0_notop.h5"
+    ),
+    "efficientnetv2b0": Backbone(
+        "EfficientNetV2B0", _application(apps.EfficientNetV2B0), inputs.raw, "efficientnetv2-b0_notop.h5"
+    ),
+}
+"""Detection backbones by parameter name. EfficientNets rescale inside; ResNet-18's own preprocessing is none."""
+
+TYPE_PREPROCESS: dict[str, Preprocess] = {
+    "cnn": inputs.imagenet_normalise,
+    "resnet18": inputs.imagenet_normalise,
+    "efficientnetv2b0": inputs.raw,
+}
+"""Preprocessing of each type classifier: ImageNet mean and standard deviation but for EfficientNetV2B0's own."""
+
+ENCODER_FILES = {
+    "resnet50": "resnet50_imagenet_1000_no_top.h5",
+    "efficientnetb3": "efficientnet-b3_weights_tf_dim_ordering_tf_kernels_autoaugment_notop.h5",
+}
+"""Names of the files with the ImageNet weights of the segmentation encoders. They are segmentation-models' own: its
+ResNet50 is another architecture than Keras', whose files do not fit."""
+
+UNET_ENCODERS = {"resnet50": "U-Net-ResNet50", "efficientnetb3": "U-Net-EfficientNetB3"}
+"""Segmentation encoders by parameter name, with the paper's names."""
+
+
+def _known(name: str, table: dict, what: str) -> None:
+    if name not in table:
+        raise UserError(f"{name!r} is no {what}. Known: {', '.join(table)}.")
+
+
+def weights_for(name: str, weights: str, unet: bool = False) -> str:
+    """Tell which weights a network starts from, given the notebooks' parameter ``weights``.
+
+    Args:
+        name: a key of :data:`BACKBONES`, or of :data:`UNET_ENCODERS`.
+        weights: ``none``, ``imagenet``, a weights file, or a folder of files under their publishers' names.
+        unet: whether ``name`` is a segmentation encoder.
+
+    Returns:
+        ``none``, ``imagenet`` or the path of a file. The CNN has no ImageNet weights: a folder, or ``imagenet``, gives
+        it ``none``.
+
+    Raises:
+        UserError: no such file or folder, a folder without the file, or a file that is no Keras weights file.
+    """
+    if weights in ("none", "imagenet"):
+        return "none" if name == "cnn" else weights
+    path = Path(weights).expanduser()
+    if path.is_dir():
+        if name == "cnn":
+            return "none"
+        wanted = ENCODER_FILES[name] if unet else BACKBONES[name].file
+        found = sorted(path.glob(wanted))
+        if not found:
+            here = ", ".join(sorted(p.name for p in path.glob("*.h5"))) or "no .h5 file"
+            raise UserError(
+                f"The weights folder {path} has no {wanted}, which holds the weights of {name}. It holds: {here}. Put "
+                "the file there, leave this model out, or set 'weights' to 'none'."
+            )
+        path = found[0]
+    if not (path.is_file() and path.name.endswith(".h5")):
+        raise UserError(
+            f"No weights file at {path}. Give 'none', 'imagenet', the path of an existing Keras weights file (.h5), or "
+            "a folder of such files."
+        )
+    return str(path)
+
+
+@contextlib.contextmanager
+def _explained_download(name: str, source: str):
+    """Turn a failed download of ImageNet weights into one message that says what to do."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if "URL fetch failure" not in str(error):
+            raise
+        url = str(error).partition("URL fetch failure on ")[2].split(":  ")[0].split(": ")[0]
+        raise UserError(
+            f"The ImageNet weights of {name} ({source}) are not on this machine and could not be downloaded. "
+            f"Download {url or 'them'} elsewhere, put the file into ~/.keras/models/ (or set the parameter 'weights' "
+            "to its path), or set 'weights' to 'none' to start from random weights."
+        ) from error
+
+
+def build_backbone(name: str, size: int, weights: str = "none") -> keras.Model:
+    """Build a backbone without its top.
+
+    Args:
+        name: a key of :data:`BACKBONES`.
+        size: side of the square RGB input in pixels.
+        weights: ``none``, ``imagenet``, a weights file or a folder of files (:func:`weights_for`), read as
+            weights only.
+
+    Raises:
+        UserError: unknown name, weights that are neither here nor to be downloaded, or weights of another network.
+    """
+    _known(name, BACKBONES, "detection backbone")
+    if name == "cnn" and weights == "imagenet":
+        raise UserError(_NO_IMAGENET)
+    backbone, given = BACKBONES[name], weights_for(name, weights)
+    with _explained_download(name, backbone.source):
+        model = backbone.build((size, size, 3), "imagenet" if given == "imagenet" else None)
+    if given not in ("none", "imagenet"):
+        _load(model, given, f"{name} without its top")
+    return model
+
+
+def _load(model: keras.Model, path: str, name: str) -> None:
+    with _explained_misfit(name, path):
+        model.load_weights(path)
+
+
+@contextlib.contextmanager
+def _explained_misfit(name: str, path: str):
+    """Refuse a file of other weights in one message; Keras alone would only warn where a layer keeps its start."""
+    if path in ("none", "imagenet"):
+        yield
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            yield
+    except (ValueError, OSError, KeyError, UserWarning) as error:
+        why = " ".join(str(error).split())
+        raise UserError(
+            f"{path} does not hold weights of {name}: {why[:300]}. Give the file of this very network, "
+            "or set 'weights' to 'none'."
+        ) from error
+
+
+def set_batchnorm_momentum(model: keras.Model, momentum: float) -> None:
+    """Set how slowly every BatchNorm layer's moving statistics follow the batches (Keras' default is 0.99).
+
+    After a few dozen steps from random weights the default still remembers its initial mean 0 and variance 1,
+    so that inference looks broken where training does not.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            set_batchnorm_momentum(layer, momentum)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = momentum
+
+
+DETECTOR_HEAD = 4
+"""Layers that :func:`detector` puts on a backbone."""
+
+
+def detector(
+    name: str, size: int, weights: str = "none", dropout: float = 0.3, momentum: float | None = None
+) -> keras.Model:
+    """Build a stroke detector with the paper's head: global average pooling, dropout, dense 128 relu, dense 1 sigmoid.
+
+    Args:
+        name: a key of :data:`BACKBONES`.
+        size: side of the square RGB input in pixels; the paper's is 224.
+        weights: as for :func:`build_backbone`.
+        dropout: fraction, 0.3 to 0.5 in the paper.
+        momentum: BatchNorm momentum; None keeps each network's own.
+
+    Returns:
+        A model from float32 (b, size, size, 3) to the stroke probability (b, 1). All weights are trainable.
+    """
+    backbone = build_backbone(name, size, weights)
+    x = keras.layers.GlobalAveragePooling2D()(backbone.output)
+    x = keras.layers.Dropout(dropout)(x)
+    x = keras.layers.Dense(128, activation="relu")(x)
+    output = keras.layers.Dense(1, activation="sigmoid")(x)
+    return _finished(keras.Model(backbone.input, output, name=f"detector_{name}"), momentum)
+
+
+def type_classifier(
+    name: str, size: int, weights: str = "none", dropout: float = 0.5, momentum: float | None = None
+) -> keras.Model:
+    """Build a classifier of stroke slices into ischemia (output 0) and hemorrhage (output 1).
+
+    Args:
+        name: ``cnn`` (convolution-relu-pooling stack, flatten, dense with dropout), ``resnet18`` or
+            ``efficientnetv2b0`` (average pooling, BatchNorm, dropout).
+        size: side of the square RGB input in pixels; the paper's is 224.
+        weights: as for :func:`build_backbone`; the CNN takes ``none`` or a file.
+        dropout: fraction; not stated in the paper.
+        momentum: BatchNorm momentum; None keeps each network's own.
+
+    Returns:
+        A model from float32 (b, size, size, 3) to two softmax probabilities (b, 2).
+    """
+    _known(name, TYPE_PREPROCESS, "type classifier")
+    if name == "cnn":
+        if weights == "imagenet":
+            raise UserError(_NO_IMAGENET)
+        model = _type_cnn(size, dropout)
+        given = weights_for(name, weights)
+        if given != "none":
+            _load(model, given, name)
+        return model
+    backbone = build_backbone(name, size, weights)
+    x = keras.layers.GlobalAveragePooling2D()(backbone.output)
+    if name == "efficientnetv2b0":
+        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.Dropout(dropout)(x)
+    output = keras.layers.Dense(2, activation="softmax")(x)
+    return _finished(keras.Model(backbone.input, output, name=f"type_{name}"), momentum)
+
+
+def load_detectors_encoder(model: keras.Model, name: str, path: str | os.PathLike) -> None:
+    """Give a type classifier the backbone of a trained detector; its head keeps its start.
+
+    Args:
+        model: of :func:`type_classifier`, with the backbone ``name``.
+        name: a key of :data:`BACKBONES`.
+        path: weights of a whole detector, as training leaves them.
+
+    Raises:
+        UserError: no such file, or weights of another network.
+    """
+    trained = detector(name, model.input_shape[1])
+    _load(trained, weights_for(name, str(path)), f"a {name} detector")
+    for theirs, ours in zip(trained.layers[:-DETECTOR_HEAD], model.layers, strict=False):
+        ours.set_weights(theirs.get_weights())
+
+
+def _type_cnn(size: int, dropout: float) -> keras.Model:
+    """Stack convolution, relu and max-pooling, flatten, dense with dropout, two outputs. Widths are ours."""
+    x = image = keras.Input((size, size, 3))
+    for width in (16, 32, 64, 64):
+        x = keras.layers.Conv2D(width, 3, padding="same", activation="relu")(x)
+        x = keras.layers.MaxPooling2D()(x)
+    x = keras.layers.Flatten()(x)
+    x = keras.layers.Dense(128, activation="relu")(x)
+    x = keras.layers.Dropout(dropout)(x)
+    return keras.Model(image, keras.layers.Dense(2, activation="softmax")(x), name="type_cnn")
+
+
+def unet(encoder: str, size: int, weights: str = "none", momentum: float | None = None) -> keras.Model:
+    """Build segmentation-models' U-Net with a softmax over background, ischemia and hemorrhage.
+
+    Args:
+        encoder: a key of :data:`UNET_ENCODERS`.
+        size: side of the square RGB input in pixels, a multiple of 32; the paper's is 512.
+        weights: ``none``, ``imagenet``, a weights file or a folder of files, for the encoder (:func:`weights_for`).
+        momentum: BatchNorm momentum; None keeps the network's own.
+
+    Returns:
+        A model from float32 (b, size, size, 3) to class probabilities (b, size, size, 3).
+    """
+    _known(encoder, UNET_ENCODERS, "segmentation encoder")
+    if size % 32:
+        raise UserError(f"A U-Net's input side must be a multiple of 32, found {size}.")
+    given = weights_for(encoder, weights, unet=True)
+    with _explained_download(encoder, "segmentation-models"), _explained_misfit(f"{encoder} without its top", given):
+        model = sm.Unet(
+            encoder,
+            input_shape=(size, size, 3),
+            classes=3,
+            activation="softmax",
+            encoder_weights=None if given == "none" else given,
+        )
+    return _finished(model, momentum)
+
+
+UNET_INPUTS = ("unit", "imagenet")
+"""Pixels of a U-Net: [0, 1] as in the paper, or what segmentation-models prepares its ImageNet encoders for."""
+
+
+def unet_preprocess(encoder: str, pixels: str) -> Preprocess:
+    """Return the preprocessing of a U-Net's input, 0-255 in, by a name of :data:`UNET_INPUTS`."""
+    _known(pixels, dict.fromkeys(UNET_INPUTS), "input of a U-Net")
+    return inputs.unit_range if pixels == "unit" else sm.get_preprocessing(encoder)
+
+
+def write_checkpoint(folder: str | os.PathLike, encoder: str, size: int, pixels: str) -> None:
+    """Write ``checkpoint.json`` beside ``best.weights.h5``: what :func:`load_unet` needs to build the U-Net anew."""
+    about = {"encoder": encoder, "size": size, "input": pixels, "classes": list(MASK_CLASSES)}
+    about["sha256"] = identity.sha256(Path(folder, "best.weights.h5"))
+    files.write_json(Path(folder, "checkpoint.json"), about)
+
+
+def load_unet(folder: str | os.PathLike) -> tuple[keras.Model, Preprocess, dict]:
+    """Build a U-Net anew from a folder of a run: the model with its best weights, its preprocessing, its parameters.
+
+    Raises:
+        UserError: a file is missing, or the weights are not those that the JSON was written for.
+    """
+    path, weights = Path(folder, "checkpoint.json"), Path(folder, "best.weights.h5")
+    if not (path.is_file() and weights.is_file()):
+        raise UserError(f"{paths.shown(folder)} needs checkpoint.json and best.weights.h5. Train that model again.")
+    about = files.read_json(path)
+    if identity.sha256(weights) != about["sha256"]:
+        raise UserError(f"{paths.shown(weights)} is not the file that {path.name} was written for. Train it again.")
+    model = unet(about["encoder"], about["size"])
+    model.load_weights(weights)
+    return model, unet_preprocess(about["encoder"], about["input"]), about
+
+
+def _finished(model: keras.Model, momentum: float | None) -> keras.Model:
+    if momentum is not None:
+        set_batchnorm_momentum(model, momentum)
+    return model

@@ -1,0 +1,405 @@
+"""Training the paper's way: Adam, its losses, its callbacks; one progress line; results that are written whole."""
+
+import importlib.util
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from stroke_utils.base import files, paths, progress
+from stroke_utils.base.errors import UserError
+from stroke_utils.learn import inputs, models
+from stroke_utils.learn.backend import keras, sm, tf
+
+MIN_DELTA = 0.0
+"""By how much a loss must fall, or a score rise, to count as better: one rule for slowing down, stopping and keeping
+weights, else the weights kept would not be those of the lowest loss."""
+
+
+def set_seed(seed: int) -> None:
+    """Make what follows a function of ``seed``: starting weights, dropout, and every sum that threads share out.
+
+    Without TensorFlow's deterministic operations the last bits of a gradient depend on which thread was first, and two
+    runs of one seed drift apart. It holds for the same hardware and versions only.
+    """
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+class Adam(keras.optimizers.Adam):
+    """Keras' Adam with one TensorFlow operation for each variable's step, where Keras uses a dozen.
+
+    Formula, constants and variables are Keras'; only the rounding differs, by about 1e-5 of a weight in 200 steps. Its
+    graph is built faster, and a processor goes over the weights once a step, which counts with millions of weights and
+    small batches.
+    """
+
+    def __init__(self, learning_rate: float):
+        super().__init__(learning_rate)  # no other option of Keras', because the operation has no amsgrad
+
+    def update_step(self, gradient, variable, learning_rate):
+        step, k = tf.cast(self.iterations.value + 1, variable.dtype), self._get_variable_index(variable)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[k].value.handle,
+            v=self._velocities[k].value.handle,
+            beta1_power=self.beta_1**step,
+            beta2_power=self.beta_2**step,
+            lr=tf.cast(learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
+
+
+def compile_classifier(model: keras.Model, learning_rate: float) -> keras.Model:
+    """Compile with Adam, accuracy, and cross-entropy: binary for one output, categorical for two."""
+    loss = "binary_crossentropy" if model.output_shape[-1] == 1 else "categorical_crossentropy"
+    model.compile(optimizer=Adam(learning_rate), loss=loss, metrics=["accuracy"])
+    return _built(model)
+
+
+def compile_unet(model: keras.Model, learning_rate: float) -> keras.Model:
+    """Compile with Adam and, as in the paper, segmentation-models' dice loss, soft IoU and soft F1 with background."""
+    model.compile(
+        optimizer=Adam(learning_rate),
+        loss=sm.losses.dice_loss,
+        metrics=[sm.metrics.iou_score, sm.metrics.f1_score],
+    )
+    return _built(model)
+
+
+def _built(model: keras.Model) -> keras.Model:
+    """Make the variables of optimizer, loss and metrics now.
+
+    Were they made in the first step, TensorFlow would trace that step twice, and a trace is most of a short training.
+    """
+    model.optimizer.build(model.trainable_variables)
+    one = tf.zeros((1, *model.output_shape[1:]))
+    model.compute_loss(y=one, y_pred=one)
+    model.compute_metrics(None, one, one)
+    model.reset_metrics()
+    return model
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to train and when to slow down or stop.
+
+    Attributes:
+        epochs: passes over the training slices at most.
+        reduce_after: epochs without a better ``monitor`` before the learning rate is multiplied by ``reduce_by``.
+        stop_after: epochs without a better ``monitor`` before training stops; 0 trains all epochs.
+        reduce_by: factor of the learning rate.
+        monitor: the watched quantity; losses are minimised, everything else maximised.
+    """
+
+    epochs: int
+    reduce_after: int
+    stop_after: int
+    reduce_by: float = 0.5
+    monitor: str = "val_loss"
+
+    @property
+    def mode(self) -> str:
+        """Return ``min`` for a loss, ``max`` otherwise."""
+        return "min" if self.monitor.endswith("loss") else "max"
+
+
+class State(keras.callbacks.Callback):
+    """All that lives between two epochs of a training, in one object that can be saved and read back.
+
+    That is the model with its optimizer and the seeds of its dropout, the counters of the schedule, the weights of the
+    best epoch, and the history. The order and augmentation of the data need no state: they follow from the epoch.
+
+    Attributes:
+        rows: history, one dictionary an epoch.
+        callbacks: what :func:`fit` hands to Keras, this object last.
+    """
+
+    COUNTERS: ClassVar = {
+        "slow": ("best", "wait", "cooldown_counter"),
+        "stop": ("best", "wait", "best_epoch", "stopped_epoch"),
+    }
+
+    def __init__(self, model: keras.Model, schedule: Schedule):
+        super().__init__()
+        watch = {"monitor": schedule.monitor, "mode": schedule.mode, "min_delta": MIN_DELTA}
+        self.trained, self.epochs, self.rows, self.read = model, schedule.epochs, [], None
+        self.slow = keras.callbacks.ReduceLROnPlateau(
+            **watch, patience=schedule.reduce_after, factor=schedule.reduce_by
+        )
+        self.stop = keras.callbacks.EarlyStopping(
+            **watch, patience=schedule.stop_after or schedule.epochs, restore_best_weights=True
+        )
+        self.callbacks = [self.slow, self.stop, keras.callbacks.TerminateOnNaN(), self]
+
+    def on_train_begin(self, logs=None):
+        for name, counters in (self.read or {}).get("counters", {}).items():  # Keras has just set them to their start
+            vars(getattr(self, name)).update(counters)
+        self.stop.best_weights = (self.read or {}).get("best") or self.stop.best_weights
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"epoch": epoch + 1} | {name.replace("-", "_"): float(value) for name, value in logs.items()}
+        self.rows.append(row | {"seconds": round(time.monotonic() - self.begun, 1)})
+
+    @property
+    def done(self) -> bool:
+        """Whether a state that was read back has nothing left to train: all epochs, or an early stop."""
+        return self.read is not None and (
+            len(self.rows) >= self.epochs or self.read["counters"]["stop"]["wait"] >= self.stop.patience
+        )
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch, counted from 1: losses, metrics, learning rate, seconds."""
+        return pd.DataFrame(self.rows)
+
+    def _variables(self) -> list:
+        return [*self.trained.variables, *self.trained.optimizer.variables]  # a model's include its dropouts' seeds
+
+    def save(self, path: str | Path) -> None:
+        """Write the state to a ``.npz`` file, whole or not at all; numbers and text only."""
+        counters = {n: {key: getattr(getattr(self, n), key) for key in keys} for n, keys in self.COUNTERS.items()}
+        arrays = {f"variable{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
+        arrays |= {f"best{i}": np.asarray(w) for i, w in enumerate(self.stop.best_weights or [])}
+        with files.atomic_path(path) as temporary:
+            np.savez(temporary, text=json.dumps({"rows": self.rows, "counters": counters}, default=float), **arrays)
+
+    def restore(self, path: str | Path) -> None:
+        """Read back what :meth:`save` wrote for a model of the same kind, compiled alike.
+
+        Raises:
+            UserError: the file is of another network or of another way to train it.
+        """
+        with np.load(path, allow_pickle=False) as found:
+            text = json.loads(str(found["text"]))
+            best = [found[f"best{i}"] for i in range(sum(name.startswith("best") for name in found.files))]
+            values = [found[f"variable{i}"] for i in range(len(found.files) - 1 - len(best))]
+        here = self._variables()
+        if [tuple(v.shape) for v in here] != [v.shape for v in values]:
+            raise UserError(f"{paths.shown(path)} is not the state of a {self.trained.name} trained in this way.")
+        for variable, value in zip(here, values, strict=True):
+            variable.assign(value)
+        self.rows, self.read = text["rows"], {"counters": text["counters"], "best": best}
+
+
+class _EpochLine(keras.callbacks.Callback):
+    """The cost, announced once the first steps are timed; then one status line: epoch, step and time left."""
+
+    def __init__(self, title: str, epochs: int, steps: int):
+        super().__init__()
+        self.title, self.epochs, self.steps, self.begun = title, epochs, steps, time.monotonic()
+        self.line, self.clock, self.epoch = progress.StatusLine(), None, -1
+
+    def on_train_begin(self, logs=None):
+        self.line.show(f"{self.title}: building the graph of {self.steps} steps × {self.epochs} epochs …")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        step, total = self.epoch * self.steps + batch, self.steps * self.epochs
+        if self.clock is None:  # the first step also traces the graph, so the forecast counts from the second
+            self.clock, self.first = time.monotonic(), step
+            return
+        spent, done = time.monotonic() - self.clock, step - self.first
+        if done == max(1, min(5, self.steps - 1)):
+            pace, ahead = spent / done, total - self.first
+            print(f"{self.title}: {ahead} steps of {pace:.2f} s, about {ahead * pace:.0f} s", flush=True)
+        self.line.show(
+            f"{self.title}: epoch {self.epoch + 1} of {self.epochs}, step {batch + 1} of {self.steps}, "
+            f"{spent / done:.2f} s a step, {spent / done * (total - 1 - step):.0f} s left at most"
+        )
+
+    def on_train_end(self, logs=None):
+        self.line.show(f"{self.title}: {self.epoch + 1} epochs in {time.monotonic() - self.begun:.0f} s", final=True)
+
+
+def fit(
+    model: keras.Model,
+    train: tf.data.Dataset,
+    validation: tf.data.Dataset,
+    schedule: Schedule,
+    folder: str | Path,
+    title: str,
+    class_weight: dict[int, float] | None = None,
+    reuse: bool = False,
+    state: State | None = None,
+) -> pd.DataFrame:
+    """Train a compiled model, keep the weights of its best epoch and write both to disk.
+
+    With the environment variable ``STROKE_TENSORBOARD`` it also writes event files to ``folder/tensorboard``.
+
+    Args:
+        model: compiled; afterwards it holds the weights of the best epoch.
+        train: ``schedule.epochs`` passes in one dataset, as :mod:`stroke_utils.learn.inputs` makes them.
+        validation: one pass.
+        schedule: how long, and what is watched.
+        folder: gets ``history.csv``, after each epoch, and at the end ``best.weights.h5``, the sign of a finished run.
+        title: name on the progress line.
+        class_weight: weight of each class in the loss.
+        reuse: load both files, where a finished run left them, instead of training.
+        state: of this model, read back from a file; training goes on after its last epoch.
+
+    Returns:
+        One row an epoch, counted from 1: losses, metrics, learning rate, seconds.
+
+    Raises:
+        UserError: the loss became NaN, or TensorBoard is asked for and not installed.
+    """
+    folder = Path(folder)
+    weights, table = folder / "best.weights.h5", folder / "history.csv"
+    if reuse and weights.is_file() and table.is_file():
+        _network(model).load_weights(weights)
+        print(f"{title}: reused the finished run in {paths.shown(folder)}")
+        return pd.read_csv(table)
+    state, steps = state or State(model, schedule), _steps(train, schedule.epochs)
+    watchers = [_tensorboard(folder)] if os.environ.get("STROKE_TENSORBOARD") else []
+    for old in (weights, table):  # a killed run must not look finished
+        old.unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    if state.done:
+        model.set_weights(state.read["best"])
+        return _kept(model, state, weights, table, title)
+    begun = len(state.rows)
+    save = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: files.write_table(table, state.history))
+    callbacks = [*state.callbacks, save, _EpochLine(title, schedule.epochs, steps)]
+    model.fit(
+        train.skip(begun * steps),
+        validation_data=validation,
+        initial_epoch=begun,
+        epochs=schedule.epochs,
+        steps_per_epoch=steps,
+        class_weight=class_weight,
+        callbacks=callbacks + watchers,
+        shuffle=False,
+        verbose=0,
+    )
+    return _kept(model, state, weights, table, title)
+
+
+def _kept(model: keras.Model, state: State, weights: Path, table: Path, title: str) -> pd.DataFrame:
+    """Write what a training leaves, the weights last; where a loss became NaN leave nothing."""
+    losses = [row.get(name) for row in state.rows for name in ("loss", "val_loss")]
+    if not losses or not all(loss is not None and math.isfinite(loss) for loss in losses):
+        table.unlink(missing_ok=True)
+        raise UserError(f"{title}: the loss became NaN in epoch {max(1, len(state.rows))}. Lower the learning rate.")
+    files.write_table(table, state.history)
+    with files.atomic_path(weights) as temporary:
+        _network(model).save_weights(temporary)
+    return state.history
+
+
+def _network(model: keras.Model) -> keras.Model:
+    """Return the same layers without the optimizer: its moments would make a file of weights three times as large.
+
+    Reading goes through it as well, because Keras warns where a file has no moments for the optimizer of its model.
+    """
+    return keras.Model(model.inputs, model.outputs)
+
+
+def _tensorboard(folder: Path) -> keras.callbacks.Callback:
+    if importlib.util.find_spec("tensorboard") is None:
+        raise UserError(
+            "STROKE_TENSORBOARD is set, but TensorBoard is not here: `pip install -e '.[tensorboard]'` or unset it."
+        )
+    return keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
+
+
+def train_classifier(
+    model: keras.Model,
+    paths: pd.Series,
+    target: np.ndarray,
+    piles: pd.Series,
+    preprocess: models.Preprocess,
+    schedule: Schedule,
+    folder: str | Path,
+    title: str,
+    *,
+    batch: int,
+    seed: int,
+    augmentation: str = "none",
+    **options,
+) -> pd.DataFrame:
+    """Do :func:`fit` on the ``train`` slices of a table, validating on its ``validation`` slices.
+
+    Args:
+        model: a compiled classifier of square images.
+        paths: PNG files, of any size.
+        target: (n, outputs) that goes with the paths.
+        piles: ``train``, ``validation`` or anything else for each path.
+        preprocess: function of a batch with values 0–255.
+        schedule, folder, title: as for :func:`fit`.
+        batch: slices per step.
+        seed: of the order and the augmentation.
+        augmentation: a key of :data:`stroke_utils.learn.inputs.AUGMENTATIONS`, for training only.
+        options: as for :func:`fit`.
+    """
+    size, teach, hold = model.input_shape[1], (piles == "train").to_numpy(), (piles == "validation").to_numpy()
+    train = inputs.image_batches(
+        paths[teach], target[teach], preprocess, size, batch, seed, schedule.epochs, augmentation
+    )
+    held = inputs.image_batches(paths[hold], target[hold], preprocess, size, batch)
+    return fit(model, train, held, schedule, folder, title, **options)
+
+
+def begin_again(model: keras.Model, like: keras.Model) -> keras.Model:
+    """Give a compiled model the start of a fresh one of the same kind: weights, optimizer, seeds. Its graph is kept.
+
+    Building the graph is most of a short training; a series of trainings of one network should pay for it once.
+
+    Args:
+        model: changed in place and returned.
+        like: compiled alike, not trained yet.
+    """
+    theirs = [*like.variables, *like.optimizer.variables]
+    for mine, value in zip([*model.variables, *model.optimizer.variables], theirs, strict=True):
+        mine.assign(value)
+    return model
+
+
+def augmentation_trials(
+    build: Callable[[], keras.Model], seeds: list[int], epochs: int, folder: Path, reduce_after: int, **options
+) -> Iterator[tuple[str, int, keras.Model, pd.DataFrame]]:
+    """Train one network with every amount of augmentation and every seed, nothing else changed.
+
+    Args:
+        build: makes and compiles the network; called after the seed is set.
+        seeds: of starting weights, order and augmentation.
+        epochs: passes over the training slices.
+        folder: gets ``<amount>-seed<seed>/`` of each training.
+        reduce_after: as in :class:`Schedule`.
+        options: as for :func:`train_classifier`.
+
+    Yields:
+        Amount, seed, the model with the weights of its best epoch (the next training changes it), and its history.
+    """
+    model = None
+    for amount in inputs.AUGMENTATIONS:
+        for seed in seeds:
+            set_seed(seed)
+            model = begin_again(model, build()) if model else build()
+            schedule, title = Schedule(epochs, reduce_after, stop_after=0), f"{amount}, seed {seed}"
+            place = Path(folder, f"{amount}-seed{seed}")
+            options |= {"schedule": schedule, "folder": place, "title": title, "augmentation": amount, "seed": seed}
+            yield amount, seed, model, train_classifier(model, **options)
+
+
+def _steps(train: tf.data.Dataset, epochs: int) -> int:
+    batches = int(train.cardinality())
+    if batches <= 0 or batches % epochs:
+        raise UserError(f"The training dataset has {batches} batches, expected {epochs} equal passes of them.")
+    return batches // epochs

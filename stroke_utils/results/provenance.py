@@ -1,0 +1,63 @@
+"""What a number was computed with: versions, hardware, commit, memory."""
+
+import importlib.metadata
+import os
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+from stroke_utils.base import progress
+
+PACKAGES = (
+    *("numpy", "pandas", "scipy", "scikit-learn", "scikit-image", "statsmodels", "pillow", "imagecodecs", "pydicom"),
+    *("tensorflow", "keras", "segmentation-models", "papermill"),
+)
+"""Packages whose versions a record keeps: those that can change a number."""
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that can change a number."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def hardware() -> dict[str, object]:
+    """Return the processor, the cores this process may use, the memory, and the GPUs where TensorFlow is loaded."""
+    info = Path("/proc/cpuinfo")  # macOS has none
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    config = sys.modules["tensorflow"].config if "tensorflow" in sys.modules else None
+    details = config and map(config.experimental.get_device_details, config.list_physical_devices("GPU"))
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "cpu": model or platform.processor() or "unknown",
+        "cores": progress.cores(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "gpus": config and [gpu.get("device_name", "unknown") for gpu in details],
+    }
+
+
+def git_state() -> dict[str, object]:
+    """Return the checkout's commit and whether files differ from it; both None outside a git checkout."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", Path(__file__).resolve().parents[2], *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": None, "dirty": None}
+
+
+def _peak_memory_mib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

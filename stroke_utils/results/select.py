@@ -1,0 +1,113 @@
+"""Which of many run records count, and which of their scores are shown."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from stroke_utils.base.errors import UserError
+from stroke_utils.data.cohort import Cohort
+from stroke_utils.results import outputs
+from stroke_utils.results.outputs import TABLE_NOTEBOOKS
+
+
+def typical_slices(table: pd.DataFrame) -> dict[str, str]:
+    """Pick a good, a median and the worst slice of each type by lesion Dice: slice id by title.
+
+    *Good* is better than nine slices in ten of its type, so that no single lucky slice stands for all.
+    """
+    picks = {}
+    table = table.dropna(subset=["lesion_dice"])
+    for label, rows in table.sort_values(["lesion_dice", "slice_id"]).groupby("label"):
+        ids = rows["slice_id"].tolist()
+        places = {"good": int(0.9 * len(ids)), "median": len(ids) // 2, "worst": 0}
+        picks |= {f"{label}, {which}": ids[k] for which, k in places.items()}
+    return picks
+
+
+def latest(scores: pd.DataFrame) -> pd.DataFrame:
+    """Keep, of the scores of several runs with one notebook, model and seed, those of the run that finished last.
+
+    Give it the records of :func:`usable` only, which were all made with one set of settings.
+    """
+    last = scores.groupby(["notebook", "model", "seed"])["run_id"].transform("last")
+    return scores[scores["run_id"] == last]
+
+
+# Runs that differ in these alone are runs of one experiment.
+_VARIED = {"seed", "models", "reuse", "profile", "experiment_seeds"}
+
+
+def usable(records: list[dict], cohort: Cohort) -> tuple[list[dict], list[str]]:
+    """Keep the records of one cohort and, of each training notebook, of the settings it was run with last.
+
+    Settings are all parameters but the seed and the models, so that a batch over models and seeds stays together and
+    nothing else is mixed into it.
+
+    Args:
+        records: of one profile, oldest first.
+        cohort: the data they must have been made with.
+
+    Returns:
+        The records kept, and one sentence for each notebook whose older settings were left out.
+
+    Raises:
+        UserError: none of the training notebooks has a record of the cohort.
+    """
+    here = [record for record in records if record["cohort"]["fingerprint"] == cohort.fingerprint]
+    trained = sorted({record["notebook"] for record in here} & set(TABLE_NOTEBOOKS.values()))
+    if not trained:
+        raise UserError(
+            f"No run record of this cohort yet ({len(records)} of others). Run at least one of "
+            f"{', '.join(TABLE_NOTEBOOKS.values())} first, or all of them by `make reproduce`."
+        )
+    last = {record["notebook"]: _settings(record) for record in here}
+    kept = [r for r in here if r["notebook"] not in trained or _settings(r) == last[r["notebook"]]]
+    notes = []
+    for name in trained:
+        others = sum(r["notebook"] == name for r in here) - sum(r["notebook"] == name for r in kept)
+        if others:
+            notes.append(f"{name}: {others} records of other settings are left out; those of the last run's are shown.")
+    return kept, notes
+
+
+def _settings(record: dict) -> dict:
+    return {name: value for name, value in record["parameters"].items() if name not in _VARIED}
+
+
+def scores_of(scores: pd.DataFrame, notebook: str, part: str, metrics: list[str]) -> pd.DataFrame:
+    """Return some scores of one notebook's runs, one row a model and metric.
+
+    Returns:
+        model, metric, value, low, high (of the median seed, as in :func:`results`), lowest and highest (of a seed),
+        seeds, n, baseline, and :data:`stroke_utils.results.outputs.SOURCE`, of the median seed.
+    """
+    rows = latest(scores).query("notebook == @notebook and part == @part and metric in @metrics")
+    rows = [_middle(found) for _, found in rows.groupby(["model", "metric"], sort=False)]
+    names = ["model", "metric", "value", "low", "high", "lowest", "highest", "seeds", "n", "baseline"]
+    return pd.DataFrame(rows, columns=[*names, *outputs.SOURCE])
+
+
+def _middle(found: pd.DataFrame) -> dict:
+    """Return the row of the seed in the middle, of an even number the lower middle one, with the spread of all."""
+    values = found["value"].dropna()
+    row = found.sort_values("value").iloc[max(0, (len(values) - 1) // 2)].to_dict()
+    return row | {"lowest": values.min(), "highest": values.max(), "seeds": len(values)}
+
+
+def segmented(made: pd.DataFrame, run: tuple[str, int], cohort: Cohort) -> tuple[pd.DataFrame, pd.DataFrame, Path]:
+    """Find what a figure of predicted masks needs: slices of session 2 that have a true and a predicted mask.
+
+    Args:
+        made: of :func:`stroke_utils.results.outputs.listed`.
+        run: of :func:`stroke_utils.results.outputs.shown_run`.
+        cohort: of the slices.
+
+    Returns:
+        The slices, their scores, and the folder of the predicted masks; no rows where there is no run.
+    """
+    here = (made["notebook"] == TABLE_NOTEBOOKS["III"]) & (made["model"] == run[0]) & (made["seed"] == run[1])
+    folder = next(iter(made.loc[here, "folder"]), Path()) / "masks"
+    scores = outputs.of(outputs.tables(made[here], TABLE_NOTEBOOKS["III"], "predictions.csv", "test"), run)
+    slices = cohort.slices[cohort.slices["slice_id"].isin(scores["slice_id"])].dropna(subset=["mask"])
+    slices = slices[slices["slice_id"].map(lambda name: (folder / f"{name}.png").is_file()).astype(bool)]
+    return slices, scores[scores["slice_id"].isin(slices["slice_id"])], folder

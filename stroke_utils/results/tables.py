@@ -1,0 +1,109 @@
+"""Scores laid out as tables for a reader."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from stroke_utils.base.vocabulary import MASK_CLASSES
+from stroke_utils.data.cohort import Cohort
+from stroke_utils.data.masks import read_class_mask
+
+
+def shown_score(score: dict) -> str:
+    """Return a score with its interval as text: ``0.87 (0.82–0.91)``."""
+    return f"{score['value']:.2f} ({score['low']:.2f}–{score['high']:.2f})"
+
+
+def score_table(scores: dict[str, dict], part: str, metrics: list[str]) -> pd.DataFrame:
+    """Lay out the scores of several models, one row a model, each with its 95 % interval; then the baseline and n.
+
+    ``n`` counts the slices behind a score, which differ: a recall counts strokes only, a precision what was called so.
+
+    Args:
+        scores: score dictionaries by model, part and metric, as a run record holds them.
+        part: ``session1``, ``session2`` or ``validation``.
+        metrics: columns.
+    """
+    parts = {model: found[part] for model, found in scores.items()}
+    first = next(iter(parts.values()))
+    metrics = [m for m in metrics if m in first]  # a type may be absent
+    rows = {model: [shown_score(found[m]) for m in metrics] for model, found in parts.items()}
+    rows["trivial baseline"] = [f"{first[m]['baseline']:.2f}" for m in metrics]
+    numbers = [sorted({found[m]["n"] for found in parts.values()}) for m in metrics]
+    rows["n"] = ["–".join(dict.fromkeys(map(str, (n[0], n[-1])))) for n in numbers]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=[m.replace("_", " ") for m in metrics])
+
+
+def independent_units(scores: dict[str, dict]) -> str:
+    """Say what the intervals of some scores take for independent."""
+    units = {score["unit"] for parts in scores.values() for named in parts.values() for score in named.values()}
+    if units == {"patients"}:
+        return "Intervals resample patients with all their slices."
+    return "Intervals take slices for independent, because patients are unknown: they are rather too narrow."
+
+
+def pixel_confusion(slice_ids: pd.Series, references: pd.Series, predicted: Path) -> pd.DataFrame:
+    """Count pixels by true and predicted class over several slices.
+
+    Args:
+        slice_ids: the slices.
+        references: paths of true class masks by slice id.
+        predicted: folder of predicted class masks.
+
+    Returns:
+        Rows true class, columns share of its pixels called each class, and the number of pixels.
+    """
+    counts = np.zeros((3, 3), int)
+    for slice_id in slice_ids:
+        truth, called = read_class_mask(references[slice_id]), read_class_mask(predicted / f"{slice_id}.png")
+        counts += np.bincount(truth.ravel() * 3 + called.ravel(), minlength=9).reshape(3, 3)
+    called = [f"called {name}" for name in MASK_CLASSES]
+    table = pd.DataFrame(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), MASK_CLASSES, called)
+    return table.map("{:.1%}".format).assign(pixels=counts.sum(axis=1))
+
+
+def run_table(records: list[dict], cohort: Cohort) -> pd.DataFrame:
+    """List run records: notebook, run, cohort (this one or another), minutes, memory, commit."""
+    rows = []
+    for record in records:
+        same = record["cohort"]["fingerprint"] == cohort.fingerprint
+        commit = (record["git"]["commit"] or "unknown")[:7] + ("+" if record["git"]["dirty"] else "")
+        minutes, memory = round(record["wall_s"] / 60, 1), round(record["peak_memory_mib"] / 1024, 1)
+        rows.append((record["notebook"], record["run_id"], "this" if same else "another", minutes, memory, commit))
+    return pd.DataFrame(rows, columns=["notebook", "run", "cohort", "minutes", "memory, GiB", "commit"])
+
+
+def beside(results: pd.DataFrame, table: str) -> Styler:
+    """Return one of the paper's tables as text: the paper's value, ours with its interval, what stands behind it."""
+    rows = []
+    for row in results[results["table"] == table].itertuples():
+        interval = f" ({row.low:.2f}–{row.high:.2f})" if not np.isnan(row.low) else ""
+        spread = f"{row.lowest:.2f}–{row.highest:.2f} of {row.seeds}" if row.seeds > 1 else f"{row.seeds}"
+        ours = (
+            (f"{row.ours:.2f}{interval}", spread, int(row.n), f"{row.baseline:.2f}") if row.seeds else ("", "", "", "")
+        )
+        rows.append((row.model, row.score, f"{row.paper:.4f}".rstrip("0"), *ours, row.verdict))
+    columns = ["model", "score", "paper", "here", "seeds", "n", "baseline here", "verdict"]
+    said = results.loc[results["table"] == table].groupby("convention", sort=False)["model"].unique().map(", ".join)
+    caption = "; ".join(f"{who}: {how}" if len(said) > 1 else how for how, who in said.items())
+    return pd.DataFrame(rows, columns=columns).style.hide(axis="index").set_caption(f"here: {caption}")
+
+
+def shown_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the comparisons of :func:`paired` as text, one row each."""
+    rows = []
+    for row in pairs.itertuples():
+        seeds = f"{row.lowest:+.3f} to {row.highest:+.3f} of {row.seeds}" if row.seeds > 1 else f"{row.seeds}"
+        p = ["" if v != v else f"{v:.3f}" if v >= 0.0005 else "< 0.001" for v in (row.p_holm, row.p_bootstrap_holm)]
+        interval = f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
+        rows.append((row.notebook[:2], row.a, row.b, row.measure, interval, seeds, row.n, row.unit, row.test, *p))
+    names = ["notebook", "a", "b", "measure", "difference", "seeds", "n", "unit", "test", "p (Holm)"]
+    return pd.DataFrame(rows, columns=[*names, "bootstrap p (Holm)"])
+
+
+def counts(matrices: dict[str, np.ndarray], names: tuple[str, str]) -> pd.DataFrame:
+    """Return confusion matrices as one table: matrix, truth, called, slices."""
+    rows = [(title, names[t], names[c], int(m[t, c])) for title, m in matrices.items() for t in (0, 1) for c in (0, 1)]
+    return pd.DataFrame(rows, columns=["matrix", "truth", "called", "slices"])

@@ -1,0 +1,211 @@
+"""The book of executed notebooks: whole in one file, linked inside, honest about what is missing."""
+
+import base64
+import io
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from PIL import Image
+
+from stroke_utils.base import errors
+from stroke_utils.course import book, notebook_files
+
+ROOT = Path(__file__).resolve().parents[2]
+new = nbformat.v4
+
+
+def picture():
+    stream = io.BytesIO()
+    Image.new("RGB", (40, 20), (200, 30, 30)).save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def code(source, *outputs, tags=(), hidden=False):
+    metadata = {"tags": list(tags), "jupyter": {"source_hidden": hidden}}
+    return new.new_code_cell(source, outputs=list(outputs), metadata=metadata)
+
+
+def shown(**data):
+    return new.new_output("display_data", data={kind.replace("_", "/"): value for kind, value in data.items()})
+
+
+def printed(text):
+    return new.new_output("stream", name="stdout", text=text)
+
+
+def write(path, *cells):
+    cells = [new.new_markdown_cell(c) if isinstance(c, str) else c for c in cells]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(new.new_notebook(cells=cells), path)
+    return path
+
+
+FIRST = (
+    "# 1 · First\n\nOpens.\n\n1. [Training](#Training)\n2. [It's done](#It's-done?)\n\n"
+    "Next: [Second](03_phase1_detection.ipynb), at once [its training](03_phase1_detection.ipynb#Training)",
+    "## Training\n\nWater is H<sub>2</sub>O. Dice is $2b/(a+b)$ and $\\begin{x}$, [away](../README.md), "
+    "[net](https://example.org/a).\n\n| a | b |\n|---|---|\n| 1 | 2 |",
+    "## It's done?",
+    "The **curve** of [this](#Training) model.",
+    code("draw()", shown(image_png=picture()), shown(text_html="<table><tr><td>wide</td></tr></table>")),
+    code("print('answer')", printed("forty-two"), tags=["solution"], hidden=True),
+    code("secret = 1", hidden=True),
+    code("show()", shown(text_markdown="# Sheet\n\n## Inside an output\n\n[x](glossary.md#Dice)")),
+)
+SECOND = ("# 3 · Second\n\nPrevious: [First](01_exploration.ipynb#Training)", "## Training", "## Training")
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    """A checkout of two notebooks and a glossary, executed."""
+    monkeypatch.setenv("STROKE_HOME", str(tmp_path))
+    monkeypatch.setenv("STROKE_RESULTS", str(tmp_path / "out"))
+    executed = tmp_path / "out" / "quick" / "executed"
+    for folder, second in ((tmp_path / "notebooks", ""), (executed, "-seed3")):
+        write(folder / "01_exploration.ipynb", *FIRST)
+        write(folder / f"03_phase1_detection{second}.ipynb", *SECOND)
+    (tmp_path / "notebooks" / "glossary.md").write_text("# Glossary\n\n### Dice\nBack to [1](01_exploration.ipynb).\n")
+    return executed
+
+
+def bound(**given):
+    path, remarks = book.bind(**given)
+    return path.read_text(encoding="utf-8"), remarks
+
+
+def test_the_book_is_one_file_without_a_fault(shelf):
+    page, remarks = bound()
+    assert remarks == [] == book.problems(page)
+    assert page.startswith('<!doctype html>\n<html lang="en">') and "<title>Stroke Regions" in page
+    assert '<meta name="viewport" content="width=device-width' in page
+    assert picture() in page and "forty-two" in page and "no run record was found" in page
+    assert not list(shelf.parent.glob(".book*"))
+
+
+def test_links_and_anchors_stay_inside(shelf):
+    page, _ = bound()
+    for text, target in {
+        "Training": "#01_exploration:Training",
+        "It's done": "#01_exploration:It%27s-done%3F",
+        "Second": "#03_phase1_detection",
+        "its training": "#03_phase1_detection:Training",
+        "First": "#01_exploration:Training",
+        "x": "#glossary:Dice",
+        "net": "https://example.org/a",
+    }.items():
+        assert f'<a href="{target}">{text}</a>' in page
+    assert re.search(r'<span class="away"[^>]*README.md[^>]*>away</span>', page)
+    anchors = book.Checker(page).anchors
+    assert {"01_exploration:It's-done?", "03_phase1_detection:Training", "03_phase1_detection:Training-2"} <= {*anchors}
+
+
+def test_code_folds_and_solutions_are_folded(shelf):
+    page, _ = bound()
+    solution = page[page.index('<details class="solution">') :]
+    assert solution.index("answer") < solution.index("forty-two") < solution.index("secret")
+    folded = [part.partition("</details>")[0] for part in page.split('<details class="code">')[1:]]
+    assert len(folded) == 1 and "secret" in folded[0]
+    assert len(re.findall('<details class="code" open="">', page)) == 3
+
+
+def test_pictures_tables_formulas_and_outputs(shelf):
+    page, _ = bound()
+    assert re.search(r'<img alt="The curve of this model." src="data:image/png', page)
+    assert '<div class="scroll"><table>' in page and "H<sub>2</sub>O" in page
+    assert re.search(r'<img alt="\$2b/\(a\+b\)\$" [^>]*data:image/svg', page) and "<code>$\\begin{x}$</code>" in page
+    contents = page[page.index("<nav") : page.index("</nav>")]
+    assert "Training" in contents and "Inside an output" not in contents
+
+
+def test_what_is_missing_is_said_and_linked(shelf):
+    (shelf / "03_phase1_detection-seed3.ipynb").unlink()
+    page, remarks = bound()
+    assert remarks == ["03_phase1_detection has not run."] and remarks[0] in page and book.problems(page) == []
+    assert '<a href="#03_phase1_detection">its training</a>' in page and "3 · Second" in page
+
+
+def test_a_failed_notebook_is_named_with_its_error(shelf):
+    error = new.new_output("error", ename="ValueError", evalue="no <slices>", traceback=[])
+    (shelf / "03_phase1_detection-seed3.ipynb").unlink()
+    write(shelf / "logs" / "03_phase1_detection-seed3.ipynb", "# 3", code("x", error))
+    (shelf / "logs" / "01_exploration.ipynb").touch()  # as Snakemake leaves it
+    page, (remark,) = bound()
+    assert remark.startswith("03_phase1_detection-seed3 stopped with ValueError: no <slices>. As far as it ran:")
+    assert "no &lt;slices&gt;" in page
+    (shelf / "logs" / "03_phase1_detection-seed3.ipynb").write_text("{")
+    assert "03_phase1_detection-seed3 did not finish" in bound()[1][0]
+
+
+def test_of_several_seeds_the_first_wanted_is_shown_and_the_others_are_named(shelf):
+    write(shelf / "03_phase1_detection-seed12.ipynb", "# 3 · Second\n\nseed twelve")
+    page, remarks = bound()
+    assert "seed twelve" not in page and "executed/03_phase1_detection-seed12.ipynb`" not in page
+    assert "executed/03_phase1_detection-seed12.ipynb</code>" in page and remarks == []
+    page, remarks = bound(seeds=(12, 4))
+    assert "seed twelve" in page and "executed/03_phase1_detection-seed3.ipynb</code>" in page
+    assert remarks[0] == "03_phase1_detection-seed4 has not run."
+
+
+def test_nothing_executed_is_a_mistake_in_words(shelf, capsys):
+    assert book.main(["--profile", "paper"]) == 2
+    assert "make reproduce PROFILE=paper" in capsys.readouterr().err
+    assert book.main([]) == 0 and re.search(r"Book: .*book\.html \(0\.\d MB\)", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ('<script src="https://cdn.example/x.js"></script>', "would load https://cdn"),
+        ('<link rel="stylesheet" href="style.css">', "would load style.css"),
+        ('<img src="http://example.org/a.png">', "would load http"),
+        ('<img src="a.png">', "would load a.png"),
+        ('<iframe src="//example.org"></iframe>', "would load //example"),
+        ("<style>@import 'more.css';</style>", "would load more.css"),
+        ("<style>b { background: url(https://example.org/b.png) }</style>", "would load https"),
+        ('<p style="background:url(b.png)"></p>', "would load b.png"),
+        ('<a href="#nowhere">x</a>', "#nowhere leads nowhere"),
+        ('<a href="02_more.ipynb">x</a>', "leads out of the book"),
+        ('<b id="a"></b><b id="a"></b>', "a stands 2 times"),
+    ],
+)
+def test_faults_of_a_page_are_seen(fault, said):
+    (remark,) = book.problems(f"<p>{fault}")
+    assert said in remark
+
+
+def test_a_page_without_fault():
+    assert book.problems('<a href="#a">x</a><a href="https://x.org">x</a><p id="a">url(x)<img src="data:x">') == []
+
+
+def test_the_committed_notebooks_and_the_glossary_meet_each_other():
+    paths = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    pages = {path.stem: notebook_files.read_notebook(path) for path in paths}
+    pages["glossary"] = (ROOT / "notebooks" / "glossary.md").read_text(encoding="utf-8")
+    chapters = book.render(pages, set(), ROOT / "notebooks")
+    page = "".join(f'<section id="{chapter.key}">{chapter.html}</section>' for chapter in chapters)
+    assert book.problems(page) == [] and len(chapters) >= 8
+    assert "$" not in re.sub(r"<pre.*?</pre>|<code>.*?</code>|<[^>]+>", "", page, flags=re.DOTALL)
+
+
+def test_the_glossary_explains_the_words_of_the_course():
+    text = (ROOT / "notebooks" / "glossary.md").read_text(encoding="utf-8")
+    terms = re.findall(r"^### (.+)$", text, re.MULTILINE)
+    wanted = (
+        "slice,window,hounsfield,ischemia,hemorrhage,overlay,mask,sensitivity,specificity,precision,f1,macro,auc,dice"
+    )
+    wanted += (
+        ",iou,soft,hd95,bootstrap,wilson,stratified,leakage,augmentation,batchnorm,backbone,u-net,fold,calibration"
+    )
+    assert [word for word in wanted.split(",") if not any(word in term.lower() for term in terms)] == []
+    bodies = re.split(r"^#+ .+\n", text, flags=re.MULTILINE)
+    assert max(len(re.findall(r"[.?!](?:\s|$)", body)) for body in bodies[2:]) <= 5
+    assert len(terms) == len(set(terms)) and "recall" in text.lower()
+
+
+def test_a_mistake_in_reading_is_no_book(shelf):
+    (shelf / "01_exploration.ipynb").write_text("{")
+    with pytest.raises(errors.UserError, match="cannot be read as a notebook"):
+        book.bind()
+    assert not (shelf.parent / "book.html").exists()

@@ -1,0 +1,389 @@
+"""Headless runs: parameters, kernel, messages, recovery; and the plan of the whole course."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from stroke_utils.base import errors
+from stroke_utils.course import headless, notebook_files, plan, refresh
+from stroke_utils.course.plan import make_plan
+
+PARAMETERS = (
+    'profile = "quick"  # a\nseed = 0  # b\nreuse = False  # c\nrate = 0.1  # d\nmodels = ["a"]  # e\ndata_dir = ""'
+)
+
+
+def write(path, *cells, kernel="python3", parameters=PARAMETERS):
+    """Write a notebook of a parameters cell and ``cells``; text that starts with # is Markdown."""
+    new = nbformat.v4
+    parameters = new.new_code_cell(parameters, metadata={"tags": ["parameters"]})
+    made = [new.new_markdown_cell(c) if c.startswith("#") else new.new_code_cell(c) for c in cells]
+    made = [new.new_markdown_cell("# Title"), parameters, *made]
+    metadata = {"kernelspec": {"name": kernel, "display_name": "x", "language": "python"}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(new.new_notebook(cells=made, metadata=metadata), path)
+    return path
+
+
+def command(*words, **more):
+    """Start the command line in a process of its own that hears Ctrl-C, which a shell's background jobs ignore."""
+    call = [sys.executable, "-m", "stroke_utils.course.headless", *map(str, words)]
+    more |= {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+
+
+def outputs(path):
+    """All text that the cells of an executed notebook printed."""
+    cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    return "".join(o.get("text", "") for c in cells for o in c.outputs)
+
+
+def test_parameters_of_a_notebook(tmp_path):
+    found = notebook_files.defaults(write(tmp_path / "a.ipynb"))
+    assert found == {"profile": "quick", "seed": 0, "reuse": False, "rate": 0.1, "models": ["a"], "data_dir": ""}
+
+
+def test_parameters_must_be_literals_in_exactly_one_cell(tmp_path):
+    path = write(tmp_path / "a.ipynb")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[1].source = "seed = int(3)"
+    nbformat.write(notebook, path)
+    with pytest.raises(errors.UserError, match="literals only, found: seed = int"):
+        notebook_files.defaults(path)
+    notebook.cells.pop(1)
+    nbformat.write(notebook, path)
+    with pytest.raises(errors.UserError, match="has 0 cells tagged"):
+        notebook_files.defaults(path)
+
+
+def test_command_line_values_take_the_type_of_the_default(tmp_path):
+    known = notebook_files.defaults(write(tmp_path / "a.ipynb"))
+    given = {"seed": "3", "reuse": "true", "rate": "1e-3", "models": "x, y", "data_dir": "2021"}
+    expected = {"seed": 3, "reuse": True, "rate": 0.001, "models": ["x", "y"], "data_dir": "2021"}
+    assert notebook_files.check_parameters(given, known, "here") == expected
+
+
+@pytest.mark.parametrize(("given", "said"), [({"sed": 1}, "seed"), ({"seed": "x"}, "seed"), ({"reuse": 1}, "reuse")])
+def test_wrong_parameters_are_refused(tmp_path, given, said):
+    known = notebook_files.defaults(write(tmp_path / "a.ipynb"))
+    with pytest.raises(errors.UserError, match=said):
+        notebook_files.check_parameters(given, known, "here")
+
+
+def test_the_kernel_is_this_environment_and_the_folder_the_notebooks(tmp_path, monkeypatch, capfd):
+    decoy = tmp_path / "decoy" / "kernels" / "python3"
+    decoy.mkdir(parents=True)
+    spec = {"argv": ["/bin/false", "-f", "{connection_file}"], "display_name": "decoy", "language": "python"}
+    (decoy / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "decoy"))
+    path = write(
+        tmp_path / "nb" / "a.ipynb", "## Work", "import os, sys\nprint(seed, sys.executable, os.getcwd(), sep='|')"
+    )
+    notebook = nbformat.read(path, as_version=4)
+    for name in ("python3", "no-such-kernel"):
+        notebook.metadata.kernelspec.name = name
+        nbformat.write(notebook, path)
+        out = tmp_path / "out" / "a.ipynb"
+        assert headless.run(path, {"seed": 4}, out)
+        assert outputs(out).strip().split("|") == ["4", sys.executable, str(tmp_path / "nb")]
+        assert not list((tmp_path / "out" / "logs").glob("*.ipynb"))
+    assert "a: started, 3 cells" in capfd.readouterr().err
+
+
+def test_a_failed_cell_is_named_and_the_copy_stays(tmp_path, capfd):
+    path = write(tmp_path / "a.ipynb", "## First", "x = 1", "### Trouble here\ntext", "print('so far')\nx / 0")
+    assert not headless.run(path, {}, tmp_path / "out.ipynb", tmp_path / "log.ipynb")
+    said = capfd.readouterr().err
+    assert 'out: FAILED in cell 3 of 3 ("Trouble here")' in said
+    assert "ZeroDivisionError: division by zero" in said and str(tmp_path / "log.ipynb") in said
+    assert not (tmp_path / "out.ipynb").exists()
+    assert "so far" in outputs(tmp_path / "log.ipynb")
+    assert "ZeroDivisionError" in (tmp_path / "log.ipynb").read_text()
+
+
+@pytest.mark.parametrize(
+    ("code", "timeout", "said"),
+    [("import time\ntime.sleep(60)", 2, "longer than 2 s"), ("import os\nos._exit(1)", None, "The kernel died")],
+)
+def test_a_hung_and_a_dead_kernel_are_told_apart(tmp_path, capfd, code, timeout, said):
+    path = write(tmp_path / "a.ipynb", "## Work", code)
+    assert not headless.run(path, {}, tmp_path / "out.ipynb", tmp_path / "log.ipynb", timeout=timeout)
+    assert said in capfd.readouterr().err
+    assert said in outputs(tmp_path / "log.ipynb")
+
+
+def test_a_mistyped_key_stops_before_anything_runs(tmp_path):
+    path = write(tmp_path / "a.ipynb", "open('ran', 'w')")
+    (tmp_path / "p.yaml").write_text("sede: 1\n")
+    process = command(path, "--parameters", tmp_path / "p.yaml", "--output", tmp_path / "out.ipynb")
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 2 and "'seed'" in said and "Traceback" not in said
+    assert not (tmp_path / "ran").exists() and not (tmp_path / "out.ipynb").exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_run_ends_its_kernel_and_starts_again(tmp_path, how):
+    code = "import os, time\nif os.path.exists('wait'):\n    print(os.getpid(), file=open('pid', 'w'))\n"
+    path = write(tmp_path / "a.ipynb", code + "    time.sleep(120)\nprint('done')")
+    (tmp_path / "wait").touch()
+    process = command(path, "--output", tmp_path / "out.ipynb", start_new_session=True)
+    pid = tmp_path / "pid"
+    deadline = time.monotonic() + 120
+    while not (pid.exists() and pid.read_text().endswith("\n")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(how)
+    process.communicate(timeout=60)
+    assert process.returncode != 0 and not (tmp_path / "out.ipynb").exists()
+    assert gone(int(pid.read_text()))
+    (tmp_path / "wait").unlink()
+    assert headless.run(path, {}, tmp_path / "out.ipynb") and outputs(tmp_path / "out.ipynb") == "done\n"
+
+
+def gone(pid, patience=20):
+    """Tell whether a process ends within ``patience`` seconds."""
+    for _ in range(patience * 5):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        if (
+            Path(f"/proc/{pid}/stat").exists()
+            and Path(f"/proc/{pid}/stat").read_text().rsplit(")")[-1].split()[0] == "Z"
+        ):
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def test_it_ends_with_its_parent_when_told_so(tmp_path):
+    path = write(tmp_path / "a.ipynb", "import os, time\nprint(os.getpid(), file=open('pid', 'w'))\ntime.sleep(120)")
+    call = [sys.executable, "-m", "stroke_utils.course.headless", str(path), "--output", str(tmp_path / "o.ipynb")]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])", *call, "--end-with-parent"],
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().endswith("\n"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    parent.kill()
+    parent.wait()
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A checkout of two throwaway notebooks, as STROKE_HOME."""
+    for stem in ("01_exploration", "03_phase1_detection"):
+        write(
+            tmp_path / "notebooks" / f"{stem}.ipynb", "from stroke_utils import cohort\nprint(data_dir, seed, sep='|')"
+        )
+        for profile in ("quick", "paper"):
+            file = tmp_path / "params" / profile / f"{stem}.yaml"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"profile: {profile}\nseed: 5\n")
+    monkeypatch.setenv("STROKE_HOME", str(tmp_path))
+    monkeypatch.setenv("STROKE_RESULTS", str(tmp_path / "elsewhere"))
+    monkeypatch.delenv("STROKE_DATA", raising=False)
+    return tmp_path
+
+
+def test_plan(course):
+    plan = make_plan()
+    assert (plan.profile, plan.data, plan.seeds) == ("quick", "", (5,))
+    plan = make_plan("paper", str(course / "params"), "2, 0 1")
+    assert plan.seeds == (0, 1, 2)
+    names = [Path(o).name for n in plan.notebooks for o in plan.outputs(n)]
+    assert names == ["01_exploration.ipynb", *(f"03_phase1_detection-seed{k}.ipynb" for k in range(3))]
+    assert plan.executed == course / "elsewhere" / "paper" / "executed"
+
+
+def test_models_narrow_the_training_notebooks_and_leave_out_those_without_one(course):
+    body = 'profile = "quick"  # a\nseed = 5  # b\nmodels = ["cnn", "resnet18"]  # c'
+    for stem, known in (("03_phase1_detection", "[cnn, resnet18]"), ("05_segmentation", "[resnet50]")):
+        write(course / "notebooks" / f"{stem}.ipynb", "print(models, seed)", parameters=body)
+        for profile in ("quick", "paper"):
+            file = course / "params" / profile / f"{stem}.yaml"
+            file.write_text(f"profile: {profile}\nseed: 5\nmodels: {known}\n")
+    plan = make_plan(seeds="0,1", models="resnet18, cnn")
+    assert plan.notebooks == ["01_exploration", "03_phase1_detection"]
+    assert plan.wanted("03_phase1_detection") == ["cnn", "resnet18"]
+    assert make_plan(models="resnet50").notebooks == ["01_exploration", "05_segmentation"]
+    assert len(make_plan().notebooks) == 3
+    with pytest.raises(
+        errors.UserError, match=r"no notebook of this profile trains rnn. Known: cnn, resnet18, resnet50"
+    ):
+        make_plan(models="cnn,rnn")
+
+
+def test_the_data_folder_defaults_to_the_environment(course, monkeypatch):
+    monkeypatch.setenv("STROKE_DATA", str(course / "params"))
+    assert make_plan("paper").data == str(course / "params")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"profile": "papre"}, "'papre'.*paper or quick"),
+        ({"profile": "paper"}, "DATA="),
+        ({"data": "/no/such/folder"}, "does not exist"),
+        ({"seeds": "0,x"}, "SEEDS=0,1,2"),
+        ({"seeds": "-1"}, "SEEDS=0,1,2"),
+    ],
+)
+def test_mistakes_of_a_request(course, given, said):
+    with pytest.raises(errors.UserError, match=said):
+        make_plan(**given)
+
+
+def test_an_empty_data_folder_is_refused(course):
+    (course / "empty").mkdir()
+    with pytest.raises(errors.UserError, match="is empty"):
+        make_plan(data=str(course / "empty"))
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("paper/03_phase1_detection", "profile: paper\nsede: 1\n", "paper/03_phase1_detection.*'seed'"),
+        ("quick/01_exploration", "profile: paper\n", "01_exploration.*says profile: paper; expected quick"),
+        ("quick/01_exploration", "a: [\n", "not valid YAML"),
+        ("quick/09_more", "seed: 1\n", "09_more.yaml belongs to no notebook"),
+    ],
+)
+def test_mistakes_in_parameters_files_of_any_profile(course, file, text, said):
+    (course / "params" / f"{file}.yaml").write_text(text)
+    with pytest.raises(errors.UserError, match=said):
+        make_plan()
+
+
+def test_a_missing_parameters_file_is_named(course):
+    (course / "params" / "paper" / "01_exploration.yaml").unlink()
+    with pytest.raises(errors.UserError, match=r"paper/01_exploration\.yaml"):
+        make_plan()
+
+
+def test_sources_follow_imports(course):
+    found = {Path(path).name for path in plan.sources(course / "notebooks" / "01_exploration.ipynb")}
+    assert {"cohort.py", "vocabulary.py"} <= found
+    assert not {"training.py", "headless.py", "reproduce.py"} & found
+
+
+def test_snakemake_knows_every_notebook_and_runs_only_what_changed(course):
+    for part in ("Snakefile", "stroke_utils"):
+        (course / part).symlink_to(Path(__file__).parents[2] / part)
+    data = course / "İnme's data"  # blanks, quotes and Turkish letters
+    data.mkdir()
+    (data / "x").touch()
+    # One that works on no slices knows no data folder.
+    write(course / "notebooks" / "07_more.ipynb", "print(seed)", parameters='profile = "quick"\nseed = 0')
+    for profile in ("quick", "paper"):
+        (course / "params" / profile / "07_more.yaml").write_text(f"profile: {profile}\n")
+    call = [sys.executable, "-m", "stroke_utils.course.reproduce", "--data", str(data), "--cores", "2"]
+    first = subprocess.run([*call, "--seeds", "0,1"], capture_output=True, text=True, timeout=300)
+    assert first.returncode == 0, first.stderr
+    assert first.stderr.count("finished") == 4 and "Executed notebooks" in first.stdout
+    results = course / "elsewhere" / "quick"
+    assert f"{data}|1" in outputs(results / "executed" / "03_phase1_detection-seed1.ipynb")
+    book = (results / "book.html").read_text()
+    assert str(results / "book.html") in first.stdout and "03_phase1_detection-seed1.ipynb</code>" in book
+    (course / "params" / "quick" / "03_phase1_detection.yaml").write_text("seed: 5\nrate: 0.2\n")
+    second = subprocess.run([*call, "--seeds", "1"], capture_output=True, text=True, timeout=300)
+    assert second.returncode == 0, second.stderr
+    assert second.stderr.count("started") == 1 and "03_phase1_detection-seed1: started" in second.stderr
+    write(course / "notebooks" / "07_more.ipynb", "1 / 0", parameters='profile = "quick"\nseed = 0')
+    third = subprocess.run([*call, "--seeds", "1"], capture_output=True, text=True, timeout=300)
+    assert third.returncode == 1 and "07_more stopped with ZeroDivisionError" in third.stdout
+    assert "ZeroDivisionError" in (results / "book.html").read_text()
+
+
+def test_ctrl_c_ends_the_course_at_once_and_binds_no_book(course):
+    for part in ("Snakefile", "stroke_utils"):
+        (course / part).symlink_to(Path(__file__).parents[2] / part)
+    for path in (course / "notebooks").glob("*.ipynb"):
+        write(path, f"import time\nopen({str(course / 'at_work')!r}, 'w')\ntime.sleep(120)")
+    call = [sys.executable, "-m", "stroke_utils.course.reproduce", "--data", str(course / "params"), "--cores", "2"]
+    process = subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not (course / "at_work").exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1 and "Stopped; what is finished stays." in said
+    assert "book.html" not in said and "No book" not in said and not list(course.rglob("book.html"))
+
+
+def test_refresh_writes_whole_and_machine_free(tmp_path):
+    path = write(tmp_path / "a.ipynb", "import sys\nprint('out')\nprint('/some/path', file=sys.stderr)")
+    dropped = refresh.execute(path)
+    assert dropped == ["stderr of In[2]: /some/path"]
+    notebook = nbformat.read(path, as_version=4)
+    assert outputs(path) == "out\n"
+    assert [c.execution_count for c in notebook.cells if c.cell_type == "code"] == [1, 2]
+    assert notebook.metadata == {"kernelspec": refresh.KERNELSPEC, "language_info": refresh.LANGUAGE}
+    assert all(set(c.metadata) <= {"tags"} for c in notebook.cells)
+
+
+def test_refresh_leaves_a_failing_notebook_alone(tmp_path):
+    path = write(tmp_path / "a.ipynb", "1 / 0")
+    before = path.read_bytes()
+    with pytest.raises(errors.UserError, match=r"a\.ipynb failed in cell 2 of 2"):
+        refresh.execute(path)
+    assert path.read_bytes() == before
+
+
+def test_refresh_copies_the_latest_figures_only(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    for age, run in enumerate(("new", "old")):
+        folder = tmp_path / "results" / "quick" / "06_results_figures" / run
+        (folder / "figures").mkdir(parents=True)
+        image.new("RGB", (40, 40), (age, 0, 0)).save(folder / "figures" / f"{run}.png")
+        for place in ("figures", "tables"):
+            (folder / place).mkdir(exist_ok=True)
+            (folder / place / f"{place}_{run}.csv").write_text("a\n1\n")
+        (folder / "record.json").write_text("{}")
+        os.utime(folder / "record.json", (1e9 - age, 1e9 - age))
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "gone.png").touch()
+    copied = refresh.copy_figures(tmp_path / "results", tmp_path / "figures")
+    assert [path.name for path in copied] == ["figures_new.csv", "new.png", "tables_new.csv"]
+    assert set(copied) == set((tmp_path / "figures").iterdir())
+
+
+def test_small_png_keeps_the_picture(tmp_path):
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    ramp = np.tile(np.linspace(0, 255, 64).astype("uint8")[:, None, None], (1, 64, 3))
+    stream = io.BytesIO()
+    Image.fromarray(ramp).save(stream, "PNG", compress_level=0)
+    small = refresh.small_png(stream.getvalue())
+    assert len(small) < len(stream.getvalue())
+    assert np.abs(np.asarray(Image.open(io.BytesIO(small)).convert("RGB")).astype(int) - ramp).max() <= 2
+
+
+def test_clock_and_heading():
+    assert [headless.clock(s) for s in (0, 61.9, 3700)] == ["0:00", "1:01", "1:01:40"]
+    new = nbformat.v4
+    cells = [new.new_markdown_cell("# A\n## B\ntext"), new.new_code_cell("# not one"), new.new_code_cell("x")]
+    assert notebook_files.last_heading(cells, 2) == "B" and notebook_files.last_heading(cells, 0) == ""
+
+
+def test_kernels_of_two_processes_share_no_address():
+    one, two = notebook_files.OwnKernelManager(), notebook_files.OwnKernelManager()
+    assert one.transport == two.transport == "ipc" and one.ip != two.ip
+    assert Path(one.ip).parent.is_dir() and len(one.ip) < 90

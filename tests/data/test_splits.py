@@ -1,0 +1,82 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.utils.class_weight import compute_class_weight
+
+from stroke_utils.base.errors import UserError
+from stroke_utils.data import splits
+
+
+def table(none=60, ischemia=25, hemorrhage=15, session=10):
+    labels = ["none"] * none + ["ischemia"] * ischemia + ["hemorrhage"] * hemorrhage + [None] * session
+    parts = ["train"] * (none + ischemia + hemorrhage) + ["session1"] * session
+    stroke = [int(label not in ("none", None)) for label in labels]
+    ids = [f"{10000 + 7 * i % 997}" for i in range(len(labels))]
+    return pd.DataFrame({"slice_id": ids, "label": labels, "stroke": stroke, "part": parts})
+
+
+def test_stratified_split_has_the_published_proportions_and_no_overlap():
+    slices = splits.split(table(), "label", 0.2, seed=0, test_part="session1")
+    counts = slices.groupby(["split", "label"], dropna=False).size()
+    assert counts["validation", "none"] == 12
+    assert counts["validation", "ischemia"] == 5
+    assert counts["validation", "hemorrhage"] == 3
+    assert (slices["split"] == "test").sum() == 10
+    assert slices["slice_id"].is_unique and len(slices) == 110
+
+
+def test_split_follows_from_ids_and_seed_not_from_the_order_of_rows():
+    slices = table()
+    mixed = slices.sample(frac=1, random_state=5)
+    one = splits.split(slices, "stroke", 0.2, seed=3).set_index("slice_id")["split"]
+    two = splits.split(mixed, "stroke", 0.2, seed=3).set_index("slice_id")["split"]
+    pd.testing.assert_series_equal(one.sort_index(), two.sort_index())
+    other = splits.split(slices, "stroke", 0.2, seed=4).set_index("slice_id")["split"]
+    assert not one.sort_index().equals(other.sort_index())
+
+
+def test_test_slices_are_left_out_unless_asked_for():
+    assert set(splits.split(table(), "label", 0.1, seed=0)["split"]) == {"train", "validation"}
+
+
+def test_a_class_of_one_slice_and_an_empty_part_are_refused():
+    with pytest.raises(UserError, match="'hemorrhage' has 1 training slice"):
+        splits.split(table(hemorrhage=1), "label", 0.2, seed=0)
+    with pytest.raises(UserError, match="0 usable training slices"):
+        splits.split(table(0, 0, 0), "label", 0.2, seed=0)
+
+
+def test_a_missing_test_part_is_noticed_before_training():
+    with pytest.raises(UserError, match="No usable slice of session2, which is the test"):
+        splits.split(table(), "label", 0.2, seed=0, test_part="session2")
+
+
+def test_class_weights_equal_scikit_learn():
+    labels = np.array([0] * 44 + [1] * 23)
+    expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=labels)
+    assert list(splits.class_weights(labels).values()) == pytest.approx(list(expected))
+
+
+def test_what_is_linked_stays_together_even_over_a_third():
+    table = pd.DataFrame({"patient": ["p", "p", None, "q", None], "near_group": [None, 1, 1, None, None]})
+    groups = splits.linked(table, ("patient", "near_group"))
+    assert groups[0] == groups[1] == groups[2] and len(set(groups)) == 3
+    assert len(set(splits.linked(table, ()))) == 5
+
+
+def test_no_group_stands_on_both_sides():
+    rows = [(f"{k:05}", "train", f"p{k // 4}", k // 4 % 2) for k in range(200)]
+    slices = pd.DataFrame(rows, columns=["slice_id", "part", "patient", "stroke"])
+    out = splits.split(slices, "stroke", 0.2, 0, together=("patient",))
+    sides = out.groupby("patient")["split"].nunique()
+    assert (sides == 1).all() and (out["split"] == "validation").mean() == pytest.approx(0.2, abs=0.03)
+    assert out.groupby("split")["stroke"].mean().tolist() == pytest.approx([0.5, 0.5], abs=0.1)
+    alone = splits.split(slices, "stroke", 0.2, 0)
+    assert (alone.groupby("patient")["split"].nunique() == 2).any()
+    other = splits.split(slices, "stroke", 0.2, 1, together=("patient",))
+    assert not out["split"].equals(other["split"])
+
+
+def test_one_class_alone_cannot_be_weighed():
+    with pytest.raises(UserError, match=r"two classes; found 3 slices of class \[1\] only"):
+        splits.class_weights([1, 1, 1])

@@ -1,0 +1,189 @@
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras.src.legacy.saving import legacy_h5_format
+
+from stroke_utils.base.errors import UserError
+from stroke_utils.learn import inputs, models, training
+
+
+def test_unet_parameter_counts_are_the_published_architectures():
+    assert models.unet("resnet50", 64).count_params() == 32_561_404
+    assert models.unet("efficientnetb3", 64).count_params() == 17_868_123
+
+
+@pytest.mark.parametrize("name", models.BACKBONES)
+def test_detector_has_the_papers_head_and_all_weights_trainable(name):
+    model = models.detector(name, 64, dropout=0.4)
+    tail = [type(layer).__name__ for layer in model.layers[-4:]]
+    assert tail == ["GlobalAveragePooling2D", "Dropout", "Dense", "Dense"]
+    assert model.layers[-3].rate == 0.4
+    assert (model.layers[-2].units, model.layers[-2].activation.__name__) == (128, "relu")
+    assert (model.layers[-1].units, model.layers[-1].activation.__name__) == (1, "sigmoid")
+    frozen = [layer.name for layer in model.layers if layer.weights and not layer.trainable]
+    assert frozen == []
+
+
+@pytest.mark.parametrize("name", models.TYPE_PREPROCESS)
+def test_type_classifier_gives_two_probabilities(name):
+    model = models.type_classifier(name, 64)
+    out = model(np.random.default_rng(0).normal(size=(3, 64, 64, 3)).astype("float32")).numpy()
+    assert out.shape == (3, 2)
+    np.testing.assert_allclose(out.sum(axis=1), 1, atol=1e-5)
+
+
+def test_type_head_of_efficientnetv2b0_normalises_before_dropout():
+    tail = [type(layer).__name__ for layer in models.type_classifier("efficientnetv2b0", 64).layers[-4:]]
+    assert tail == ["GlobalAveragePooling2D", "BatchNormalization", "Dropout", "Dense"]
+
+
+def test_momentum_reaches_every_batchnorm_layer():
+    model = models.detector("mobilenetv2", 64, momentum=0.8)
+    found = {layer.momentum for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
+    assert found == {0.8}
+
+
+def test_weights_come_back_from_a_file(tmp_path):
+    first = models.build_backbone("cnn", 64)
+    first.save_weights(tmp_path / "cnn.weights.h5")
+    second = models.build_backbone("cnn", 64, str(tmp_path / "cnn.weights.h5"))
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_wrong_names_and_weights_say_what_to_do(tmp_path):
+    with pytest.raises(UserError, match="'resnet19' is no detection backbone. Known: cnn, resnet18"):
+        models.detector("resnet19", 64)
+    with pytest.raises(UserError, match="No weights file at .*Give 'none', 'imagenet'"):
+        models.detector("cnn", 64, weights=str(tmp_path / "absent.h5"))
+    models.build_backbone("cnn", 64).save_weights(tmp_path / "cnn.weights.h5")
+    with pytest.raises(UserError, match="does not hold weights of mobilenetv2"):
+        models.build_backbone("mobilenetv2", 64, str(tmp_path / "cnn.weights.h5"))
+    with pytest.raises(UserError, match="multiple of 32, found 100"):
+        models.unet("resnet50", 100)
+
+
+def test_phase_2_starts_from_phase_1s_encoder(tmp_path):
+    first = models.detector("resnet18", 64)
+    for layer in first.layers:
+        layer.set_weights([w + 0.01 for w in layer.get_weights()])
+    first.save_weights(tmp_path / "best.weights.h5")
+    second = models.type_classifier("resnet18", 64)
+    head = second.layers[-1].get_weights()[0]
+    models.load_detectors_encoder(second, "resnet18", tmp_path / "best.weights.h5")
+    # The networks are the same up to the average: so are their features of one slice.
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype("float32")
+    features = [keras.Model(m.input, m.layers[cut].output)(pixels).numpy() for m, cut in ((first, -4), (second, -2))]
+    np.testing.assert_array_equal(*features)
+    np.testing.assert_array_equal(head, second.layers[-1].get_weights()[0])
+    with pytest.raises(UserError, match="does not hold weights of a resnet18 detector"):
+        models.build_backbone("cnn", 64).save_weights(tmp_path / "cnn.weights.h5")
+        models.load_detectors_encoder(second, "resnet18", tmp_path / "cnn.weights.h5")
+
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "weights"
+
+
+def test_a_folder_of_weights_is_searched_by_the_publishers_names(tmp_path):
+    source = models.BACKBONES["mobilenetv2"].build((64, 64, 3), None)
+    name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5"
+    with h5py.File(tmp_path / name, "w") as file:  # published files are of this older form
+        legacy_h5_format.save_weights_to_hdf5_group(file, source)
+    loaded = models.build_backbone("mobilenetv2", 64, str(tmp_path))
+    for a, b in zip(source.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(UserError, match=rf"has no resnet50_weights_tf.*notop.h5, which .* It holds: {name}"):
+        models.detector("resnet50", 64, weights=str(tmp_path))
+    with pytest.raises(UserError, match=r"has no resnet50_imagenet_1000_no_top.h5"):
+        models.unet("resnet50", 64, str(tmp_path))
+    assert models.weights_for("cnn", str(tmp_path)) == models.weights_for("cnn", "imagenet") == "none"
+    assert models.weights_for("resnet50", "imagenet", unet=True) == "imagenet"
+
+
+def test_an_encoders_weights_come_from_a_file_that_fits_or_say_so(tmp_path):
+    encoder, _ = models.Classifiers.get("resnet50")
+    source = encoder(input_shape=(64, 64, 3), include_top=False, weights=None)
+    path = tmp_path / "resnet50_imagenet_1000_no_top.weights.h5"
+    source.save_weights(path)
+    unet = models.unet("resnet50", 64, str(path))
+    layer = next(x for x in source.layers if type(x).__name__ == "Conv2D")
+    np.testing.assert_array_equal(unet.get_layer(layer.name).get_weights()[0], layer.get_weights()[0])
+    models.build_backbone("cnn", 64).save_weights(tmp_path / "cnn.weights.h5")
+    with pytest.raises(UserError, match=r"cnn.weights.h5 does not hold weights of resnet50 without its top: .* 'none'"):
+        models.unet("resnet50", 64, str(tmp_path / "cnn.weights.h5"))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the ImageNet weights are not part of the project")
+def test_imagenet_weights_load_into_keras_networks_and_not_into_the_unets():
+    for name in ("mobilenetv2", "resnet50"):
+        start = models.build_backbone(name, 64).get_weights()[0]
+        loaded = models.build_backbone(name, 64, str(SHARED)).get_weights()[0]
+        assert not np.array_equal(start, loaded)
+        assert np.array_equal(loaded, models.build_backbone(name, 96, str(SHARED)).get_weights()[0])
+    kerass = SHARED / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    with pytest.raises(UserError, match="does not hold weights of resnet50 without its top"):
+        models.unet("resnet50", 64, str(kerass))
+
+
+def test_a_failed_download_is_explained(monkeypatch):
+    def fail(*args, **kwargs):
+        raise Exception("URL fetch failure on https://example.org/weights.h5: None -- unreachable")
+
+    monkeypatch.setitem(models.BACKBONES, "mobilenetv2", models.Backbone("MobileNetV2", fail, inputs.raw, "x.h5"))
+    with pytest.raises(UserError, match=r"Download https://example.org/weights.h5 elsewhere, put the file into"):
+        models.detector("mobilenetv2", 64, weights="imagenet")
+
+
+def test_preprocessing_equals_its_references():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype("float32")
+    np.testing.assert_array_equal(models.BACKBONES["cnn"].preprocess(pixels), pixels)
+    for name, module in {
+        "mobilenetv2": keras.applications.mobilenet_v2,
+        "resnet50": keras.applications.resnet50,
+        "efficientnetb0": keras.applications.efficientnet,
+        "efficientnetv2b0": keras.applications.efficientnet_v2,
+    }.items():
+        # In the graph a tensor comes in, the reference gets an array.
+        found = np.asarray(models.BACKBONES[name].preprocess(tf.constant(pixels)))
+        np.testing.assert_allclose(found, module.preprocess_input(pixels.copy()), atol=1e-5, err_msg=name)
+    _, theirs = models.Classifiers.get("resnet18")
+    np.testing.assert_array_equal(models.BACKBONES["resnet18"].preprocess(pixels), theirs(pixels.copy()))
+    # torchvision's Normalize after ToTensor, written out.
+    expected = (pixels / 255 - np.float32([0.485, 0.456, 0.406])) / np.float32([0.229, 0.224, 0.225])
+    for name in ("cnn", "resnet18"):
+        np.testing.assert_allclose(np.asarray(models.TYPE_PREPROCESS[name](tf.constant(pixels))), expected, atol=1e-5)
+    np.testing.assert_array_equal(models.TYPE_PREPROCESS["efficientnetv2b0"](pixels), pixels)
+    # ImageNet's mean in 0–255 is the grey that normalises to zero.
+    mean = np.array(inputs.IMAGENET_MEAN, "float32") * 255 * np.ones((1, 1, 1, 3), "float32")
+    np.testing.assert_allclose(inputs.imagenet_normalise(mean), 0, atol=1e-6)
+    np.testing.assert_allclose(inputs.unit_range(np.float32([0, 255])), [0, 1])
+
+
+def test_a_checkpoint_rebuilds_the_unet_with_identical_predictions(tmp_path):
+    model = training.compile_unet(models.unet("resnet50", 64, momentum=0.9), 1e-3)
+    training._network(model).save_weights(tmp_path / "best.weights.h5")
+    models.write_checkpoint(tmp_path, "resnet50", 64, "imagenet")
+    again, preprocess, about = models.load_unet(tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3)).astype("float32")
+    np.testing.assert_array_equal(model(preprocess(pixels)), again(preprocess(pixels)))
+    assert preprocess is not inputs.unit_range and (about["encoder"], about["size"]) == ("resnet50", 64)
+    assert about["classes"] == ["background", "ischemia", "hemorrhage"]
+    (tmp_path / "best.weights.h5").write_bytes(b"other")
+    with pytest.raises(UserError, match="is not the file that checkpoint.json was written for"):
+        models.load_unet(tmp_path)
+    (tmp_path / "checkpoint.json").unlink()
+    with pytest.raises(UserError, match="needs checkpoint.json"):
+        models.load_unet(tmp_path)
+
+
+def test_the_input_of_a_unet_is_the_papers_or_the_librarys():
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3)).astype("float32")
+    np.testing.assert_allclose(models.unet_preprocess("resnet50", "unit")(pixels), pixels / 255, rtol=1e-6)
+    normal = (pixels / 255 - inputs.IMAGENET_MEAN) / inputs.IMAGENET_SD
+    np.testing.assert_allclose(models.unet_preprocess("efficientnetb3", "imagenet")(pixels), normal, atol=1e-5)
+    with pytest.raises(UserError, match="'raw' is no input of a U-Net. Known: unit, imagenet"):
+        models.unet_preprocess("resnet50", "raw")

@@ -1,0 +1,160 @@
+"""TFRecords come back bit for bit, in an order of seed and epoch alone, and a set that is not whole is refused."""
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from stroke_utils.base import files
+from stroke_utils.base.errors import UserError
+from stroke_utils.data import masks
+from stroke_utils.learn import inputs, tfrecords
+
+
+@pytest.fixture
+def slices(tmp_path):
+    """Seven slices of 40×40, each of one grey of its own, with a lesion mask."""
+    rows = []
+    for k in range(7):
+        grey = np.full((40, 40, 4), 255, np.uint8)
+        grey[..., :3] = 10 + 30 * k
+        Image.fromarray(grey).save(tmp_path / f"{k}.png")
+        classes = np.zeros((40, 40), np.uint8)
+        classes[10 : 12 + k, 20:30] = 1 + k % 2
+        masks.write_class_mask(tmp_path / f"m{k}.png", classes)
+        rows.append((str(k), str(tmp_path / f"{k}.png"), str(tmp_path / f"m{k}.png"), "ischemia", 40, 40))
+    return pd.DataFrame(rows, columns=["slice_id", "png", "class_mask", "label", "height", "width"])
+
+
+def test_records_come_back_bit_for_bit(slices, tmp_path):
+    manifest = tfrecords.write_records(slices, slices["class_mask"], 40, tmp_path / "records", quiet=True)
+    assert manifest["slices"] == 7 and manifest["size"] == 40
+    found = list(tfrecords.record_batches(tmp_path / "records", inputs.raw, batch=2).as_numpy_iterator())
+    assert [x.shape[0] for x, _ in found] == [2, 2, 2, 1]
+    images, classes = np.concatenate([x for x, _ in found]), np.concatenate([y for _, y in found])
+    for k, row in enumerate(slices.itertuples()):
+        np.testing.assert_array_equal(images[k], masks.read_rgb(row.png))
+        np.testing.assert_array_equal(classes[k].argmax(axis=-1), masks.read_class_mask(row.class_mask))
+    assert set(np.unique(classes)) == {0, 1}
+
+
+def test_record_passes_are_complete_differ_and_repeat(slices, tmp_path, monkeypatch):
+    monkeypatch.setattr(tfrecords, "SHARD_SLICES", 2)
+    tfrecords.write_records(slices, slices["class_mask"], 8, tmp_path / "records", quiet=True)
+    assert len(list((tmp_path / "records").glob("*.tfrecord"))) == 4
+
+    def orders():
+        batches = tfrecords.record_batches(tmp_path / "records", inputs.raw, batch=3, seed=2, epochs=3)
+        assert int(batches.cardinality()) == 9
+        greys = [x[:, 0, 0, 0].astype(int).tolist() for x, _ in batches.as_numpy_iterator()]
+        return [list(itertools.chain(*greys[3 * e : 3 * e + 3])) for e in range(3)]
+
+    first = orders()
+    tf.random.set_seed(77)  # must not matter
+    assert all(sorted(order) == [10 + 30 * k for k in range(7)] for order in first)
+    assert len({tuple(o) for o in first}) == 3
+    assert orders() == first
+
+
+def test_slices_of_the_records_size_are_not_resampled(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels, classes = (
+        rng.integers(0, 256, (512, 512, 3), dtype=np.uint8),
+        rng.integers(0, 3, (512, 512), dtype=np.uint8),
+    )
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    masks.write_class_mask(tmp_path / "m.png", classes)
+    rows = pd.DataFrame({"slice_id": ["a"], "png": [str(tmp_path / "a.png")], "label": "ischemia"})
+    rows = rows.assign(height=512, width=512)
+    tfrecords.write_records(rows, pd.Series([str(tmp_path / "m.png")]), 512, tmp_path / "records", quiet=True)
+    ((image, truth),) = tfrecords.record_batches(tmp_path / "records", inputs.raw).as_numpy_iterator()
+    np.testing.assert_array_equal(image[0], pixels)
+    np.testing.assert_array_equal(truth[0].argmax(axis=-1), classes)
+
+
+def test_the_manifest_counts_and_shards_keep_the_order(slices, tmp_path, monkeypatch):
+    monkeypatch.setattr(tfrecords, "SHARD_SLICES", 3)
+    slices.loc[[1, 4], "label"] = "hemorrhage"
+    manifest = tfrecords.write_records(slices, slices["class_mask"], 8, tmp_path / "records", quiet=True)
+    assert manifest == files.read_json(tmp_path / "records" / "manifest.json")
+    assert [about["slices"] for about in manifest["shards"].values()] == [3, 3, 1]
+    assert manifest["types"] == {"hemorrhage": 2, "ischemia": 5}
+    read = tfrecords.record_batches(tmp_path / "records", inputs.raw, 7)
+    images = [x[:, 0, 0, 0].tolist() for x, _ in read.as_numpy_iterator()]
+    assert images == [[10 + 30 * k for k in range(7)]]
+
+
+@pytest.mark.parametrize("harm", ["flip", "missing", "extra", "mixed", "no manifest", "older", "miscounted"])
+def test_a_damaged_set_of_records_is_refused_by_name(slices, tmp_path, harm):
+    folder = tmp_path / "records"
+    tfrecords.write_records(slices, slices["class_mask"], 8, folder, quiet=True)
+    shard, manifest = next(folder.glob("*.tfrecord")), files.read_json(folder / "manifest.json")
+    name, why = shard.name, {"flip": "checksum", "mixed": "checksum", "missing": "is missing"}.get(harm, "")
+    if harm == "flip":
+        data = bytearray(shard.read_bytes())
+        data[len(data) // 2] ^= 1
+        shard.write_bytes(data)
+    elif harm == "missing":
+        shard.unlink()
+    elif harm == "extra":
+        name, why = "old.tfrecord", "not in the manifest"
+        (folder / name).write_bytes(shard.read_bytes())
+    elif harm == "mixed":
+        tfrecords.write_records(slices[::-1], slices["class_mask"], 8, tmp_path / "other", quiet=True)
+        shard.write_bytes((tmp_path / "other" / name).read_bytes())
+    elif harm == "no manifest":
+        name, why = "manifest.json", "no finished set"
+        (folder / name).unlink()
+    elif harm == "older":
+        name, why = "manifest.json", "has schema none"
+        files.write_json(folder / name, {k: v for k, v in manifest.items() if k != "schema"})
+    else:
+        name, why = "manifest.json", "names 9 slices, its shards 7"
+        files.write_json(folder / name, manifest | {"slices": 9})
+    with pytest.raises(UserError, match=f"{name}.*{why}"):
+        tfrecords.record_batches(folder)
+
+
+@pytest.mark.parametrize("change", ["slice", "mask", "type", "order", "size"])
+def test_a_stale_set_of_records_is_refused(slices, tmp_path, change):
+    folder = tmp_path / "records"
+
+    def make(size=8):
+        return tfrecords.ensure_records(slices, slices["class_mask"], size, folder, quiet=True)
+
+    make()
+    if change == "slice":
+        Image.new("RGB", (40, 40)).save(slices.loc[2, "png"])
+    elif change == "mask":
+        masks.write_class_mask(slices.loc[2, "class_mask"], np.zeros((40, 40), np.uint8))
+    elif change == "type":
+        slices.loc[2, "label"] = "hemorrhage"
+    elif change == "order":
+        slices = slices[::-1]
+    with pytest.raises(UserError, match="is stale: .* Delete it and run again"):
+        make(16 if change == "size" else 8)
+
+
+def test_records_are_made_once_and_a_second_maker_waits(slices, tmp_path, capsys):
+    folder = tmp_path / "records"
+
+    def make(_=None):
+        return tfrecords.ensure_records(slices, slices["class_mask"], 8, folder, quiet=True)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(make, range(2))
+    assert first == second
+    stamp = (folder / "manifest.json").stat().st_mtime_ns
+    assert make(0) == first and (folder / "manifest.json").stat().st_mtime_ns == stamp
+
+
+def test_a_failed_write_leaves_nothing(slices, tmp_path):
+    slices.loc[3, "class_mask"] = str(tmp_path / "absent.png")
+    with pytest.raises(FileNotFoundError):
+        tfrecords.write_records(slices, slices["class_mask"], 8, tmp_path / "records", quiet=True)
+    assert not (tmp_path / "records").exists()
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".records")]

@@ -1,0 +1,236 @@
+import h5py
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from stroke_utils.base.errors import UserError
+from stroke_utils.learn import inputs, models, predict, training
+
+
+@pytest.fixture
+def task(tmp_path):
+    """Sixteen dark and sixteen bright slices: the easiest of tasks."""
+    rng, paths = np.random.default_rng(0), []
+    truth = np.arange(32) % 2
+    for k, bright in enumerate(truth):
+        pixels = rng.integers(0, 60, (32, 32)) + 150 * bright
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{k}.png")
+        paths.append(str(tmp_path / f"{k}.png"))
+    return paths, truth
+
+
+def fitted(task, folder, epochs=4, seed=0, **options):
+    paths, truth = task
+    training.set_seed(seed)
+    model = training.compile_classifier(models.detector("cnn", 32, momentum=0.8), 3e-3)
+    train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=seed, epochs=epochs)
+    held = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8)
+    schedule = options.pop("schedule", training.Schedule(epochs, reduce_after=2, stop_after=0))
+    history = training.fit(model, train, held, schedule, folder, "cnn", **options)
+    return model, history
+
+
+def test_training_learns_and_writes_history_and_best_weights(task, tmp_path):
+    model, history = fitted(task, tmp_path / "run", epochs=6, class_weight={0: 1.0, 1: 1.0})
+    assert list(history["epoch"]) == [1, 2, 3, 4, 5, 6]
+    assert history["val_accuracy"].max() == 1.0
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run" / "history.csv"), history)
+    probability = predict.probabilities(model, task[0], inputs.raw, 32)
+    assert ((probability > 0.5) == task[1]).all()
+    # The kept weights are those of the epoch with the lowest validation loss, not of the last one.
+    held = inputs.image_batches(task[0], task[1][:, None], inputs.raw, 32, 8)
+    assert model.evaluate(held, verbose=0)[0] == pytest.approx(history["val_loss"].min(), rel=1e-4)
+
+
+def test_a_file_of_weights_holds_the_network_and_no_optimizer(task, tmp_path):
+    model, _ = fitted(task, tmp_path / "run", 1)
+    kept = []
+    with h5py.File(tmp_path / "run" / "best.weights.h5") as file:
+        file.visititems(lambda name, item: kept.append((name, getattr(item, "size", 0))))
+    assert not [name for name, _ in kept if "optimizer" in name]
+    assert 0 <= sum(size for _, size in kept) - model.count_params() <= 4  # and the seeds of its dropout
+
+
+def test_the_same_seed_gives_the_same_model_and_another_does_not(task, tmp_path):
+    runs = [fitted(task, tmp_path / str(k), 2, seed)[0] for k, seed in enumerate((0, 0, 1))]
+    found = [predict.probabilities(model, task[0], inputs.raw, 32) for model in runs]
+    np.testing.assert_array_equal(found[0], found[1], "the predictions file of a seed must come back to the last bit")
+    # The task is so easy that all seeds end near 0 and 1; their weights still differ.
+    kernels = [model.layers[-1].get_weights()[0] for model in runs]
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert np.abs(kernels[0] - kernels[2]).max() > 0.05
+
+
+def test_adam_steps_as_the_library_does():
+    """Same variables in the same order, and the same values but for rounding, also after the rate has changed."""
+    kept = []
+    for kind in (training.Adam, keras.optimizers.Adam):
+        rng, variables = np.random.default_rng(0), [keras.Variable(np.ones((3, 4), "float32")), keras.Variable([2.0])]
+        optimizer = kind(0.01)
+        optimizer.build(variables)
+        step = tf.function(lambda gradients, optimizer=optimizer: optimizer.apply(gradients))
+        for k in range(200):
+            optimizer.learning_rate = 0.01 if k < 100 else 0.005
+            scales = (3.0, 1e-7)  # the second is no larger than Adam's epsilon
+            step([tf.constant(rng.normal(s, s, v.shape), "float32") for s, v in zip(scales, variables, strict=True)])
+        assert int(optimizer.iterations.numpy()) == 200
+        kept.append([*variables, *optimizer.variables])
+    for k, (ours, library) in enumerate(zip(*kept, strict=True)):
+        assert ours.shape == library.shape
+        scale = 1 if k < len(variables) else np.abs(library.numpy()).max()  # weights went about 1, moments are any size
+        np.testing.assert_allclose(ours.numpy(), library.numpy(), rtol=2e-5, atol=2e-5 * scale)
+
+
+def test_reuse_loads_what_a_finished_run_left(task, tmp_path, capsys):
+    first, history = fitted(task, tmp_path / "run", 2)
+    second, again = fitted(task, tmp_path / "run", 2, seed=9, reuse=True)
+    assert "reused the finished run" in capsys.readouterr().out
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    pd.testing.assert_frame_equal(history, again)
+
+
+def test_training_stops_early_and_says_how_long_it_trained(task, tmp_path):
+    schedule = training.Schedule(6, reduce_after=1, stop_after=1, monitor="val_accuracy")
+    _, history = fitted(task, tmp_path / "run", 6, schedule=schedule)
+    best = history["val_accuracy"].to_numpy().argmax()
+    assert len(history) == min(6, best + 2)
+
+
+def test_class_weights_pull_the_predictions(task, tmp_path):
+    one, _ = fitted(task, tmp_path / "a", 1, class_weight={0: 1.0, 1: 30.0})
+    two, _ = fitted(task, tmp_path / "b", 1, class_weight={0: 30.0, 1: 1.0})
+    means = [predict.probabilities(m, task[0], inputs.raw, 32).mean() for m in (one, two)]
+    assert means[0] > means[1] + 0.05
+
+
+def test_a_diverging_loss_is_an_error_and_leaves_no_finished_run(task, tmp_path):
+    paths, truth = task
+    model = training.compile_classifier(models.detector("cnn", 32), 1e-3)
+    train = inputs.image_batches(paths, truth[:, None] * np.nan, inputs.raw, 32, 8, seed=0, epochs=2)
+    held = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8)
+    with pytest.raises(UserError, match="loss became NaN in epoch 1. Lower the learning rate"):
+        training.fit(model, train, held, training.Schedule(2, 1, 0), tmp_path / "run", "cnn")
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_a_diverging_validation_loss_is_an_error_too(task, tmp_path):
+    paths, truth = task
+    model = training.compile_classifier(models.detector("cnn", 32), 1e-3)
+    train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=0, epochs=1)
+    held = inputs.image_batches(paths, truth[:, None] * np.nan, inputs.raw, 32, 8)
+    with pytest.raises(UserError, match="loss became NaN"):
+        training.fit(model, train, held, training.Schedule(1, 1, 0), tmp_path / "run", "cnn")
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_compiled_losses_are_the_papers():
+    detector = training.compile_classifier(models.detector("cnn", 32), 2e-4)
+    assert detector.loss == "binary_crossentropy" and type(detector.optimizer) is training.Adam
+    assert float(detector.optimizer.learning_rate) == pytest.approx(2e-4)
+    assert training.compile_classifier(models.type_classifier("cnn", 32), 1e-3).loss == "categorical_crossentropy"
+    unet = training.compile_unet(models.unet("resnet50", 32), 1e-4)
+    assert unet.loss is models.sm.losses.dice_loss and type(unet.optimizer) is training.Adam
+
+
+@pytest.mark.parametrize("kind", ["classifier", "unet"])
+def test_the_step_is_traced_once(kind):
+    """Variables that are made in the first step make TensorFlow trace it again, which doubles the wait before it."""
+    calls, image = [], keras.Input((8, 8, 3))
+    seen = keras.layers.Lambda(lambda x: calls.append("traced") or x)(image)
+    if kind == "unet":
+        output = keras.layers.Dense(3, activation="softmax")(seen)
+        model = training.compile_unet(keras.Model(image, output), 1e-3)
+    else:
+        output = keras.layers.Dense(1, activation="sigmoid")(keras.layers.Flatten()(seen))
+        model = training.compile_classifier(keras.Model(image, output), 1e-3)
+    built = len(calls)
+    model.fit(np.zeros((4, 8, 8, 3)), np.zeros((4, *output.shape[1:])), batch_size=2, epochs=2, verbose=0)
+    assert len(calls) == built + 1
+
+
+def test_a_restored_state_goes_on_as_an_unbroken_run_does(task, tmp_path):
+    paths, truth = task
+    schedule = training.Schedule(5, reduce_after=1, stop_after=3)
+
+    def run(folder, state_of=None, save_after=None):
+        training.set_seed(0)
+        model = training.compile_classifier(models.detector("cnn", 32, momentum=0.8, dropout=0.5), 1e-2)
+        state = training.State(model, schedule)
+        if state_of:
+            training.set_seed(99)  # nothing may hang on seeds that were set meanwhile
+            state.restore(state_of)
+        state.callbacks.append(
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: state.save(tmp_path / "two.npz") if epoch + 1 == save_after else None
+            )
+        )
+        train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=0, epochs=5, augmentation="strong")
+        held = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8)
+        history = training.fit(model, train, held, schedule, tmp_path / folder, "cnn", state=state)
+        return model, history.drop(columns="seconds")
+
+    unbroken, history = run("a", save_after=2)
+    resumed, again = run("b", state_of=tmp_path / "two.npz")
+    pd.testing.assert_frame_equal(history, again)
+    for a, b in zip(unbroken.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    # A state of a finished training, and one that stopped early, train no more: the best weights come back.
+    for name, wait, epochs in (("all", 0, 2), ("stopped", 3, 5)):
+        model = training.compile_classifier(models.detector("cnn", 32, momentum=0.8, dropout=0.5), 1e-2)
+        state = training.State(model, training.Schedule(epochs, reduce_after=1, stop_after=3))
+        state.restore(tmp_path / "two.npz")
+        state.read["counters"]["stop"]["wait"] = wait
+        train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=0, epochs=epochs)
+        assert (
+            len(training.fit(model, train, train, training.Schedule(epochs, 1, 3), tmp_path / name, "cnn", state=state))
+            == 2
+        )
+        for a, b in zip(model.get_weights(), state.read["best"], strict=True):
+            np.testing.assert_array_equal(a, b)
+    other = training.compile_classifier(models.type_classifier("cnn", 32), 1e-2)
+    with pytest.raises(UserError, match=r"two.npz is not the state of a type_cnn trained in this way"):
+        training.State(other, schedule).restore(tmp_path / "two.npz")
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".two")]
+
+
+def test_a_series_of_trainings_builds_one_graph_and_equals_fresh_ones(task, tmp_path):
+    paths, truth = task
+    built = []
+
+    def build():
+        built.append(training.compile_classifier(models.detector("cnn", 32, momentum=0.8, dropout=0.5), 1e-2))
+        return built[-1]
+
+    data = {"paths": pd.Series(paths), "target": truth[:, None], "preprocess": inputs.raw, "batch": 8}
+    data["piles"] = pd.Series(["train"] * 24 + ["validation"] * 8)
+    trials = training.augmentation_trials(build, [0, 1], 2, tmp_path / "all", 1, **data)
+    found = [(amount, seed, model, model.get_weights(), history) for amount, seed, model, history in trials]
+    assert [(a, s) for a, s, *_ in found] == [(a, s) for a in ("none", "light", "strong") for s in (0, 1)]
+    assert {id(model) for _, _, model, *_ in found} == {id(built[0])}, "every training must use the first graph"
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "all" / "light-seed1" / "history.csv"), found[3][4])
+    training.set_seed(1)
+    fresh = build()
+    schedule = training.Schedule(2, 1, 0)
+    training.train_classifier(
+        fresh, schedule=schedule, folder=tmp_path / "one", title="one", seed=1, augmentation="strong", **data
+    )
+    for a, b in zip(found[5][3], fresh.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_tensorboard_is_an_option_that_says_when_it_is_missing(task, tmp_path, monkeypatch):
+    monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: None)
+    fitted(task, tmp_path / "run", 1)
+    monkeypatch.setenv("STROKE_TENSORBOARD", "1")
+    with pytest.raises(UserError, match=r"STROKE_TENSORBOARD is set, but .* `pip install -e '.\[tensorboard\]'`"):
+        fitted(task, tmp_path / "run", 1)
+    assert len(list((tmp_path / "run").iterdir())) == 2, "what an earlier run left must survive a refusal"
+
+
+def test_the_cost_is_announced_before_it_is_paid(task, tmp_path, capsys):
+    fitted(task, tmp_path / "run", 3)
+    assert "cnn: 12 steps of " in capsys.readouterr().out

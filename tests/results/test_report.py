@@ -1,0 +1,270 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stroke_utils.base.errors import UserError
+from stroke_utils.base.vocabulary import PAPER_TABLES
+from stroke_utils.data import masks
+from stroke_utils.data.cohort import Cohort
+from stroke_utils.evaluate import metrics
+from stroke_utils.results import ledger, paper, parameters, select, tables
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+PHANTOM = Cohort(None, None, None, {"phantom": True}, "abc")
+REAL = Cohort(None, None, None, {}, "abc")
+
+
+def rows(values, notebook="03_phase1_detection", model="cnn", part="session1", metric="macro_f1"):
+    return pd.DataFrame(
+        [
+            {"notebook": notebook, "run_id": f"r{k}", "seed": seed, "model": model, "part": part, "metric": metric,
+             "value": v, "low": v - 0.1, "high": v + 0.1, "n": 200, "baseline": 0.39}
+            for k, (seed, v) in enumerate(values)
+        ]
+    )  # fmt: skip
+
+
+def results_of(scores, records=(), cohort=PHANTOM):
+    return paper.results(paper.per_seed(scores), list(records), cohort)
+
+
+def found(results, table="I", model="cnn", score="f1"):
+    return results.query("table == @table and model == @model and score == @score").iloc[0]
+
+
+def test_every_published_number_has_a_row_and_missing_models_say_so():
+    results = results_of(rows([(0, 0.8)]))
+    assert len(results) == sum(len(m) for table in PAPER_TABLES.values() for m in table.values()) == 28
+    assert found(results)["ours"] == 0.8 and found(results)["paper"] == 0.9256
+    absent = found(results, model="resnet50")
+    assert np.isnan(absent["ours"]) and (absent["seeds"], absent["verdict"]) == (0, "not run")
+
+
+def test_ours_is_the_median_seed_with_its_own_interval_and_the_spread_of_all():
+    row = found(results_of(rows([(0, 0.9), (1, 0.7), (2, 0.8)])))
+    assert (row["ours"], row["low"], row["high"], row["seeds"]) == (0.8, pytest.approx(0.7), pytest.approx(0.9), 3)
+    assert (row["lowest"], row["highest"], row["run_id"], row["seed"]) == (0.7, 0.9, "r2", 2)
+    twenty = found(results_of(rows(list(enumerate(np.linspace(0.5, 0.88, 20))))))
+    assert twenty["seeds"] == 20 and twenty["ours"] == pytest.approx(0.68), "of an even number the lower middle one"
+
+
+def test_of_two_runs_with_one_seed_the_later_counts():
+    row = found(results_of(rows([(0, 0.9), (0, 0.5)])))
+    assert (row["ours"], row["seeds"]) == (0.5, 1)
+
+
+def test_scores_of_other_parts_and_metrics_stay_out():
+    for other in (rows([(0, 0.8)], part="validation"), rows([(0, 0.8)], metric="weighted_f1")):
+        assert np.isnan(found(results_of(other))["ours"])
+    third = results_of(rows([(0, 0.6)], "05_segmentation", "resnet50", "validation", "soft_f1"))
+    assert found(third, "III", "resnet50")["ours"] == 0.6
+    assert np.isnan(found(results_of(rows([(0, 0.7)], "05_segmentation", "resnet50", "training", "soft_f1")), "III",
+                          "resnet50")["ours"])  # fmt: skip
+
+
+def test_each_row_has_the_average_that_its_printed_digits_fit():
+    assert found(results_of(rows([(0, 0.8)], model="mobilenetv2", metric="weighted_f1")), model="mobilenetv2")["seeds"]
+    second = rows([(0, 0.9)], "04_phase2_classification", "cnn", "validation", "positive_f1")
+    row = found(results_of(second), "II")
+    assert row["ours"] == 0.9 and row["convention"].startswith("hemorrhage as the positive class")
+    assert "weighted average" in found(results_of(rows([(0, 0.8)])), model="mobilenetv2")["convention"]
+
+
+def values_of(notebook, profile="quick"):
+    return (
+        ledger.annotated_parameters(parameters.parameters_file(notebook, profile))
+        .set_index("parameter")["value"]
+        .to_dict()
+    )
+
+
+def settings(**changed):
+    return {"notebook": "03_phase1_detection", "parameters": values_of("03_phase1_detection", "paper") | changed}
+
+
+@pytest.mark.parametrize(
+    ("cohort", "record", "value", "expected"),
+    [
+        (PHANTOM, settings(), 0.9, "not comparable: phantom data"),
+        (REAL, settings(models=["cnn"], seed=3), 0.9, "inside the interval"),
+        (REAL, settings(), 0.8, "outside"),
+        (REAL, settings(), 1.05, "outside"),
+        (REAL, settings(size=96), 0.9, "not comparable: not the paper's size"),
+        (REAL, settings(size=96, batch=16, epochs=8, dropout=0.9), 0.9,
+         "not comparable: not the paper's size, batch, epochs, …"),
+    ],
+)  # fmt: skip
+def test_a_verdict_is_given_on_real_data_with_the_papers_settings_only(cohort, record, value, expected):
+    assert found(results_of(rows([(0, value)]), [record], cohort))["verdict"] == expected
+
+
+def test_a_number_without_an_interval_has_no_verdict():
+    third = rows([(0, 0.65)], "05_segmentation", "resnet50", "validation", "soft_f1").assign(low=np.nan, high=np.nan)
+    record = {"notebook": "05_segmentation", "parameters": values_of("05_segmentation", "paper")}
+    row = found(results_of(third, [record], REAL), "III", "resnet50")
+    assert row["verdict"] == "not comparable: no interval by this convention"
+
+
+def test_a_table_shows_interval_spread_and_verdict():
+    seeds = results_of(rows([(0, 0.9), (1, 0.7), (2, 0.8)]))
+    table = tables.beside(seeds, "I").data.set_index(["model", "score"])
+    shown = table.loc[("cnn", "f1"), ["paper", "here", "seeds", "n", "baseline here", "verdict"]].tolist()
+    assert shown == ["0.9256", "0.80 (0.70–0.90)", "0.70–0.90 of 3", 200, "0.39", "not comparable: phantom data"]
+    assert table.loc[("resnet50", "f1")].tolist() == ["0.9327", "", "", "", "", "not run"]
+    caption = tables.beside(seeds, "I").caption
+    assert "mobilenetv2: weighted average" in caption and "cnn, efficientnetb0: macro average" in caption
+
+
+def test_other_scores_are_told_by_model_with_the_spread_of_their_seeds():
+    scores = pd.concat([rows([(0, 0.9), (1, 0.7), (2, 0.8)]), rows([(0, 0.5)], metric="auc")])
+    table = select.scores_of(scores, "03_phase1_detection", "session1", ["macro_f1"])
+    ((model, *numbers),) = table[["model", "value", "low", "lowest", "highest", "seeds"]].values.tolist()
+    assert model == "cnn" and numbers == pytest.approx([0.8, 0.7, 0.7, 0.9, 3])
+    assert select.scores_of(scores, "05_segmentation", "session1", ["macro_f1"]).empty
+
+
+def test_optimism_is_the_difference_that_choosing_on_the_test_makes():
+    both = [rows([(0, 0.8), (1, 0.7)]), rows([(0, 0.85), (1, 0.72)], part="session1_on_test")]
+    table = paper.optimism(pd.concat(both))
+    assert {"notebook", "run_id"} <= set(table.columns)
+    assert table["seed"].tolist() == [0, 1] and table["optimism"].tolist() == pytest.approx([0.05, 0.02])
+    assert paper.optimism(both[0]).empty and "optimism" in paper.optimism(both[0])
+
+
+def test_the_papers_matrices_are_those_of_notebook_7():
+    assert paper.paper_matrix("I", "efficientnetv2b0").tolist() == [[130, 0], [5, 65]]
+    assert paper.paper_matrix("I", "mobilenetv2").tolist() == [[126, 4], [14, 56]]
+    assert paper.paper_matrix("II", "cnn").tolist() == [[223, 3], [8, 211]]
+    counted = tables.counts({"x": paper.paper_matrix("I", "efficientnetv2b0")}, ("none", "stroke"))
+    assert counted.values.tolist()[2] == ["x", "stroke", "none", 5] and len(counted) == 4
+
+
+def test_ours_stands_beside_the_papers_matrix_where_it_ran():
+    table = pd.DataFrame({"truth": [0, 1, 1], "called": [0, 0, 1]})
+    both = paper.matrices({"cnn": {3: table}}, ("cnn", 3), "I", "efficientnetv2b0")
+    assert list(both) == ["here: cnn, seed 3", "the paper: efficientnetv2b0"]
+    assert both["here: cnn, seed 3"].tolist() == [[1, 0], [1, 1]]
+    assert list(paper.matrices({}, ("", -1), "I", "efficientnetv2b0")) == ["the paper: efficientnetv2b0"]
+
+
+def test_parameters_files_are_read_with_their_comments(tmp_path):
+    file = tmp_path / "x.yaml"
+    file.write_text('# head\nsize: 224  # data: 224×224\nnames: [a, b]\ntext: "a # b"  # ours: why\n')
+    table = ledger.annotated_parameters(file)
+    assert table.values.tolist() == [
+        ["size", 224, "data: 224×224"],
+        ["names", ["a", "b"], ""],
+        ["text", "a # b", "ours: why"],
+    ]
+    file.write_text("size 224\n")
+    with pytest.raises(UserError, match=r"x.yaml, line 1: expected 'key: value  # comment', found 'size 224'"):
+        ledger.annotated_parameters(file)
+
+
+def test_departures_are_the_settings_of_the_run_that_change_what_is_computed():
+    here = values_of("03_phase1_detection") | {"size": 64}
+    table = ledger.departures("03_phase1_detection", here).set_index("parameter")
+    assert table.loc["size", ["here", "paper profile"]].tolist() == [64, 224]
+    assert not {"profile", "phantom_size", "recall", "validation"} & set(table.index)
+
+
+def test_the_ledger_covers_every_setting_of_every_notebook_with_a_source():
+    table = ledger.full_ledger([])
+    assert set(table["notebook"]) == {path.name[:2] for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert (table["source"] != "").all() and table["here"].notna().all()
+
+
+def test_the_ledger_shows_what_the_run_was_made_with():
+    made = record() | {"parameters": values_of("03_phase1_detection") | {"epochs": 99}}
+    table = ledger.full_ledger([made]).set_index(["notebook", "parameter"])["here"]
+    assert table["03", "epochs"] == 99
+    assert table["04", "epochs"] == values_of("04_phase2_classification")["epochs"]
+
+
+def test_fixed_choices_are_those_of_the_code():
+    from stroke_utils.learn import inputs, models, training
+
+    said = {(row[0], row[1]): row[2] for row in ledger.FIXED}
+
+    def widths(model):
+        return ", ".join(str(layer.filters) for layer in model.layers if type(layer).__name__ == "Conv2D")
+
+    assert f"of {widths(models.detector('cnn', 32))}, each" in said["03", "CNN"]
+    assert f"of {widths(models.type_classifier('cnn', 32))}; dense 128" in said["04", "CNN"]
+    for name in ("light", "strong"):
+        amount = inputs.AUGMENTATIONS[name]
+        text = f"mirrored, ± {amount.degrees}°, ± {amount.zoom:.0%} zoom, ± {amount.shift:.0%} shift".replace("%", " %")
+        text += f", ± {amount.contrast:.0%} contrast".replace("%", " %") if amount.contrast else ""
+        assert amount.flip and said["03, 04", f"{name} augmentation"] == text
+    assert said["03, 04, 05", "rate after a plateau"] == f"× {training.Schedule(1, 1, 1).reduce_by}"
+    assert f"by more than {training.MIN_DELTA}" in said["03, 04, 05", "a better epoch"]
+    assert said["all", "intervals"].startswith(f"{metrics.BOOTSTRAP} ")
+
+
+def record(fingerprint="abc", notebook="03_phase1_detection", **settings):
+    about = {"notebook": notebook, "run_id": "r", "wall_s": 90, "peak_memory_mib": 1536}
+    about |= {"parameters": {"seed": 0, "models": ["cnn"], "reuse": False, "epochs": 8} | settings}
+    return about | {"cohort": {"fingerprint": fingerprint}, "git": {"commit": "0123456789", "dirty": True}}
+
+
+def test_records_of_another_cohort_are_listed_but_not_used():
+    cohort = Cohort(None, None, None, {}, "abc")
+    table = tables.run_table([record(), record("other")], cohort)
+    assert table["cohort"].tolist() == ["this", "another"]
+    assert table.loc[0, ["minutes", "memory, GiB", "commit"]].tolist() == [1.5, 1.5, "0123456+"]
+    assert select.usable([record(), record("other")], cohort) == ([record()], [])
+    for useless in ([record("other")], [record(notebook="01_exploration")], []):
+        with pytest.raises(UserError, match="No run record of this cohort yet .* `make reproduce`"):
+            select.usable(useless, cohort)
+
+
+def test_runs_of_other_settings_are_not_mixed_into_one_table():
+    cohort = Cohort(None, None, None, {}, "abc")
+    batch = [record(seed=seed, models=[model]) for seed in (0, 1) for model in ("cnn", "resnet50")]
+    old, other = record(epochs=99), record(notebook="04_phase2_classification", epochs=3)
+    kept, notes = select.usable([old, other, *batch], cohort)
+    assert kept == [other, *batch]
+    assert notes == [
+        "03_phase1_detection: 1 records of other settings are left out; those of the last run's are shown."
+    ]
+
+
+def score(value=0.871, n=200, unit="patients"):
+    return {"value": value, "low": 0.8, "high": 0.93, "n": n, "baseline": 0.394, "unit": unit}
+
+
+def test_score_table_ends_with_the_baseline_and_the_slices_behind_each_score():
+    one = {"macro_f1": score(), "positive_recall": score(n=70), "positive_precision": score(n=64)}
+    two = one | {"positive_precision": score(n=81)}
+    table = tables.score_table({"cnn": {"session1": one}, "resnet50": {"session1": two}}, "session1", [*one, "absent"])
+    assert table["macro f1"].tolist() == ["0.87 (0.80–0.93)", "0.87 (0.80–0.93)", "0.39", "200"]
+    assert table.index[-2:].tolist() == ["trivial baseline", "n"]
+    assert table.loc["n", ["positive recall", "positive precision"]].tolist() == ["70", "64–81"]
+
+
+def test_it_is_said_what_the_intervals_take_for_independent():
+    assert "resample patients" in tables.independent_units({"cnn": {"session1": {"auc": score()}}})
+    mixed = {"cnn": {"session1": {"auc": score()}, "validation": {"auc": score(unit="slices")}}}
+    assert "patients are unknown" in tables.independent_units(mixed)
+
+
+def test_pixels_are_counted_by_true_and_called_class(tmp_path):
+    truth, called = np.zeros((10, 10), np.uint8), np.zeros((10, 10), np.uint8)
+    truth[:5, :4], called[:5, :2], called[:5, 2:3] = 1, 1, 2
+    masks.write_class_mask(tmp_path / "truth.png", truth)
+    masks.write_class_mask(tmp_path / "a.png", called)
+    table = tables.pixel_confusion(pd.Series(["a"]), pd.Series({"a": tmp_path / "truth.png"}), tmp_path)
+    assert table.loc["ischemia"].tolist() == ["25.0%", "50.0%", "25.0%", 20]
+    assert table.loc["background"].tolist() == ["100.0%", "0.0%", "0.0%", 80]
+    assert table.loc["hemorrhage", "pixels"] == 0
+
+
+def test_typical_slices_are_good_median_and_worst_of_each_type():
+    table = pd.DataFrame(
+        {"slice_id": [f"{k}" for k in range(11)], "label": "ischemia", "lesion_dice": np.arange(11) / 10}
+    )
+    assert select.typical_slices(table) == {"ischemia, good": "9", "ischemia, median": "5", "ischemia, worst": "0"}

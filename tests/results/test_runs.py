@@ -1,0 +1,201 @@
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from stroke_utils.base.errors import UserError
+from stroke_utils.data.cohort import Cohort
+from stroke_utils.results import parameters, runs
+
+
+@pytest.fixture
+def cohort():
+    return Cohort(Path("/nowhere"), pd.DataFrame({"slice_id": ["1"]}), pd.DataFrame(), {"phantom": True}, "abc123")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("STROKE_RESULTS", str(tmp_path))
+    file = tmp_path / "defaults.yaml"
+    file.write_text("profile: quick\ndata_dir: ''\nseed: 0\nmodels: [cnn]\nrate: 0.001\nepochs: 3\nreuse: false\n")
+    monkeypatch.setattr(parameters, "parameters_file", lambda notebook, profile="quick": file)
+    return tmp_path
+
+
+PARAMETERS = {
+    "profile": "quick", "data_dir": "", "seed": 0, "models": ["cnn"], "rate": 0.001, "epochs": 3, "reuse": True,
+}  # fmt: skip
+
+
+def test_a_record_holds_what_is_needed_to_trace_a_number(home, cohort):
+    run = runs.start("03", PARAMETERS)
+    path = run.finish(cohort, {"cnn": {"session1": {"auc": runs_score(np.float64(0.9)) | {"n": np.int64(7)}}}})
+    record = json.loads(path.read_text())
+    assert path == home / "quick" / "03" / run.run_id / "record.json"
+    assert run.run_id.startswith("cnn-seed0-") and len(run.run_id) == len("cnn-seed0-") + 8
+    assert record["metrics"]["cnn"]["session1"]["auc"] == runs_score(0.9) | {"n": 7}
+    assert record["conventions"] == {"auc": "area under the ROC curve: no threshold, ties count half"}
+    hardware = record["hardware"]
+    assert hardware["cpu"] and hardware["cores"] >= 1 and hardware["memory_gib"] > 0.5
+    assert hardware["gpus"] is None or "tensorflow" in sys.modules
+    assert runs.fault(record) is None
+    assert record["cohort"]["fingerprint"] == "abc123" and record["cohort"]["origin"] == {"phantom": True}
+    assert record["parameters"]["rate"] == 0.001 and "data_dir" not in record["parameters"]
+    assert record["versions"]["numpy"] == np.__version__
+    assert record["peak_memory_mib"] > 10
+
+
+def test_identity_follows_parameters_and_cohort_but_not_the_place_of_the_data(home, cohort):
+    def identity(fingerprint="abc123", **changed):
+        run = runs.start("03", PARAMETERS | changed)
+        run.open(Cohort(cohort.root, cohort.slices, cohort.problems, {}, fingerprint))
+        return run.run_id
+
+    assert identity() == identity(data_dir="/elsewhere", reuse=False)
+    others = {identity(), identity(seed=1), identity(rate=0.01), identity(models=["cnn", "b"]), identity("other")}
+    assert len(others) == 5
+
+
+def test_reuse_needs_a_finished_record(home, cohort):
+    run = runs.start("03", PARAMETERS)
+    run.open(cohort)
+    assert not run.reuse
+    run.finish(cohort, {})
+    again = runs.start("03", PARAMETERS)
+    again.open(cohort)
+    assert again.reuse
+    fresh = runs.start("03", PARAMETERS | {"reuse": False})
+    fresh.open(cohort)
+    assert not fresh.reuse
+    killed = runs.start("03", PARAMETERS)
+    killed.open(cohort)
+    assert not killed.reuse, "a run that was begun again and killed must not look finished"
+
+
+def test_values_are_checked_before_anything_long_starts():
+    params = runs.SimpleNamespace(models=["cnn", "resnet19"], augmentation="light")
+    with pytest.raises(UserError, match="Parameter 'models' has 'resnet19'. Known: cnn, resnet18"):
+        parameters.check_choices(params, models=["cnn", "resnet18"])
+    parameters.check_choices(params, augmentation=["none", "light"])
+    with pytest.raises(UserError, match="'models' is empty"):
+        parameters.check_choices(runs.SimpleNamespace(models=[]), models=["cnn"])
+
+
+def test_an_unknown_profile_is_named():
+    with pytest.raises(UserError, match="There is no profile 'mine' under params/. Known: paper, quick"):
+        parameters.parameters_file("03_phase1_detection", "mine")
+
+
+def test_parameters_are_read_in_the_type_of_their_default():
+    assert parameters.coerce("models", "cnn, resnet18", ["cnn"]) == ["cnn", "resnet18"]
+    assert parameters.coerce("seeds", "0,1", [0]) == [0, 1]
+    assert parameters.coerce("seeds", 2, [0]) == [2]
+    assert parameters.coerce("rate", 1, 0.001) == 1.0
+    assert parameters.coerce("data_dir", 2021, "") == "2021"
+    assert parameters.coerce("epochs", 3.0, 1) == 3
+
+
+@pytest.mark.parametrize(("value", "default"), [("many", 3), (2.5, 3), ("yes", True), (1, True), (True, 3)])
+def test_a_mistyped_value_is_refused(value, default):
+    with pytest.raises(UserError, match="Parameter 'x' is .* expected a"):
+        parameters.coerce("x", value, default)
+
+
+def test_a_mistyped_name_gets_a_suggestion(home, monkeypatch):
+    with pytest.raises(UserError, match=r"has no parameter 'sede'. Did you mean 'seed'\? It knows: "):
+        parameters.check_names({"sede"}, {"seed", "size"}, "Notebook 03")
+    monkeypatch.setattr(parameters, "_injected_names", lambda: {"seeed"})
+    with pytest.raises(UserError, match="Notebook 03 has no parameter 'seeed'"):
+        runs.start("03", PARAMETERS)
+
+
+def test_missing_parameters_are_named(home):
+    with pytest.raises(UserError, match="Run the cell tagged 'parameters' of 03 first: rate not set"):
+        runs.start("03", {k: v for k, v in PARAMETERS.items() if k != "rate"})
+
+
+def test_scores_are_flattened_and_foreign_files_are_named(home, cohort):
+    run = runs.start("03", PARAMETERS)
+    run.finish(cohort, {"cnn": {"session1": {"auc": runs_score(0.9)}, "threshold": 0.4}, "problems": 3})
+    bad = home / "quick" / "03" / "broken"
+    bad.mkdir()
+    (bad / "record.json").write_text("{")
+    old = home / "quick" / "03" / "old"
+    old.mkdir()
+    (old / "record.json").write_text(json.dumps({"schema": 0}))
+    found, refused = runs.records("quick")
+    table = runs.scores(found)
+    assert table[["model", "part", "metric", "value", "n"]].values.tolist() == [["cnn", "session1", "auc", 0.9, 200]]
+    assert len(refused) == 2
+    assert "is no run record" in refused[0] and "schema 0, this version reads 2" in refused[1]
+
+
+def test_a_record_that_does_not_fit_its_schema_is_neither_written_nor_read(home, cohort):
+    run = runs.start("03", PARAMETERS)
+    lacking = {"cnn": {"session1": {"auc": {k: v for k, v in runs_score(0.9).items() if k != "n"}}}}
+    with pytest.raises(UserError, match=r"\$.metrics.cnn.session1.auc: 'n' is a required property"):
+        run.finish(cohort, lacking)
+    assert not [*run.folder.iterdir()], "nothing half is left"
+    path = run.finish(cohort, {"cnn": {"session1": {"auc": runs_score(0.9)}}})
+    whole = json.loads(path.read_text())
+    for spoil in (lambda r: r["cohort"].pop("fingerprint"), lambda r: r.update(seed="none"),
+                  lambda r: r["metrics"]["cnn"]["session1"]["auc"].update(value="high")):  # fmt: skip
+        record = json.loads(json.dumps(whole))
+        spoil(record)
+        path.write_text(json.dumps(record))
+        found, refused = runs.records("quick")
+        assert not found and len(refused) == 1 and "does not fit its schema ($" in refused[0]
+
+
+def test_records_of_before_the_new_fields_are_read(home, cohort):
+    path = runs.start("03", PARAMETERS).finish(cohort, {})
+    record = json.loads(path.read_text())
+    del record["conventions"]
+    record["hardware"] = {"machine": "x86_64", "system": "Linux", "cores": 2}
+    path.write_text(json.dumps(record))
+    assert runs.records("quick") == ([record], [])
+
+
+def test_trained_models_without_a_record_are_named(home, cohort):
+    run = runs.start("03", PARAMETERS)
+    run.finish(cohort, {}).unlink()
+    assert runs.records("quick") == ([], [])
+    (run.folder / "cnn").mkdir()
+    (run.folder / "cnn" / "history.csv").touch()
+    found, refused = runs.records("quick")
+    assert not found and refused == [
+        f"results/quick/03/{run.run_id} has trained models but no record: unfinished, or removed."
+    ]
+
+
+def test_conventions_are_those_of_the_scores_at_hand():
+    score = runs_score(0.5)
+    nested = {"cnn": {"session1": {"macro_f1": score, "soft_iou": score, "unheard_of": score}, "threshold": 0.4}}
+    assert set(runs.conventions(nested)) == {"macro", "soft"}
+    assert "with background" in runs.conventions(nested)["soft"]
+
+
+def runs_score(value):
+    return {"value": value, "low": 0.8, "high": 0.95, "n": 200, "baseline": 0.5, "unit": "slices"}
+
+
+def test_numbers_that_json_lacks_become_null(home, cohort):
+    path = runs.start("03", PARAMETERS).finish(cohort, {"a": float("nan"), "b": [np.inf, 1]})
+    assert json.loads(path.read_text())["metrics"] == {"a": None, "b": [None, 1]}
+
+
+@pytest.mark.parametrize("name, value", [("epochs", 0), ("epochs", -3), ("epochs", 20_000)])
+def test_values_that_make_no_sense_are_refused_before_anything_runs(home, name, value):
+    with pytest.raises(UserError, match=f"Parameter '{name}' is {value}; expected 1 to 10000"):
+        runs.start("03", PARAMETERS | {name: value})
+
+
+def test_every_profile_is_within_the_ranges():
+    for path in sorted((Path(__file__).resolve().parents[2] / "params").glob("*/*.yaml")):
+        parameters._check_ranges(yaml.safe_load(path.read_text()))
+    with pytest.raises(UserError, match="'recall' is 1.2; expected 0.01 to 1"):
+        parameters._check_ranges({"recall": 1.2})
