@@ -4,10 +4,12 @@
     snakemake --cores 8 --config profile=paper data=/path seeds=0,1,2 models=cnn,resnet18
     snakemake --executor slurm --jobs 4 --config …                 # any executor with a shared file system
 
-A notebook runs again when it, its parameters file, a package module it imports, the data folder or the seed changed.
-Outputs are the executed copies under results/; nothing that git tracks is an output, for Snakemake deletes those.
+Outputs are the executed copies under results/, each named by a digest of all that makes it: its cells, its parameters, the
+code it goes through, the data folder's files, and the copies it comes after. What has that name is not run again. Nothing
+that git tracks is an output, for Snakemake deletes those.
 """
 
+import json
 import sys
 
 from stroke_utils.base import identity, paths
@@ -44,35 +46,35 @@ if not PLAN.data:
             "open_cohort(size=sys.argv[1])' {params.size:q} && echo {params.size:q} > {output:q}"
 
 
-for notebook in PLAN.notebooks:
+JOBS = [(notebook, seed) for notebook in PLAN.notebooks for seed in (PLAN.seeds if notebook in plan.PER_SEED else [0])]
 
+for notebook, seed in JOBS:
+
+    # Whether a notebook runs again is decided by its output's name, a digest of all that makes it, never by times.
     rule:
         name:
-            notebook
+            f"{notebook}_seed{seed}" if notebook in plan.PER_SEED else notebook
         input:
-            notebook=str(paths.home() / "notebooks" / f"{notebook}.ipynb"),
-            parameters=str(PLAN.parameters(notebook)),
-            sources=plan.sources(paths.home() / "notebooks" / f"{notebook}.ipynb"),
+            notebook=ancient(str(paths.home() / "notebooks" / f"{notebook}.ipynb")),
+            parameters=ancient(str(PLAN.parameters(notebook))),
             data=ancient(PHANTOM) if PLAN.reads_data(notebook) and not PLAN.data else [],
             before=(
                 [PLAN.outputs(other) for other in PLAN.before(notebook)]
                 if notebook == plan.LAST
-                else [ancient(PLAN.output(other)) for other in PLAN.before(notebook)]
+                else [ancient(PLAN.output(other, seed)) for other in PLAN.before(notebook)]
             ),
         output:
-            PLAN.output(notebook),
+            PLAN.output(notebook, seed),
         log:
-            PLAN.output(notebook, "logs"),
+            PLAN.output(notebook, seed, "logs"),
         params:
-            changes=lambda wildcards: [
-                *(["-p", "seed", wildcards.seed] if "seed" in wildcards.keys() else []),
-            ],
-            models=["-p", "models", ",".join(PLAN.wanted(notebook))] if PLAN.models and notebook in plan.PER_SEED else [],
-            data=["-p", "data_dir", PLAN.data] if PLAN.data and PLAN.reads_data(notebook) else [],
+            changes=[word for pair in PLAN.changes(notebook, seed).items() for word in ("-p", *pair)],
+            made_by=json.dumps(PLAN.identity(notebook, seed).about, ensure_ascii=False),
         threads: max(2, workflow.cores or 2) if notebook in plan.PER_SEED else 1
         priority: 100 - PLAN.notebooks.index(notebook)  # in reading order where several could run
         resources:
             mem_mb=8000 if notebook in plan.PER_SEED else 3000,
         shell:
             "exec {PYTHON:q} -m stroke_utils.course.headless {input.notebook:q} --parameters {input.parameters:q} "
-            "{params.changes:q} {params.models:q} {params.data:q} --output {output:q} --log {log:q} --timeout {CELL_TIMEOUT} --end-with-parent"
+            "{params.changes:q} --made-by {params.made_by:q} --output {output:q} --log {log:q} "
+            "--timeout {CELL_TIMEOUT} --end-with-parent"

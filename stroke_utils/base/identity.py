@@ -1,13 +1,35 @@
-"""What a derived thing is named by: digests of values, of files, and of the code that computes it."""
+"""What a derived thing is named by: a digest of everything that made it.
+
+That is its inputs (by their own fingerprints), its settings, and a version of the code that computes it. One class does
+this for all: class masks, resized slices, TFRecords, trained networks, executed notebooks. What is named otherwise is
+another thing, so nothing outdated is ever used, and nothing current is ever overwritten.
+"""
 
 import ast
+import contextlib
+import errno
 import functools
 import hashlib
 import json
 import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from stroke_utils.base import files, paths
+from stroke_utils.base.errors import UserError, reason
+
 PACKAGE = Path(__file__).resolve().parents[1]
+
+
+NOT_MAKING = ("base.errors", "base.files", "base.identity", "base.paths", "base.progress")
+"""Modules that code versions leave out: they say where and when something is written, not what."""
+
+GIVEN = ("data.cohort",)
+"""Modules whose work, the table of slices, enters a derived thing as an input with a fingerprint of its own."""
+
+NOTE = "identity.json"
+"""File in every derived folder that says what made it."""
 
 
 def sha256(path: str | os.PathLike) -> str:
@@ -22,7 +44,7 @@ def digest(value: object, length: int = 8) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
-def sources(code: str, module: str = "") -> list[Path]:
+def sources(code: str, module: str = "", through: Callable[[Path], bool] = lambda path: True) -> list[Path]:
     """Return the package's files that some code goes through: what it imports, directly or through each other.
 
     Imports count wherever they stand, relative ones too. The ``__init__`` of every package on the way counts, for
@@ -31,16 +53,22 @@ def sources(code: str, module: str = "") -> list[Path]:
     Args:
         code: Python source.
         module: dotted name of the module it is of, for its relative imports; empty for a notebook's.
+        through: tells whether a file counts, and what it imports with it.
     """
     found, waiting = set(), _imported(code, module)
     while waiting:
         name = waiting.pop()
         path = _file(name)
-        if path not in found:
+        if path not in found and through(path):
             found.add(path)
             inside = f"{name}.__init__" if path.name == "__init__.py" else name
             waiting |= _imported(path.read_text(encoding="utf-8"), inside)
     return sorted(found)
+
+
+def rooms_of(code: str) -> tuple[str, ...]:
+    """Return the modules that some code imports itself, named below the package."""
+    return tuple(sorted(name.partition(".")[2] for name in _imported(code, "") if _file(name).stem != "__init__"))
 
 
 def _imported(code: str, module: str) -> set[str]:
@@ -63,3 +91,127 @@ def _file(name: str) -> Path:
     """Return the file of a dotted name in the package: a module's, or a package's ``__init__``."""
     place = PACKAGE.parent.joinpath(*name.split("."))
     return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+
+
+def code_version(*rooms: str, given: tuple[str, ...] = GIVEN) -> str:
+    """Return a digest of the code that modules and what they import consist of.
+
+    Comments, blank lines and docstrings do not count: a better explanation computes nothing anew. A wing's
+    ``__init__`` only hands names on and does not count either.
+
+    Args:
+        rooms: names below the package, such as ``data.masks``.
+        given: modules that are left out because their work is an input.
+    """
+    code = "\n".join(f"import {PACKAGE.name}.{room}" for room in rooms)
+    left_out = {PACKAGE.joinpath(*name.split(".")).with_suffix(".py") for name in (*NOT_MAKING, *given)}
+    found = sources(code, through=lambda path: path not in left_out and path.name != "__init__.py")
+    return digest([[str(path.relative_to(PACKAGE)), _bare(path)] for path in found], 12)
+
+
+@functools.cache
+def _bare(path: Path) -> str:
+    """Return a module's code without comments and docstrings, in one form whatever its layout."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        for name in ("body", "orelse", "finalbody"):
+            body = getattr(node, name, None)
+            if isinstance(body, list):
+                kept = [n for n in body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
+                setattr(node, name, kept or ([ast.Pass()] if name == "body" else []))
+    return ast.unparse(tree)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a derived thing is made of.
+
+    Attributes:
+        kind: what it is, as a folder's name: ``class-masks``.
+        rooms: the modules that compute it, named below the package.
+        inputs: fingerprints of what it is made from, by name.
+        settings: what else decides how it comes out, by name.
+        given: as for :func:`code_version`.
+    """
+
+    kind: str
+    rooms: tuple[str, ...]
+    inputs: dict = field(default_factory=dict)
+    settings: dict = field(default_factory=dict)
+    given: tuple[str, ...] = GIVEN
+
+    @property
+    def about(self) -> dict:
+        """All of it, with the version of the code, as JSON knows it."""
+        code = {"rooms": self.rooms, "given": self.given, "version": code_version(*self.rooms, given=self.given)}
+        about = {"kind": self.kind, "inputs": self.inputs, "settings": self.settings, "code": code}
+        return json.loads(json.dumps(about, default=str))
+
+    @property
+    def digest(self) -> str:
+        """Twelve hex digits that name the thing."""
+        return digest(self.about, 12)
+
+    @property
+    def path(self) -> Path:
+        """Where the thing lies or would lie: ``<derived>/<kind>/<digest>``."""
+        return paths.derived_root() / self.kind / self.digest
+
+    def folder(self) -> Path:
+        """Return the thing's folder, made with its note where it is missing.
+
+        Raises:
+            UserError: the folder is torn or not ours, or cannot be written.
+        """
+        if not self.path.exists():
+            with writable(self.path), files.lock(self.path, paths.shown(self.path)):
+                if not self.path.exists():
+                    with files.atomic_folder(self.path) as temporary:
+                        self.note(temporary)
+        self.refuse_others()
+        return self.path
+
+    def refuse_others(self) -> None:
+        """Refuse a folder at this place that was made by something else.
+
+        Raises:
+            UserError: its note is missing, torn, or tells of another thing.
+        """
+        if wrong := self.fault(self.path):
+            raise UserError(f"{paths.shown(self.path)} {wrong}. Run `make clean-derived`: it is then made anew.")
+
+    def note(self, folder: str | os.PathLike) -> None:
+        """Write into a folder what made it."""
+        files.write_json(Path(folder, NOTE), self.about)
+
+    def fault(self, folder: str | os.PathLike) -> str | None:
+        """Say why a folder is not the whole thing of this identity, or return None."""
+        found = read_note(folder)
+        if found is None:
+            return f"has no readable {NOTE}: it is torn, or not ours"
+        if found != self.about:
+            return f"is not what its name says: its {NOTE} tells of another {found.get('kind', 'thing')}"
+        return None
+
+
+@contextlib.contextmanager
+def writable(folder: Path) -> Iterator[None]:
+    """Explain where a derived folder cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            raise
+        raise UserError(
+            f"{paths.shown(folder)} cannot be written ({reason(error)}); what is computed from the data goes there. "
+            "Make its folder writable, or set STROKE_DERIVED to a folder of yours."
+        ) from error
+
+
+def read_note(folder: str | os.PathLike) -> dict | None:
+    """Return what a derived folder says of itself, None where it says nothing readable."""
+    try:
+        found = json.loads(Path(folder, NOTE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

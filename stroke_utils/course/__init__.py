@@ -2,7 +2,8 @@
 
 It knows notebooks as files; no notebook imports it.
 ``plan`` says what a run consists of, ``notebook_files`` reads notebooks, ``headless`` runs one and ``reproduce`` all;
-``refresh`` renews the committed ones; ``cards`` and ``book`` bind what they left, with the texts in ``templates``.
+``refresh`` renews the committed ones; ``derived`` names what is outdated; ``cards`` and ``book`` bind what runs left,
+with the texts in ``templates``.
 """
 
-__all__ = ["book", "cards", "headless", "notebook_files", "plan", "refresh", "reproduce"]
+__all__ = ["book", "cards", "derived", "headless", "notebook_files", "plan", "refresh", "reproduce"]

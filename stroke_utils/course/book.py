@@ -28,7 +28,7 @@ from stroke_utils.base import errors, files, paths
 from stroke_utils.course import cards
 from stroke_utils.course.headless import near
 from stroke_utils.course.notebook_files import read_notebook
-from stroke_utils.course.plan import Plan
+from stroke_utils.course.plan import Plan, make_plan
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 GLOSSARY, FRONT = "glossary.md", "top"
@@ -178,18 +178,16 @@ def describe_pictures(notebook: nbformat.NotebookNode) -> None:
         cell.metadata["alt"] = " ".join(text.split()) or "Output of the code above"
 
 
-def copies(executed: Path, notebook: str, seeds: tuple[int, ...] = ()) -> list[Path]:
-    """List the executed copies of a notebook: those of ``seeds`` first, then by seed."""
-    found = {int(p.stem.rpartition("-seed")[2]): p for p in executed.glob(f"{notebook}-seed*.ipynb")}
-    order = [*(s for s in seeds if s in found), *sorted(found.keys() - set(seeds))]
-    return [p for p in [executed / f"{notebook}.ipynb"] if p.is_file()] + [found[seed] for seed in order]
+def copies(plan: Plan, notebook: str) -> list[Path]:
+    """List the executed copies of a notebook as it stands now, in the order of the plan's seeds."""
+    return [path for path in map(Path, plan.outputs(notebook)) if path.is_file()]
 
 
-def unfinished(executed: Path, notebook: str, seeds: tuple[int, ...] = ()) -> list[str]:
+def unfinished(plan: Plan, notebook: str) -> list[str]:
     """Say which runs of a notebook stopped, and which have not run; copies of those that stopped lie in ``logs``."""
-    said = {}
-    for log in sorted((executed / "logs").glob(f"{notebook}*.ipynb")):
-        if log.stat().st_size == 0:  # what Snakemake leaves after a success
+    said, wanted = {}, list(map(Path, plan.outputs(notebook)))
+    for log in (plan.executed / "logs" / path.name for path in wanted):
+        if not log.is_file() or log.stat().st_size == 0:  # what Snakemake leaves after a success
             continue
         try:
             raised = [o for c in read_notebook(log).cells for o in c.get("outputs", []) if o.output_type == "error"]
@@ -197,20 +195,19 @@ def unfinished(executed: Path, notebook: str, seeds: tuple[int, ...] = ()) -> li
             raised = []  # killed while it was written
         reason = f"stopped with {raised[0].ename}: {raised[0].evalue[:200]}" if raised else "did not finish"
         said[log.stem] = f"{log.stem} {reason}. As far as it ran: {paths.shown(log)}"
-    for stem in {Path(output).stem for output in Plan(executed.parent.name, "", seeds).outputs(notebook)} - said.keys():
-        if not (executed / f"{stem}.ipynb").is_file():
-            said[stem] = f"{stem} has not run."
-    if not said and not copies(executed, notebook):
-        said[notebook] = f"{notebook} has not run."
+    for path in wanted:
+        if path.stem not in said and not path.is_file():
+            which = path.stem.rpartition("-")[0]
+            earlier = any(plan.executed.glob(f"{which}-????????.ipynb"))
+            said[path.stem] = f"{which} has not run" + (" since something that makes it changed." if earlier else ".")
     return [said[stem] for stem in sorted(said)]
 
 
-def bind(profile: str = "quick", seeds: tuple[int, ...] = ()) -> tuple[Path, list[str]]:
+def bind(plan: Plan) -> tuple[Path, list[str]]:
     """Write ``results/<profile>/book.html`` from what has been executed, and the cards beside it.
 
     Args:
-        profile: whose executed notebooks and records are bound.
-        seeds: those wanted; of each notebook the first that exists is shown, the others are named.
+        plan: whose executed notebooks are bound; of each the first seed's that exists is shown, the others are named.
 
     Returns:
         The file, and a sentence for each thing that is missing or wrong in it.
@@ -218,17 +215,18 @@ def bind(profile: str = "quick", seeds: tuple[int, ...] = ()) -> tuple[Path, lis
     Raises:
         UserError: nothing has been executed in this profile.
     """
-    root, folder = paths.results_root() / profile, paths.home() / "notebooks"
+    profile, folder = plan.profile, paths.home() / "notebooks"
+    root = paths.results_root() / profile
     pages, missing, others = {}, [], []
     for path in sorted(folder.glob("*.ipynb")):
-        found = copies(root / "executed", path.stem, seeds)
-        missing += unfinished(root / "executed", path.stem, seeds)
+        found = copies(plan, path.stem)
+        missing += unfinished(plan, path.stem)
         others += map(paths.shown, found[1:])
         pages[path.stem] = read_notebook(found[0]) if found else missing_page(path)
     absent = {key for key, page in pages.items() if isinstance(page, str)}
     if absent == pages.keys():
         raise errors.UserError(
-            f"Nothing has been executed in {root / 'executed'}. Run the notebooks: make reproduce PROFILE={profile}."
+            f"Nothing has been executed in {plan.executed}. Run the notebooks: make reproduce PROFILE={profile}."
         )
     written = [path for path in (*cards.write(profile), folder / GLOSSARY) if path.is_file()]
     further = {path.stem: path.read_text(encoding="utf-8") for path in written}
@@ -308,10 +306,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Bind the book from the command line; return an exit status."""
     parser = argparse.ArgumentParser(prog="python -m stroke_utils.course.book", description="Bind executed notebooks.")
     parser.add_argument("--profile", default="quick")
-    parser.add_argument("--seeds", default="", help="for instance 1,0: show these first (default: the lowest)")
+    parser.add_argument("--data", default="", help="data folder of the run (default: STROKE_DATA, else the phantom)")
+    parser.add_argument("--seeds", default="", help="of the run (default: the parameters files' seed)")
+    parser.add_argument("--models", default="", help="of the run (default: the parameters files')")
     given = parser.parse_args(arguments)
     try:
-        print(announced(*bind(given.profile, tuple(int(s) for s in given.seeds.replace(",", " ").split()))))
+        print(announced(*bind(make_plan(given.profile, given.data, given.seeds, given.models))))
     except errors.UserError as error:
         print(error, file=sys.stderr)
         return 2

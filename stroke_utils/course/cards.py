@@ -14,11 +14,7 @@ from stroke_utils.base import files, paths
 from stroke_utils.results import ledger, outputs, runs, select
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-TASKS = {
-    "03_phase1_detection": "detection",
-    "04_phase2_classification": "type classification",
-    "05_segmentation": "segmentation",
-}
+TASKS = {notebook: task.title for notebook, task in runs.TASKS.items()}
 """What the networks of each training notebook do."""
 
 

@@ -7,6 +7,7 @@ when the whole notebook succeeded.
 
 import argparse
 import errno
+import json
 import logging
 import os
 import signal
@@ -101,11 +102,11 @@ class Watch:
                 self.line.show(text, final=True)
 
 
-def run(notebook, values: dict, output, log=None, timeout: int | None = None) -> bool:
+def run(notebook, values: dict, output, log=None, timeout: int | None = None, made_by: dict | None = None) -> bool:
     """Run ``notebook`` with ``values`` in its own folder; tell whether it succeeded, and on failure print where.
 
     The executed copy grows at ``log`` and becomes ``output`` only on success; after a failure it stays at ``log``
-    with the error in it. ``timeout`` is in seconds per cell.
+    with the error in it. ``timeout`` is in seconds per cell; ``made_by`` goes into the copy's metadata.
 
     Raises:
         UserError: ill parameters, no such notebook, or no space on the disk.
@@ -149,6 +150,10 @@ def run(notebook, values: dict, output, log=None, timeout: int | None = None) ->
                 raise
             raise UserError(f"No space left on the disk while writing {log}. Free some and run again.") from error
         else:
+            if made_by:
+                finished = read_notebook(log)
+                finished.metadata["made_by"] = made_by
+                nbformat.write(finished, log)
             with files.atomic_path(output) as temporary:
                 temporary.write_bytes(log.read_bytes())
             log.unlink()
@@ -186,6 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", required=True, metavar="OUT.ipynb", help="executed copy, written on success")
     parser.add_argument("--log", metavar="LOG.ipynb", help="executed copy while it runs (default: logs/ beside OUT)")
     parser.add_argument("--timeout", type=int, metavar="SECONDS", help="per cell (default: none)")
+    parser.add_argument("--made-by", metavar="JSON", type=json.loads, help="identity of the copy, kept in its metadata")
     parser.add_argument("--end-with-parent", action="store_true", help="stop when the calling program is gone")
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -195,7 +201,7 @@ def main(arguments: list[str] | None = None) -> int:
         values = read_parameters(given.parameters) if given.parameters else {}
         check_parameters(values, defaults(given.notebook), given.parameters or "")
         values |= dict(given.p)
-        done = run(given.notebook, values, given.output, given.log, given.timeout)
+        done = run(given.notebook, values, given.output, given.log, given.timeout, given.made_by)
         return 0 if done else 1
     except UserError as error:
         print(error, file=sys.stderr)

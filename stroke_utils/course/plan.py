@@ -1,14 +1,17 @@
 """What one run of the course consists of: notebooks, their order, their parameters files and their sources."""
 
+import functools
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stroke_utils.base import identity, paths
 from stroke_utils.base.errors import UserError
+from stroke_utils.base.identity import Identity
 from stroke_utils.course.notebook_files import check_parameters, defaults, read_notebook, read_parameters
+from stroke_utils.results.runs import TASKS
 
-PER_SEED = ("03_phase1_detection", "04_phase2_classification", "05_segmentation")
+PER_SEED = tuple(TASKS)
 """Notebooks that train: run once per seed, on all cores, so that two never share a small machine."""
 
 LAST = "06_results_figures"
@@ -26,6 +29,7 @@ class Plan:
     data: str
     seeds: tuple[int, ...]
     models: tuple[str, ...] = ()
+    _known: dict = field(default_factory=dict, compare=False, repr=False)  # identities: each is asked for many times
 
     @property
     def notebooks(self) -> list[str]:
@@ -46,13 +50,28 @@ class Plan:
         """Parameters file of a notebook in this profile."""
         return paths.home() / "params" / self.profile / f"{notebook}.yaml"
 
-    def output(self, notebook: str, folder: str = "") -> str:
-        """Path of the executed copy, with Snakemake's ``{seed}`` where there is one per seed."""
-        return str(self.executed / folder / (notebook + "-seed{seed}" * (notebook in PER_SEED) + ".ipynb"))
+    def changes(self, notebook: str, seed: int) -> dict[str, str]:
+        """What this plan changes in a notebook's parameters file: seed, models and data folder."""
+        found = {"seed": str(seed), "models": ",".join(self.wanted(notebook)) if self.models else ""}
+        found = found if notebook in PER_SEED else {}
+        found |= {"data_dir": self.data if self.reads_data(notebook) else ""}
+        return {name: value for name, value in found.items() if value}
+
+    def identity(self, notebook: str, seed: int) -> Identity:
+        """What the executed copy of a notebook is made of; one that trains has a copy for each seed."""
+        key = notebook, seed if notebook in PER_SEED else 0
+        if key not in self._known:
+            self._known[key] = _identity(self, *key)
+        return self._known[key]
+
+    def output(self, notebook: str, seed: int, folder: str = "") -> str:
+        """Path of an executed copy, named by what makes it."""
+        which = f"{notebook}-seed{seed}" if notebook in PER_SEED else notebook
+        return str(self.executed / folder / f"{which}-{self.identity(notebook, seed).digest[:8]}.ipynb")
 
     def outputs(self, notebook: str) -> list[str]:
-        """Paths of all executed copies of a notebook."""
-        return sorted({self.output(notebook).replace("{seed}", str(seed)) for seed in self.seeds})
+        """Paths of all executed copies of a notebook, in the order of the seeds."""
+        return list(dict.fromkeys(self.output(notebook, seed) for seed in self.seeds))
 
     def reads_data(self, notebook: str) -> bool:
         """Whether a notebook works on slices, and so takes the data folder."""
@@ -104,7 +123,7 @@ def make_plan(profile: str = "", data: str = "", seeds: str = "", models: str = 
         raise UserError(
             f"MODELS={models}: no notebook of this profile trains {strangers[0]}. Known: {', '.join(known)}."
         )
-    return replace(plan, models=names)
+    return replace(plan, models=names, _known={})
 
 
 def _check_files(plan: Plan, profiles: list[str]) -> None:
@@ -129,8 +148,54 @@ def _check_files(plan: Plan, profiles: list[str]) -> None:
         raise UserError("\n".join(problems))
 
 
-def sources(notebook: str | os.PathLike) -> list[str]:
-    """Return the package's files that a notebook imports, directly or through each other."""
-    code = [cell.source for cell in read_notebook(notebook).cells if cell.cell_type == "code"]
-    plain = "\n".join(line for cell in code for line in cell.splitlines() if not line.lstrip().startswith(("%", "!")))
-    return [str(path) for path in identity.sources(plain)]
+def _identity(plan: Plan, notebook: str, seed: int) -> Identity:
+    page = read_notebook(paths.home() / "notebooks" / f"{notebook}.ipynb")
+    cells = [(cell.cell_type, cell.source) for cell in page.cells]
+    code = "\n".join(plain(source) for kind, source in cells if kind == "code")
+    seeds = plan.seeds if notebook == LAST else (seed,)
+    paper = _files("params/paper", "*.yaml" if notebook == LAST else f"{notebook}.yaml")  # it prints departures from it
+    inputs = {
+        "before": {f"{other} {s}": plan.identity(other, s).digest for other in plan.before(notebook) for s in seeds},
+        "data": _data(plan, notebook),
+        "paper": identity.digest([path.read_text(encoding="utf-8") for path in paper]),
+        "package": identity.digest([identity.sha256(path) for path in _other_files()]),
+    }
+    values = read_parameters(plan.parameters(notebook)) | plan.changes(notebook, seed)
+    settings = {"notebook": notebook, "cells": identity.digest(cells, 12), "values": values}
+    return Identity("executed", identity.rooms_of(code), inputs, settings, given=())
+
+
+def _files(folder: str, pattern: str) -> list[Path]:
+    return sorted((paths.home() / folder).glob(pattern))
+
+
+def _other_files() -> list[Path]:
+    """List the package's files that are no code and that notebooks read, such as the schema of records."""
+    found = (path for path in identity.PACKAGE.glob("*/*") if path.is_file() and path.suffix not in (".py", ".pyc"))
+    return sorted(found)
+
+
+@functools.cache
+def _listing(folder: str) -> str:
+    """Return a digest of names, sizes and times of all files below a folder: quicker than reading them."""
+    found = []
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(place, name)
+            about = os.stat(path)
+            found.append((os.path.relpath(path, folder), about.st_size, about.st_mtime_ns))
+    return identity.digest(sorted(found), 12)
+
+
+def _data(plan: Plan, notebook: str) -> object:
+    """Name the data that a notebook works on: a folder by its files, the phantom by the code that draws it."""
+    if not plan.reads_data(notebook):
+        return None
+    if plan.data:
+        return {"folder": plan.data, "files": _listing(plan.data)}
+    return {"phantom": identity.code_version("phantom.writer", given=())}
+
+
+def plain(source: str) -> str:
+    """Return a cell's Python without the lines that only IPython understands."""
+    return "\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!")))

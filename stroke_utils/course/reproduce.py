@@ -78,7 +78,7 @@ def _bound(plan: Plan) -> str:
     from stroke_utils.course import book
 
     try:
-        return book.announced(*book.bind(plan.profile, plan.seeds))
+        return book.announced(*book.bind(plan))
     except UserError as error:
         return f"No book: {error}"
 

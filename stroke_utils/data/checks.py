@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from stroke_utils.base import errors, files, identity, paths, progress, vocabulary
+from stroke_utils.base import errors, files, identity, progress, vocabulary
 from stroke_utils.base.errors import UserError
 from stroke_utils.data import dicom, pixels
 from stroke_utils.data.layouts import Problems, SliceFile, read_table
@@ -54,17 +54,15 @@ def remembered() -> Iterator[dict]:
     Decoding takes most of the time of a reading, and the same bytes always look the same. What cannot be kept is seen
     again next time.
     """
-    version = identity.digest([identity.sha256(module) for module in (__file__, pixels.__file__, vocabulary.__file__)])
-    try:
-        place = paths.derived_root() / "pixel_facts" / f"{version}.json"
-        known = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError, UserError):
-        known = {}
+    made_by, known = identity.Identity("pixel-facts", ("data.checks",)), {}
+    with contextlib.suppress(OSError, ValueError, UserError):
+        if made_by.fault(made_by.path) is None:
+            known = json.loads((made_by.path / "facts.json").read_text(encoding="utf-8"))
     before = len(known)
     yield known
     if len(known) > before:
         with contextlib.suppress(OSError, UserError):
-            files.write_text(paths.derived_root() / "pixel_facts" / f"{version}.json", json.dumps(known))
+            files.write_text(made_by.folder() / "facts.json", json.dumps(known))
 
 
 def inspect(file: SliceFile, thorough: bool, known: dict) -> Facts:
@@ -172,7 +170,7 @@ def pngs_of_dicoms(facts: dict[SliceFile, Facts], problems: Problems, quiet: boo
     """
     have = {(f.part, f.label, f.slice_id) for f in facts if f.kind == "png"}
     alone = [f for f, seen in facts.items() if seen.header and (f.part, f.label, f.slice_id) not in have]
-    made, folder = [], paths.derived_root() / "from_dicom" if alone else None
+    made, folder = [], identity.Identity("from-dicom", ("data.dicom",)).folder() if alone else None
     for file in progress.track(alone, "Making PNGs of DICOMs", quiet=quiet):
         header = facts[file].header
         centre, width = header.window

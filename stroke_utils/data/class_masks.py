@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from stroke_utils.base import paths, progress, vocabulary
+from stroke_utils.base import identity, progress, vocabulary
 from stroke_utils.base.errors import UserError
 from stroke_utils.data.cohort import Cohort
-from stroke_utils.data.masks import _MARKER, METHODS, dice, extract, from_mask_file, write_class_mask
+from stroke_utils.data.masks import _MARKER, METHODS, PAPER_OPTIONS, dice, extract, from_mask_file, write_class_mask
 from stroke_utils.data.pixels import packed, read_rgb, read_rgba
 
 
@@ -53,29 +53,39 @@ def true_mask(cohort: Cohort, slice_id: str) -> np.ndarray | None:
         return np.array(image)
 
 
-def write_class_masks(cohort: Cohort, method: str = "difference", quiet: bool = False) -> pd.DataFrame:
+def write_class_masks(cohort: Cohort, method: str = "difference", quiet: bool = False, **options: int) -> pd.DataFrame:
     """Write the class mask of every stroke slice as a palette PNG, and skip those that are there already.
 
-    They go to ``<derived>/<fingerprint>/masks/<method>/<slice_id>.png``; a file there that is damaged or has another
-    size is made anew. A slice without overlay takes the organiser's mask, if it has one.
+    They go to a folder named by all that makes them: the cohort, the method with its options, the code of the rules. A
+    file there that is damaged or has another size is made anew. A slice without overlay takes the organiser's mask, if
+    it has one.
+
+    Args:
+        cohort: the slices.
+        method: a name of :data:`stroke_utils.data.masks.METHODS`.
+        quiet: show no progress.
+        options: keyword arguments of :func:`stroke_utils.data.masks.paper_rule`; the other methods do not look at them.
 
     Returns:
         one row per stroke slice in the cohort's order: slice_id, class_mask (absolute path, or None), note (None, or
         why there is no mask: no overlay, a file that can't be decoded, nothing painted, a type other than the label).
 
     Raises:
-        UserError: unknown method, or the disk is full.
+        UserError: unknown method, the disk is full, or the derived folder is torn or cannot be written.
     """
     if method not in METHODS:
         raise UserError(f"Unknown method {method!r}; the extractors are {', '.join(METHODS)}.")
-    folder = paths.derived_root() / cohort.fingerprint / "masks" / method
+    options = PAPER_OPTIONS | options if method == "paper" else {}
+    made_of = {"inputs": {"cohort": cohort.fingerprint}, "settings": {"method": method, **options}}
+    folder = identity.Identity("class-masks", ("data.class_masks",), **made_of).folder()
     strokes = [*cohort.slices[cohort.slices["stroke"] == 1].itertuples()]
-    write = functools.partial(_write_one, folder=folder, method=method)
-    rows = progress.in_threads(write, strokes, "Writing class masks", quiet)
+    write = functools.partial(_write_one, folder=folder, method=method, options=options)
+    with identity.writable(folder):
+        rows = progress.in_threads(write, strokes, "Writing class masks", quiet)
     return pd.DataFrame(rows, columns=["slice_id", "class_mask", "note"], dtype=object)
 
 
-def _write_one(row: tuple, folder: Path, method: str) -> tuple[str, str | None, str | None]:
+def _write_one(row: tuple, folder: Path, method: str, options: dict) -> tuple[str, str | None, str | None]:
     target = folder / f"{row.slice_id}.png"
     if _is_whole(target, (row.width, row.height)):
         return row.slice_id, str(target), None
@@ -85,7 +95,8 @@ def _write_one(row: tuple, folder: Path, method: str) -> tuple[str, str | None, 
         if row.overlay is None:
             classes = from_mask_file(read_rgb(row.mask))
         else:
-            classes = extract(read_rgba(row.overlay), read_rgba(row.png) if method == "difference" else None, method)
+            original = read_rgba(row.png) if method == "difference" else None
+            classes = extract(read_rgba(row.overlay), original, method, **options)
         found = {vocabulary.MASK_CLASSES[value] for value in np.unique(classes) if value}
         if not found:
             raise ValueError("Nothing is painted on it.")

@@ -13,6 +13,9 @@ from stroke_utils.data.pixels import coloured, packed, painted_types, read_rgb, 
 METHODS = ("difference", "border", "paper")
 """Names of the extractors, the exact one first."""
 
+PAPER_OPTIONS = {"hue_to": 10, "hue_from": 160, "saturation": 100, "value": 50}
+"""Options of the paper's rule. It gives the hues; the least saturation and value are ours."""
+
 _PIECE = 1 << 14  # pixels
 
 _MARKER = packed(np.uint8(vocabulary.MARKER_COLOUR))
@@ -95,7 +98,11 @@ def _chroma(colours: np.ndarray) -> np.ndarray:
 
 
 def paper_rule(
-    colours: np.ndarray, hue_to: int = 10, hue_from: int = 160, saturation: int = 100, value: int = 50
+    colours: np.ndarray,
+    hue_to: int = PAPER_OPTIONS["hue_to"],
+    hue_from: int = PAPER_OPTIONS["hue_from"],
+    saturation: int = PAPER_OPTIONS["saturation"],
+    value: int = PAPER_OPTIONS["value"],
 ) -> np.ndarray:
     """Tell which colours are red by the paper's rule in PIL's HSV, where hue runs from 0 to 255.
 

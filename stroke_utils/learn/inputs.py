@@ -4,14 +4,14 @@ The order of the training data is a pure function of (seed, epoch, slice): a run
 on sees what an unbroken one would have seen.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from stroke_utils.base import files, paths, progress
+from stroke_utils.base import files, identity, progress
 from stroke_utils.base.errors import UserError
 from stroke_utils.learn.backend import tf
 
@@ -46,15 +46,18 @@ def resized(slices: pd.DataFrame, size: int, fingerprint: str, quiet: bool = Fal
     Args:
         slices: rows with ``slice_id`` and ``png``.
         size: side in pixels.
-        fingerprint: the cohort's; the files lie in ``data/derived/<fingerprint>/resized/<size>/``.
+        fingerprint: the cohort's; with the size and the code that resizes it names the folder.
 
     Returns:
-        Paths of RGB PNG files, in the order and with the index of ``slices``.
+        Paths of RGB PNG files, in the order and with the index of ``slices``. A file that was cut short is made anew.
+
+    Raises:
+        UserError: the derived folder is torn or cannot be written.
     """
-    folder = paths.derived_root() / fingerprint / "resized" / str(size)
-    folder.mkdir(parents=True, exist_ok=True)
+    made_of = {"inputs": {"cohort": fingerprint}, "settings": {"size": size}}
+    folder = identity.Identity("resized", ("learn.inputs",), **made_of).folder()
     targets = slices["slice_id"].map(lambda s: str(folder / f"{s}.png"))
-    missing = slices[~targets.map(lambda p: Path(p).is_file())]
+    missing = slices[~targets.map(_ends_as_png)]
     if len(missing):
 
         def shrink(path: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -64,9 +67,19 @@ def resized(slices: pd.DataFrame, size: int, fingerprint: str, quiet: bool = Fal
         todo = todo.map(shrink, num_parallel_calls=tf.data.AUTOTUNE)
         what = f"Resizing slices to {size}×{size}"
         for png, target in progress.track(todo, what, total=len(missing), quiet=quiet):
-            with files.atomic_path(target.numpy().decode()) as temporary:
+            with identity.writable(folder), files.atomic_path(target.numpy().decode()) as temporary:
                 temporary.write_bytes(png.numpy())
     return targets
+
+
+def _ends_as_png(path: str) -> bool:
+    """Tell whether a file is there and ends with a PNG's last chunk."""
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(-8, os.SEEK_END)
+            return stream.read(4) == b"IEND"
+    except OSError:
+        return False
 
 
 def imagenet_normalise(images: tf.Tensor) -> tf.Tensor:

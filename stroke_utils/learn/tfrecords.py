@@ -15,7 +15,7 @@ from stroke_utils.data import masks
 from stroke_utils.learn import inputs
 from stroke_utils.learn.backend import tf
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the records' layout: raised whenever a reader of older ones would misread them."""
 
 SHARD_SLICES = 64
@@ -25,19 +25,24 @@ WINDOW_SLICES = 128
 """Slices that are held in memory to be mixed, drawn in turn from four shards."""
 
 
-def sources(slices: pd.DataFrame, class_masks: pd.Series, size: int) -> str:
-    """Return a digest of all that a set of records is made from; a set with another digest is stale.
+def sources(slices: pd.DataFrame, class_masks: pd.Series) -> str:
+    """Return a digest of all that a set of records is made from.
 
-    It covers the slices' ids, types, order and sizes, the bytes of every slice and every mask, the side and the layout.
+    It covers the slices' ids, types, order and sizes, and the bytes of every slice and every mask.
     """
     with ThreadPoolExecutor(progress.cores()) as pool:
         hashes = list(pool.map(identity.sha256, [*slices["png"], *class_masks.loc[slices.index]]))
     about = slices[["slice_id", "label", "height", "width"]].to_numpy().tolist()
-    return identity.digest([SCHEMA, size, about, hashes], 64)
+    return identity.digest([about, hashes], 64)
 
 
 def write_records(
-    slices: pd.DataFrame, class_masks: pd.Series, size: int, folder: str | os.PathLike, quiet: bool = False
+    slices: pd.DataFrame,
+    class_masks: pd.Series,
+    size: int,
+    folder: str | os.PathLike,
+    quiet: bool = False,
+    made_by: identity.Identity | None = None,
 ) -> dict:
     """Write slices and their class masks as ZLIB TFRecords, one thread a shard and one slice in memory a thread.
 
@@ -51,17 +56,18 @@ def write_records(
         size: side in pixels; the paper's is 512.
         folder: a folder that does not exist yet; it appears whole or not at all.
         quiet: show no progress.
+        made_by: is noted in the folder.
 
     Returns:
-        The manifest, also written as ``manifest.json``: schema, size, slices, slices by type, the digest of
-        :func:`sources`, and slices and SHA-256 of each shard.
+        The manifest, also written as ``manifest.json``: schema, size, slices, slices by type, and slices and SHA-256 of
+        each shard.
 
     Raises:
         UserError: the folder exists, or the disk is full.
     """
     rows = list(zip(slices.itertuples(), class_masks.loc[slices.index], strict=True))
     shards = [rows[k : k + SHARD_SLICES] for k in range(0, len(rows), SHARD_SLICES)]
-    manifest = {"schema": SCHEMA, "size": size, "slices": len(rows), "sources": sources(slices, class_masks, size)}
+    manifest = {"schema": SCHEMA, "size": size, "slices": len(rows)}
     manifest["types"] = slices["label"].value_counts().sort_index().to_dict()
 
     def write(path: Path, shard: list) -> dict:
@@ -77,31 +83,31 @@ def write_records(
         written = progress.track(pool.map(write, paths, shards), "Writing TFRecord shards", len(shards), quiet)
         manifest["shards"] = {path.name: about for path, about in zip(paths, written, strict=True)}
         files.write_json(temporary / "manifest.json", manifest)
+        if made_by:
+            made_by.note(temporary)
     return manifest
 
 
-def ensure_records(
-    slices: pd.DataFrame, class_masks: pd.Series, size: int, folder: str | os.PathLike, quiet: bool = False
-) -> dict:
-    """Do :func:`write_records` where ``folder`` is not there yet; a second process waits for the first.
+def ensure_records(slices: pd.DataFrame, class_masks: pd.Series, size: int, quiet: bool = False) -> Path:
+    """Do :func:`write_records` where these very records are not there yet; a second process waits for the first.
 
     Returns:
-        The manifest, after a check of what was there.
+        Their folder among the derived data, named by the bytes of all slices and masks, the side and the code, and
+        checked against its manifest.
 
     Raises:
-        UserError: of :func:`check_records`; or what is there is stale: made from other slices, masks or sizes.
+        UserError: of :func:`check_records`; what is there is torn or not ours; or it cannot be written.
     """
-    with files.lock(folder, "the TFRecords"):
-        if not Path(folder).exists():
-            return write_records(slices, class_masks, size, folder, quiet)
-    manifest = check_records(folder)
-    if manifest["sources"] != sources(slices, class_masks, size):
-        raise UserError(
-            f"{paths.shown(folder)} is stale: it holds {manifest['slices']} slices of side {manifest['size']}, "
-            f"expected {len(slices)} of side {size}; where these agree, a slice, a mask or a type has changed since. "
-            "Delete it and run again; it is made anew."
-        )
-    return manifest
+    made_by = identity.Identity(
+        "tfrecords", ("learn.tfrecords",), {"slices": sources(slices, class_masks)}, {"size": size}
+    )
+    folder = made_by.path
+    with identity.writable(folder), files.lock(folder, "the TFRecords"):
+        if not folder.exists():
+            write_records(slices, class_masks, size, folder, quiet, made_by)
+    made_by.refuse_others()
+    check_records(folder)
+    return folder
 
 
 @contextlib.contextmanager

@@ -10,8 +10,9 @@ import pandas as pd
 from stroke_utils.base import files, paths
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.vocabulary import PAPER_TABLES
+from stroke_utils.results import runs
 
-TABLE_NOTEBOOKS = {"I": "03_phase1_detection", "II": "04_phase2_classification", "III": "05_segmentation"}
+TABLE_NOTEBOOKS = {task.table: notebook for notebook, task in runs.TASKS.items()}
 """The notebook whose runs answer each of the paper's tables."""
 
 
@@ -137,6 +138,7 @@ def trace(row: pd.Series, made: pd.DataFrame) -> pd.DataFrame:
             raise UserError(f"{paths.shown(run.folder / 'predictions.csv')} is gone. Run its notebook again.")
         if "metric" in row:
             where = f"metrics.{run.model}.{row['part']}.{row['metric']}"
+            path = runs.scores_file(path.parent)
             value = functools.reduce(lambda node, key: node[key], where.split("."), files.read_json(path))["value"]
             if value != row.get("ours", row.get("value")):
                 raise UserError(f"{paths.shown(path)} says {value} by now. Run notebook 6 again.")

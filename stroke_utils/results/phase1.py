@@ -1,65 +1,127 @@
 """The encoder of phase 1 for phase 2: taken from a finished run of detection, or trained where there is none."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
-from stroke_utils.base import paths
+from stroke_utils.base import identity, paths
 from stroke_utils.data import splits
 from stroke_utils.data.cohort import Cohort
 from stroke_utils.learn import inputs, models, training
 from stroke_utils.results import outputs, parameters, runs
 
-NOTEBOOK = "03_phase1_detection"
+NOTEBOOK = outputs.TABLE_NOTEBOOKS["I"]
+AUTO = "auto"
 
 
-def finished_weights(name: str, cohort: Cohort, profile: str, seed: int) -> Path | None:
-    """Return the weights of a detector that the newest run of this cohort, profile and seed left, if any."""
-    found = None
-    for record in runs.records(profile, NOTEBOOK)[0]:
-        path = outputs.run_folder(record) / name / "best.weights.h5"
-        if (record["cohort"]["fingerprint"], record["seed"]) == (cohort.fingerprint, seed) and path.is_file():
-            found = path
-    return found
+@dataclass(frozen=True)
+class Encoder:
+    """Where a network starts from.
+
+    Attributes:
+        path: weights of a whole detector.
+        digest: names the network: by all that made it, or by the file's content where a person gave a file.
+        origin: in words, for the reader and the record.
+    """
+
+    path: Path
+    digest: str
+    origin: str
 
 
-def detector_weights(name: str, cohort: Cohort, profile: str, seed: int, folder: Path) -> Path:
-    """Return a file with the weights of a trained detector, and print where they are from.
-
-    A finished run of phase 1 on the same cohort with the same seed gives them; else the detector is trained here, with
-    the settings of phase 1's parameters file and without a test, and left in ``folder``.
+def wanted(phase1_encoder: str, name: str, cohort: Cohort, profile: str, seed: int) -> dict[str, str]:
+    """Say by digest which encoder phase 2 is made from, before it is looked for or trained.
 
     Args:
+        phase1_encoder: ``none``, a weights file, or ``auto``: the detector as phase 1's parameters file has it trained.
         name: a key of :data:`stroke_utils.learn.models.BACKBONES`.
         cohort: the data.
-        profile: whose records and settings count.
+        profile: whose settings of phase 1 count.
         seed: of the split, the starting weights and the order.
-        folder: for what is trained here.
+
+    Returns:
+        ``{"phase1_encoder": digest}``; empty with ``none``.
+
+    Raises:
+        UserError: there is no such file.
     """
-    path = finished_weights(name, cohort, profile, seed)
-    if path:
-        print(f"phase-1 encoder: {paths.shown(path)}")
-        return path
+    if phase1_encoder == "none":
+        return {}
+    if phase1_encoder != AUTO:
+        return {"phase1_encoder": identity.sha256(models.weights_for(name, phase1_encoder))[:12]}
+    return {"phase1_encoder": _identity(name, _settings(profile, seed), cohort).digest}
+
+
+def encoder(phase1_encoder: str, name: str, cohort: Cohort, profile: str, seed: int) -> Encoder | None:
+    """Return the encoder that :func:`wanted` names, and print where it is from.
+
+    A finished run of phase 1 gives it where the same network was trained there: same cohort, seed, settings and code.
+    Runs of other settings are named and never used. Where none fits, the detector is trained here, with the settings of
+    phase 1's parameters file and without a test, and kept among the derived data.
+
+    Args, errors: as for :func:`wanted`. Returns None with ``none``.
+    """
+    if phase1_encoder == "none":
+        return None
+    if phase1_encoder != AUTO:
+        path = Path(models.weights_for(name, phase1_encoder))
+        return Encoder(path, identity.sha256(path)[:12], f"file {path.name}, SHA-256 {identity.sha256(path)}")
+    settings = _settings(profile, seed)
+    its = _identity(name, settings, cohort)
+    others = []
+    for record in reversed(runs.records(profile, NOTEBOOK)[0]):
+        path = outputs.run_folder(record) / name / "best.weights.h5"
+        if not path.is_file():
+            continue
+        if record["networks"].get(name) == its.digest:
+            print(f"phase-1 encoder: {paths.shown(path)}")
+            return Encoder(path, its.digest, _origin(its, path, f"run {record['run_id']} of {NOTEBOOK}"))
+        if (record["cohort"]["fingerprint"], record["seed"]) == (cohort.fingerprint, seed):
+            others.append(record["run_id"])
+    for run in others:
+        print(f"The {name} of run {run} was trained with other settings or code, so it is not used.")
+    path = its.path / "best.weights.h5"
     title = models.BACKBONES[name].title
-    print(f"No finished run of phase 1 on this cohort has a {title}: it is trained here first.")
-    p = parameters.settings(NOTEBOOK, profile)
-    known = cohort.slices.dropna(subset=["stroke"])
-    slices = splits.split(known, "stroke", p.validation, seed)
+    if not path.is_file():
+        print(f"No finished run of phase 1 on this cohort has this {title}: it is trained here first.")
+        _train(name, settings, cohort, its.folder())
+    return Encoder(path, its.digest, _origin(its, path, f"trained for phase 2 with the settings of {NOTEBOOK}"))
+
+
+def _settings(profile: str, seed: int) -> dict:
+    """Return the settings of phase 1 in a profile, in the types that its own runs have them."""
+    given, usual = vars(parameters.settings(NOTEBOOK, profile)), vars(parameters.settings(NOTEBOOK))
+    return {name: parameters.coerce(name, value, usual[name]) for name, value in given.items()} | {"seed": seed}
+
+
+def _identity(name: str, settings: dict, cohort: Cohort) -> identity.Identity:
+    return runs.network_identity(NOTEBOOK, name, settings, cohort.fingerprint)
+
+
+def _origin(its: identity.Identity, path: Path, where: str) -> str:
+    return f"network {its.digest}, {where}, SHA-256 {identity.sha256(path)}"
+
+
+def _train(name: str, settings: dict, cohort: Cohort, folder: Path) -> None:
+    """Train a detector as notebook 3 does, without its test."""
+    p, backbone = SimpleNamespace(**settings), models.BACKBONES[name]
+    slices = splits.split(cohort.slices.dropna(subset=["stroke"]), "stroke", p.validation, p.seed)
     target = slices["stroke"].astype(int).to_numpy()[:, None]
-    training.set_seed(seed)
+    training.set_seed(p.seed)
     model = models.detector(name, p.size, models.weights_for(name, p.weights), p.dropout, p.batchnorm_momentum or None)
     training.train_classifier(
         training.compile_classifier(model, p.learning_rate),
         inputs.resized(slices, p.size, cohort.fingerprint),
         target,
         slices["split"],
-        models.BACKBONES[name].preprocess,
-        training.Schedule(p.epochs, p.reduce_after, p.stop_after),
+        backbone.preprocess,
+        training.Schedule(p.epochs_cnn if name == "cnn" else p.epochs, p.reduce_after, p.stop_after),
         folder,
-        f"{title}, phase 1",
+        f"{backbone.title}, phase 1",
         batch=p.batch,
-        seed=seed,
+        seed=p.seed,
         augmentation=p.augmentation,
         class_weight=splits.class_weights(np.ravel(target[(slices["split"] == "train").to_numpy()])),
     )
-    return folder / "best.weights.h5"

@@ -58,6 +58,6 @@ def git_state() -> dict[str, object]:
         return {"commit": None, "dirty": None}
 
 
-def _peak_memory_mib() -> float:
+def peak_memory_mib() -> float:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -8,6 +8,7 @@ record is a finished run.
 import datetime
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,19 +16,90 @@ import jsonschema
 import pandas as pd
 
 from stroke_utils.base import files, identity, paths
-from stroke_utils.base.errors import UserError
+from stroke_utils.base.errors import UserError, reason
 from stroke_utils.data.cohort import Cohort
 from stroke_utils.results import parameters
-from stroke_utils.results.provenance import _peak_memory_mib, git_state, hardware, versions
+from stroke_utils.results.provenance import git_state, hardware, peak_memory_mib, versions
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of the record's layout; raised whenever a reader of older records would misread them."""
 
 RECORD = files.read_json(Path(__file__).with_name("record.schema.json"))
 """The JSON Schema of run records; its ``$defs`` also say what the convention of each score is."""
 
+EVALUATION = "evaluation.json"
+"""File beside a record: what a later session that reused the run's networks found with them."""
+
 # Where the data lies and whether an older run may be used do not change what a run computes.
 _NOT_IDENTIFYING = {"data_dir", "reuse", "profile"}
+# These say which networks are trained, or what is done with them afterwards; they change no single network.
+_NOT_TRAINING = {"models", "experiment_seeds", "recall"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the networks of a training notebook do.
+
+    Attributes:
+        title: in words.
+        table: the paper's table that its runs answer.
+        rooms: the modules that its networks come out of.
+    """
+
+    title: str
+    table: str
+    rooms: tuple[str, ...] = ("data.splits", "learn.models", "learn.training")
+
+
+TASKS = {
+    "03_phase1_detection": Task("detection", "I"),
+    "04_phase2_classification": Task("type classification", "II"),
+    "05_segmentation": Task(
+        "segmentation", "III", ("data.class_masks", "data.splits", "learn.models", "learn.tfrecords", "learn.training")
+    ),
+}
+"""The notebooks that train."""
+
+
+def training_cells(notebook: str) -> list[str]:
+    """Return the sources of a notebook's cells tagged ``training``: with the package they decide what a network learns.
+
+    The file counts, as it is saved; a notebook that is not there has none.
+    """
+    path = paths.home() / "notebooks" / f"{notebook}.ipynb"
+    if not path.is_file():
+        return []
+    cells = files.read_json(path)["cells"]
+    return ["".join(cell["source"]) for cell in cells if "training" in cell["metadata"].get("tags", [])]
+
+
+def network_identity(
+    notebook: str, model: str, settings: dict, fingerprint: str, inputs: dict | None = None
+) -> identity.Identity:
+    """Return what a trained network is made of.
+
+    Args:
+        notebook: stem of a training notebook.
+        model: name of the network among the notebook's ``models``.
+        settings: the notebook's parameters by name; those that change no network are left out.
+        fingerprint: of the cohort.
+        inputs: what else it was made from, such as another network's digest.
+    """
+    left_out = _NOT_IDENTIFYING | _NOT_TRAINING
+    kept = {name: value for name, value in settings.items() if name not in left_out}
+    return identity.Identity(
+        "networks",
+        TASKS[notebook].rooms,
+        {"cohort": fingerprint, **(inputs or {}), **_start_file(kept)},
+        {"notebook": notebook, "model": model, "cells": identity.digest(training_cells(notebook)), **kept},
+    )
+
+
+def _start_file(settings: dict) -> dict:
+    """Name a file of starting weights by its content, a folder by the content of all in it."""
+    path = Path(str(settings.get("weights", ""))).expanduser()
+    found = sorted(path.glob("*.h5")) if path.is_dir() else [path] if path.is_file() else []
+    return {"weights": identity.digest([identity.sha256(file) for file in found], 12)} if found else {}
 
 
 class Run:
@@ -36,7 +108,7 @@ class Run:
     Attributes:
         notebook: stem of the notebook.
         params: the checked parameters, one attribute each.
-        run_id: models, seed and eight hex digits of parameters and cohort; set by :meth:`open`.
+        run_id: models, seed and eight hex digits of all that the run is made of; set by :meth:`open`.
         folder: where everything of this run goes; set by :meth:`open`.
         reuse: whether what a finished run of the same identity left may be loaded instead of made again.
     """
@@ -49,32 +121,47 @@ class Run:
         self.run_id: str | None = None
         self.folder: Path | None = None
         self.reuse = False
+        self.networks: dict[str, str] = {}
+        self.inputs: dict[str, str] = {}
 
-    def open(self, cohort: Cohort) -> Path:
-        """Give the run its identity on a cohort and return its folder, made if it is missing."""
-        parameters = {k: v for k, v in vars(self.params).items() if k not in _NOT_IDENTIFYING}
-        code = identity.digest([self.notebook, parameters, cohort.fingerprint])
-        models = "+".join(getattr(self.params, "models", []))
-        self.run_id = "-".join(filter(None, [models, f"seed{self.params.seed}", code]))
-        self.folder = paths.results_root() / self.params.profile / self.notebook / self.run_id
-        self.folder.mkdir(parents=True, exist_ok=True)
-        record = self.folder / "record.json"
-        self.reuse = bool(getattr(self.params, "reuse", False)) and record.is_file()
-        if not self.reuse:
-            record.unlink(missing_ok=True)  # a run that is made again is not finished before its new record says so
-        return self.folder
+    def open(self, cohort: Cohort, **inputs: str) -> Path:
+        """Give the run its identity on a cohort and return its folder, made if it is missing.
 
-    def derived(self, cohort: Cohort, kind: str, settings: list) -> Path:
-        """Return the folder for data derived from a cohort with some settings; the folder above it exists.
+        Args:
+            cohort: the data it works on.
+            inputs: digests of what else it is made from, by name.
 
-        Runs with the same cohort and settings share it: ``data/derived/<fingerprint>/<kind>/<digest of settings>``.
+        Raises:
+            UserError: the folder cannot be made.
         """
-        folder = paths.derived_root() / cohort.fingerprint / kind / identity.digest(settings)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        return folder
+        settings = {k: v for k, v in vars(self.params).items() if k not in _NOT_IDENTIFYING}
+        models, self.inputs = getattr(self.params, "models", []), inputs
+        if self.notebook in TASKS:
+            made = {m: network_identity(self.notebook, m, settings, cohort.fingerprint, inputs) for m in models}
+            self.networks = {model: its.digest for model, its in made.items()}
+        code = identity.digest([self.notebook, settings, cohort.fingerprint, inputs, self.networks])
+        self.run_id = "-".join(filter(None, ["+".join(models), f"seed{self.params.seed}", code]))
+        self.folder = paths.results_root() / self.params.profile / self.notebook / self.run_id
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"{paths.results_root()} cannot be written ({reason(error)}), and results go there. Make it writable, "
+                "or set STROKE_RESULTS to a folder of yours."
+            ) from error
+        record = self.folder / "record.json"
+        left = [self.folder / model / "best.weights.h5" for model in self.networks]
+        self.reuse = bool(getattr(self.params, "reuse", False)) and all(p.is_file() for p in (record, *left))
+        if not self.reuse:  # a run that is made again is not finished before its new record says so
+            for old in (record, self.folder / EVALUATION):
+                old.unlink(missing_ok=True)
+        return self.folder
 
     def finish(self, cohort: Cohort, metrics: dict) -> Path:
         """Write the record, once it fits ``record.schema.json``, and return its path.
+
+        A run that reused networks keeps the record of the session that trained them: that one says with which code and
+        software. What this session found goes beside it, as ``evaluation.json``.
 
         Args:
             cohort: the data the run worked on.
@@ -95,7 +182,7 @@ class Run:
             "started": self.started.isoformat(timespec="seconds"),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "wall_s": round(time.monotonic() - self._clock, 1),
-            "peak_memory_mib": round(_peak_memory_mib()),
+            "peak_memory_mib": round(peak_memory_mib()),
             "parameters": {k: v for k, v in vars(self.params).items() if k != "data_dir"},
             "cohort": {
                 "fingerprint": cohort.fingerprint,
@@ -103,6 +190,8 @@ class Run:
                 "slices": len(cohort.slices),
                 "problems": len(cohort.problems),
             },
+            "inputs": self.inputs,
+            "networks": self.networks,
             "versions": versions(),
             "hardware": hardware(),
             "git": git_state(),
@@ -111,7 +200,7 @@ class Run:
         record["conventions"] = conventions(record["metrics"])
         if wrong := fault(record):
             raise UserError(f"This run's record would not fit its schema: {wrong}. Correct what `finish` is given.")
-        path = files.write_json(self.folder / "record.json", record)
+        path = files.write_json(self.folder / (EVALUATION if self.reuse else "record.json"), record)
         print(f"Wrote {paths.shown(path)}")
         return path
 
@@ -166,8 +255,54 @@ def conventions(metrics: object) -> dict[str, str]:
     return found
 
 
+def read(path: Path) -> tuple[dict | None, str]:
+    """Read a record or an evaluation.
+
+    Returns:
+        It and an empty text; or None and one sentence that says why it cannot be used.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        schema = record["schema"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return None, f"{paths.shown(path)} is no run record ({error}); it was left out."
+    if schema != SCHEMA:
+        found = f"{paths.shown(path)} has schema {schema}, this version reads {SCHEMA}"
+        return None, f"{found}; it was left out. Run it again."
+    if wrong := fault(record):
+        return None, f"{paths.shown(path)} does not fit its schema ({wrong}); it was left out. Run it again."
+    return record, ""
+
+
+def scores_file(folder: Path) -> Path:
+    """Return the file with a run's last scores: its last evaluation where there is a usable one, else its record."""
+    later = folder / EVALUATION
+    return later if later.is_file() and read(later)[0] else folder / "record.json"
+
+
+def evaluated(folder: Path) -> tuple[dict | None, list[str]]:
+    """Read what is known of the run in a folder: its record, with the scores of the last session that evaluated it.
+
+    Returns:
+        The record, None where there is no usable one, and a sentence for each file that was left out. Where a later
+        session reused its networks, metrics, conventions and ``finished`` are that session's, and ``evaluated`` holds
+        its commit, versions and time; all else is of the session that trained.
+    """
+    record, said = read(folder / "record.json")
+    if record is None:
+        return None, [said]
+    if not (folder / EVALUATION).is_file():
+        return record, []
+    later, said = read(folder / EVALUATION)
+    if later is None:
+        return record, [said]
+    found = {name: later[name] for name in ("metrics", "conventions", "finished")}
+    about = {name: later[name] for name in ("started", "finished", "versions", "git", "hardware")}
+    return record | found | {"trained": record["finished"], "evaluated": about}, []
+
+
 def records(profile: str = "quick", notebook: str | None = None) -> tuple[list[dict], list[str]]:
-    """Read every run record of a profile.
+    """Read every run record of a profile, each with its last evaluation (:func:`evaluated`).
 
     Returns:
         The records, oldest first, and one sentence for each record that could not be used.
@@ -175,26 +310,13 @@ def records(profile: str = "quick", notebook: str | None = None) -> tuple[list[d
     found, refused = [], []
     root = paths.results_root() / profile
     for folder in sorted(root.glob(f"{notebook or '[0-9]*'}/*/")):
-        path = folder / "record.json"
-        if not path.is_file():
+        if not (folder / "record.json").is_file():
             if any(folder.glob("*/history.csv")):
                 refused.append(f"{paths.shown(folder)} has trained models but no record: unfinished, or removed.")
             continue
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            schema = record["schema"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            refused.append(f"{paths.shown(path)} is no run record ({error}); it was left out.")
-            continue
-        if schema != SCHEMA:
-            refused.append(
-                f"{paths.shown(path)} has schema {schema}, this version reads {SCHEMA}; it was left out. Run it again."
-            )
-            continue
-        if wrong := fault(record):
-            refused.append(f"{paths.shown(path)} does not fit its schema ({wrong}); it was left out. Run it again.")
-            continue
-        found.append(record)
+        record, said = evaluated(folder)
+        refused += said
+        found += [record] if record else []
     return sorted(found, key=lambda r: r["finished"]), refused
 
 

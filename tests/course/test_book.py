@@ -11,6 +11,7 @@ from PIL import Image
 
 from stroke_utils.base import errors
 from stroke_utils.course import book, notebook_files
+from stroke_utils.course.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 new = nbformat.v4
@@ -62,16 +63,25 @@ def shelf(tmp_path, monkeypatch):
     """A checkout of two notebooks and a glossary, executed."""
     monkeypatch.setenv("STROKE_HOME", str(tmp_path))
     monkeypatch.setenv("STROKE_RESULTS", str(tmp_path / "out"))
-    executed = tmp_path / "out" / "quick" / "executed"
-    for folder, second in ((tmp_path / "notebooks", ""), (executed, "-seed3")):
-        write(folder / "01_exploration.ipynb", *FIRST)
-        write(folder / f"03_phase1_detection{second}.ipynb", *SECOND)
+    for stem, cells in (("01_exploration", FIRST), ("03_phase1_detection", SECOND)):
+        write(tmp_path / "notebooks" / f"{stem}.ipynb", *cells, code("seed = 3  # of all", tags=["parameters"]))
+        for profile in ("quick", "paper"):
+            file = tmp_path / "params" / profile / f"{stem}.yaml"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("seed: 3\n")
     (tmp_path / "notebooks" / "glossary.md").write_text("# Glossary\n\n### Dice\nBack to [1](01_exploration.ipynb).\n")
-    return executed
+    for stem, cells in (("01_exploration", FIRST), ("03_phase1_detection", SECOND)):
+        write(copy_of(stem), *cells)
+    return tmp_path / "out" / "quick" / "executed"
 
 
-def bound(**given):
-    path, remarks = book.bind(**given)
+def copy_of(stem, seed=3, folder=""):
+    """Where the executed copy of a notebook lies."""
+    return Path(Plan("quick", "", (seed,)).output(stem, seed, folder))
+
+
+def bound(seeds=(3,)):
+    path, remarks = book.bind(Plan("quick", "", seeds))
     return path.read_text(encoding="utf-8"), remarks
 
 
@@ -120,31 +130,39 @@ def test_pictures_tables_formulas_and_outputs(shelf):
 
 
 def test_what_is_missing_is_said_and_linked(shelf):
-    (shelf / "03_phase1_detection-seed3.ipynb").unlink()
+    copy_of("03_phase1_detection").unlink()
     page, remarks = bound()
-    assert remarks == ["03_phase1_detection has not run."] and remarks[0] in page and book.problems(page) == []
+    assert remarks == ["03_phase1_detection-seed3 has not run."] and remarks[0] in page and book.problems(page) == []
     assert '<a href="#03_phase1_detection">its training</a>' in page and "3 · Second" in page
 
 
 def test_a_failed_notebook_is_named_with_its_error(shelf):
     error = new.new_output("error", ename="ValueError", evalue="no <slices>", traceback=[])
-    (shelf / "03_phase1_detection-seed3.ipynb").unlink()
-    write(shelf / "logs" / "03_phase1_detection-seed3.ipynb", "# 3", code("x", error))
-    (shelf / "logs" / "01_exploration.ipynb").touch()  # as Snakemake leaves it
+    copy_of("03_phase1_detection").unlink()
+    log = write(copy_of("03_phase1_detection", folder="logs"), "# 3", code("x", error))
+    copy_of("01_exploration", folder="logs").touch()  # as Snakemake leaves it
     page, (remark,) = bound()
-    assert remark.startswith("03_phase1_detection-seed3 stopped with ValueError: no <slices>. As far as it ran:")
+    assert remark.startswith(f"{log.stem} stopped with ValueError: no <slices>. As far as it ran:")
     assert "no &lt;slices&gt;" in page
-    (shelf / "logs" / "03_phase1_detection-seed3.ipynb").write_text("{")
-    assert "03_phase1_detection-seed3 did not finish" in bound()[1][0]
+    log.write_text("{")
+    assert f"{log.stem} did not finish" in bound()[1][0]
+
+
+def test_a_copy_of_an_earlier_state_is_not_bound(shelf):
+    page, remarks = bound()
+    assert "seed: 3" not in page and remarks == []
+    (shelf.parents[2] / "params" / "quick" / "01_exploration.yaml").write_text("seed: 4\n")
+    page, remarks = bound()
+    assert "01_exploration has not run since something that makes it changed." in remarks and "forty-two" not in page
 
 
 def test_of_several_seeds_the_first_wanted_is_shown_and_the_others_are_named(shelf):
-    write(shelf / "03_phase1_detection-seed12.ipynb", "# 3 · Second\n\nseed twelve")
-    page, remarks = bound()
-    assert "seed twelve" not in page and "executed/03_phase1_detection-seed12.ipynb`" not in page
-    assert "executed/03_phase1_detection-seed12.ipynb</code>" in page and remarks == []
-    page, remarks = bound(seeds=(12, 4))
-    assert "seed twelve" in page and "executed/03_phase1_detection-seed3.ipynb</code>" in page
+    other = write(copy_of("03_phase1_detection", 12), "# 3 · Second\n\nseed twelve")
+    page, remarks = bound(seeds=(3, 12))
+    assert "seed twelve" not in page and remarks == []
+    assert f"executed/{other.name}</code>" in page and f"executed/{copy_of('03_phase1_detection').name}<" not in page
+    page, remarks = bound(seeds=(12, 4, 3))
+    assert "seed twelve" in page and f"executed/{copy_of('03_phase1_detection').name}</code>" in page
     assert remarks[0] == "03_phase1_detection-seed4 has not run."
 
 
@@ -205,7 +223,7 @@ def test_the_glossary_explains_the_words_of_the_course():
 
 
 def test_a_mistake_in_reading_is_no_book(shelf):
-    (shelf / "01_exploration.ipynb").write_text("{")
+    copy_of("01_exploration").write_text("{")
     with pytest.raises(errors.UserError, match="cannot be read as a notebook"):
-        book.bind()
+        bound()
     assert not (shelf.parent / "book.html").exists()

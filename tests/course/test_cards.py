@@ -36,6 +36,8 @@ def record(notebook=DETECTION, seed=0, fingerprint="aaaa", phantom=True, parts=N
         "peak_memory_mib": 1536,
         "parameters": {"models": ["cnn"], "seed": seed, "size": 96, "weights": "none", "validation": 0.2},
         "cohort": {"fingerprint": fingerprint, "origin": origin, "slices": 1200, "problems": 1},
+        "inputs": {},
+        "networks": {},
         "versions": {"python": "3.12.1", "keras": "3.15.1"},
         "hardware": {"machine": "x86_64", "system": "Linux", "cores": 2, "cpu": "Chip 9", "gpus": None},
         "git": {"commit": "0123456789" * 4, "dirty": True},

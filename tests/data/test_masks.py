@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from scipy import ndimage
 
-from stroke_utils.base import vocabulary
+from stroke_utils.base import identity, vocabulary
 from stroke_utils.base.errors import UserError
 from stroke_utils.data import class_masks, masks
 from stroke_utils.data.cohort import read_cohort
@@ -237,9 +237,10 @@ def test_class_masks_are_palette_files_and_bad_overlays_are_notes(folder):
         assert np.array_equal(np.asarray(image), ring() * 2)
     with Image.open(table.loc["10007", "class_mask"]) as image:
         assert np.array_equal(np.asarray(image), ring() * 2)
-    place = Path(table.loc["10001", "class_mask"])
-    assert place.parts[-4:-1] == (cohort.fingerprint, "masks", "difference")
-    assert len(list(place.parent.iterdir())) == 3
+    place = Path(table.loc["10001", "class_mask"]).parent
+    note = identity.read_note(place)
+    assert place.parent.name == note["kind"] == "class-masks" and note["inputs"] == {"cohort": cohort.fingerprint}
+    assert len(list(place.glob("*.png"))) == 3
 
 
 def test_a_second_call_finishes_what_a_killed_one_began(folder):
@@ -253,6 +254,29 @@ def test_a_second_call_finishes_what_a_killed_one_began(folder):
         damage()
         again = class_masks.write_class_masks(cohort, quiet=True)
         assert again.equals(table) and first.read_bytes() == whole and second.stat().st_mtime_ns == stamp
+
+
+def test_masks_of_another_rule_are_other_masks(folder, monkeypatch):
+    cohort = read_cohort(folder, quiet=True)
+
+    def made(method="paper", **options):
+        table = class_masks.write_class_masks(cohort, method, quiet=True, **options)
+        return Path(table["class_mask"].iloc[1]), np.asarray(Image.open(table["class_mask"].iloc[1])).sum()
+
+    usual, strict, exact = made(), made(saturation=255), made("difference")
+    assert made(saturation=100, value=50) == usual, "the defaults, spelled out"
+    assert made("difference", saturation=255) == exact, "the exact method has no saturation"
+    assert len({usual[0].parent, strict[0].parent, exact[0].parent}) == 3 and strict[1] < usual[1] < exact[1]
+    monkeypatch.setattr(identity, "code_version", lambda *rooms, given=(): "another")
+    assert made()[0].parent != usual[0].parent, "other code may paint otherwise"
+
+
+def test_a_torn_folder_of_masks_is_refused(folder):
+    cohort = read_cohort(folder, quiet=True)
+    table = class_masks.write_class_masks(cohort, quiet=True)
+    (Path(table["class_mask"].iloc[0]).parent / identity.NOTE).write_text("{")
+    with pytest.raises(UserError, match="class-masks/.* has no readable identity.json"):
+        class_masks.write_class_masks(cohort, quiet=True)
 
 
 def test_an_unknown_method_is_said_before_anything_is_written(folder, tmp_path):

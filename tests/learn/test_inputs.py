@@ -1,4 +1,5 @@
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -6,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from stroke_utils.base import identity
 from stroke_utils.base.errors import UserError
 from stroke_utils.data import masks
 from stroke_utils.learn import inputs
@@ -108,7 +110,13 @@ def test_resized_files_equal_resizing_on_the_fly_and_are_made_once(slices, tmp_p
     direct = next(inputs.image_batches(slices["png"], None, inputs.raw, 16).as_numpy_iterator())
     cached = next(inputs.image_batches(paths, None, inputs.raw, 16).as_numpy_iterator())
     np.testing.assert_array_equal(direct, cached)
-    assert all(str(tmp_path / "derived" / "abc" / "resized" / "16") in p for p in paths)
+    folder = Path(paths.iloc[0]).parent
+    assert identity.read_note(folder)["settings"] == {"size": 16} and {Path(p).parent for p in paths} == {folder}
+    assert Path(inputs.resized(slices, 16, "abd", quiet=True).iloc[0]).parent != folder, "of another cohort"
+    whole = Path(paths.iloc[2]).read_bytes()
+    Path(paths.iloc[2]).write_bytes(whole[:-20])
+    inputs.resized(slices, 16, "abc", quiet=True)
+    assert Path(paths.iloc[2]).read_bytes() == whole, "what was cut short is made anew"
     stamp = {p: (tmp_path / p).stat().st_mtime_ns for p in paths}
     inputs.resized(slices, 16, "abc", quiet=True)
     assert stamp == {p: (tmp_path / p).stat().st_mtime_ns for p in paths}

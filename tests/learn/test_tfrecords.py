@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from stroke_utils.base import files
+from stroke_utils.base import files, identity
 from stroke_utils.base.errors import UserError
 from stroke_utils.data import masks
 from stroke_utils.learn import inputs, tfrecords
@@ -119,37 +119,42 @@ def test_a_damaged_set_of_records_is_refused_by_name(slices, tmp_path, harm):
         tfrecords.record_batches(folder)
 
 
+@pytest.fixture
+def make(slices, tmp_path, monkeypatch):
+    """A function that gives the folder of the records of ``slices``."""
+    monkeypatch.setenv("STROKE_DERIVED", str(tmp_path / "derived"))
+    return lambda size=8, rows=slices: tfrecords.ensure_records(rows, rows["class_mask"], size, quiet=True)
+
+
 @pytest.mark.parametrize("change", ["slice", "mask", "type", "order", "size"])
-def test_a_stale_set_of_records_is_refused(slices, tmp_path, change):
-    folder = tmp_path / "records"
-
-    def make(size=8):
-        return tfrecords.ensure_records(slices, slices["class_mask"], size, folder, quiet=True)
-
-    make()
+def test_records_of_anything_else_are_other_records(slices, make, change):
+    first = make()
     if change == "slice":
         Image.new("RGB", (40, 40)).save(slices.loc[2, "png"])
     elif change == "mask":
         masks.write_class_mask(slices.loc[2, "class_mask"], np.zeros((40, 40), np.uint8))
     elif change == "type":
         slices.loc[2, "label"] = "hemorrhage"
-    elif change == "order":
-        slices = slices[::-1]
-    with pytest.raises(UserError, match="is stale: .* Delete it and run again"):
-        make(16 if change == "size" else 8)
+    other = make(16 if change == "size" else 8, slices[::-1] if change == "order" else slices)
+    assert other != first and tfrecords.check_records(first) and tfrecords.check_records(other)
 
 
-def test_records_are_made_once_and_a_second_maker_waits(slices, tmp_path, capsys):
-    folder = tmp_path / "records"
-
-    def make(_=None):
-        return tfrecords.ensure_records(slices, slices["class_mask"], 8, folder, quiet=True)
-
+def test_records_are_made_once_and_a_second_maker_waits(make):
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(make, range(2))
+        first, second = pool.map(lambda _: make(), range(2))
     assert first == second
-    stamp = (folder / "manifest.json").stat().st_mtime_ns
-    assert make(0) == first and (folder / "manifest.json").stat().st_mtime_ns == stamp
+    stamp = (first / "manifest.json").stat().st_mtime_ns
+    assert make() == first and (first / "manifest.json").stat().st_mtime_ns == stamp
+
+
+def test_torn_records_are_refused_and_say_what_to_do(make):
+    folder = make()
+    next(folder.glob("*.tfrecord")).unlink()
+    with pytest.raises(UserError, match=r"is missing from .*Delete .* and run again"):
+        make()
+    (folder / identity.NOTE).unlink()
+    with pytest.raises(UserError, match="no readable identity.json.*clean-derived"):
+        make()
 
 
 def test_a_failed_write_leaves_nothing(slices, tmp_path):

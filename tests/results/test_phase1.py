@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stroke_utils.base import files, paths
+from stroke_utils.base import files, identity
 from stroke_utils.data.cohort import read_cohort
 from stroke_utils.learn import models
 from stroke_utils.results import parameters, phase1, runs
@@ -16,50 +16,67 @@ def cohort(tiny_phantom, tmp_path, monkeypatch):
     return read_cohort(tiny_phantom)
 
 
-@pytest.fixture
-def made(monkeypatch):
-    """Records that `runs` finds, in the order of finishing."""
-    made = []
-    monkeypatch.setattr(runs, "records", lambda profile, notebook: (made, []))
-    return made
-
-
-def leave_a_run(made, cohort, seed, fingerprint=None, weights=True):
-    folder = paths.results_root() / "quick" / phase1.NOTEBOOK / f"run-seed{seed}-{len(made)}"
-    record = {"profile": "quick", "notebook": phase1.NOTEBOOK, "run_id": folder.name, "seed": seed}
-    made.append(record | {"cohort": {"fingerprint": fingerprint or cohort.fingerprint}})
+def leave_a_run(cohort, seed=0, weights=True, **changed):
+    """What a finished run of phase 1 leaves: its record and its networks."""
+    settings = vars(parameters.settings(phase1.NOTEBOOK)) | {"models": ["resnet18"], "seed": seed} | changed
+    run = runs.Run(phase1.NOTEBOOK, settings)
+    run.open(cohort)
+    path = run.folder / "resnet18" / "best.weights.h5"
     if weights:
-        files.write_text(folder / "resnet18" / "best.weights.h5", "weights")
-    return folder / "resnet18" / "best.weights.h5"
+        files.write_text(path, f"weights of seed {seed}")
+    run.finish(cohort, {})
+    return path
 
 
-def test_the_newest_run_of_this_cohort_and_seed_counts(cohort, made):
-    assert phase1.finished_weights("resnet18", cohort, "quick", 0) is None
-    leave_a_run(made, cohort, 0, fingerprint="another")
-    leave_a_run(made, cohort, 0, weights=False)
-    leave_a_run(made, cohort, 1)
-    assert phase1.finished_weights("resnet18", cohort, "quick", 0) is None
-    older = leave_a_run(made, cohort, 0)
-    assert phase1.finished_weights("resnet18", cohort, "quick", 0) == older
-    newer = leave_a_run(made, cohort, 0)
-    assert phase1.finished_weights("resnet18", cohort, "quick", 0) == newer
-    assert phase1.finished_weights("resnet50", cohort, "quick", 0) is None
+@pytest.fixture
+def found(cohort, monkeypatch):
+    """A function that gives the encoder for seed 0 and how often it was trained; training leaves a file."""
+    trained = []
+
+    def train(name, settings, cohort, folder):
+        trained.append(folder)
+        files.write_text(folder / "best.weights.h5", "trained here")
+
+    monkeypatch.setattr(phase1, "_train", train)
+    return lambda: (phase1.encoder("auto", "resnet18", cohort, "quick", 0), len(trained))
 
 
-def test_without_a_run_the_encoder_is_trained_here_and_says_so(cohort, made, tmp_path, monkeypatch, capsys):
+def test_a_finished_run_of_the_same_settings_and_seed_gives_the_encoder(cohort, found, capsys):
+    leave_a_run(cohort, 1)
+    path = leave_a_run(cohort, 0, models=["resnet18", "cnn"], recall=0.5)
+    encoder, trained = found()
+    assert (encoder.path, trained) == (path, 0) and "phase-1 encoder: " in capsys.readouterr().out
+    assert encoder.digest == phase1.wanted("auto", "resnet18", cohort, "quick", 0)["phase1_encoder"]
+    assert path.parents[1].name in encoder.origin and identity.sha256(path) in encoder.origin
+
+
+@pytest.mark.parametrize("other", [{"size": 32}, {"epochs": 1}, {"seed": 1}, {"weights": False}])
+def test_a_run_of_other_settings_is_named_and_never_used(cohort, found, capsys, other):
+    path = leave_a_run(cohort, **other)
+    encoder, trained = found()
+    assert trained == 1 and encoder.path != path and encoder.path.read_text() == "trained here"
+    assert ("trained with other settings or code" in capsys.readouterr().out) is bool({"size", "epochs"} & set(other))
+    assert found() == (encoder, 1), "what was trained once is found again"
+
+
+def test_a_file_of_a_persons_own_is_named_by_its_content(cohort, tmp_path):
+    file = tmp_path / "mine.weights.h5"
+    file.write_text("a")
+    first = phase1.wanted(str(file), "resnet18", cohort, "quick", 0)
+    file.write_text("b")
+    assert phase1.wanted(str(file), "resnet18", cohort, "quick", 0) != first
+    assert phase1.encoder(str(file), "resnet18", cohort, "quick", 0).path == file
+    assert phase1.wanted("none", "resnet18", cohort, "quick", 0) == {}
+    assert phase1.encoder("none", "resnet18", cohort, "quick", 0) is None
+
+
+def test_without_a_run_the_encoder_is_trained_here_and_says_so(cohort, monkeypatch, capsys):
     settings = parameters.settings(phase1.NOTEBOOK)
     vars(settings).update(size=32, epochs=1, weights="none", validation=0.3)
-    monkeypatch.setattr(parameters, "settings", lambda notebook, profile: settings)
-    path = phase1.detector_weights("resnet18", cohort, "quick", 0, tmp_path / "encoder")
-    assert "No finished run of phase 1 on this cohort has a ResNet-18: it is trained" in capsys.readouterr().out
+    monkeypatch.setattr(parameters, "settings", lambda notebook, profile="quick": settings)
+    encoder = phase1.encoder("auto", "resnet18", cohort, "quick", 0)
+    assert "has this ResNet-18: it is trained here first" in capsys.readouterr().out
     model = models.type_classifier("resnet18", 32)
     before = model.layers[3].get_weights()[0].copy()
-    models.load_detectors_encoder(model, "resnet18", path)
+    models.load_detectors_encoder(model, "resnet18", encoder.path)
     assert not np.array_equal(before, model.layers[3].get_weights()[0])
-
-
-def test_a_finished_run_is_named(cohort, made, tmp_path, capsys):
-    path = leave_a_run(made, cohort, 0)
-    assert phase1.detector_weights("resnet18", cohort, "quick", 0, tmp_path) == path
-    said = capsys.readouterr().out
-    assert said.startswith("phase-1 encoder: results/quick/03_phase1_detection/run-seed0") and str(path) not in said

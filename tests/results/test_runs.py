@@ -76,6 +76,87 @@ def test_reuse_needs_a_finished_record(home, cohort):
     assert not killed.reuse, "a run that was begun again and killed must not look finished"
 
 
+SETTINGS = {"profile": "quick", "data_dir": "", "seed": 0, "models": ["cnn"], "size": 32, "reuse": True, "recall": 0.88}
+
+
+def detection(cohort, **changed):
+    run = runs.Run("03_phase1_detection", SETTINGS | changed)
+    run.open(cohort)
+    return run
+
+
+def trained(cohort, auc=0.9, **changed):
+    """A finished run with the networks it left."""
+    run = detection(cohort, reuse=False, **changed)
+    for model in run.networks:
+        (run.folder / model).mkdir(exist_ok=True)
+        (run.folder / model / "best.weights.h5").write_text("weights")
+    run.finish(cohort, {"cnn": {"session1": {"auc": runs_score(auc)}}})
+    return run
+
+
+def test_a_run_that_reuses_networks_keeps_the_record_of_the_one_that_trained_them(home, cohort, monkeypatch):
+    first = trained(cohort)
+    before = (first.folder / "record.json").read_bytes()
+    monkeypatch.setattr(runs, "git_state", lambda: {"commit": "f" * 40, "dirty": True})
+    again = detection(cohort)
+    assert again.reuse and again.folder == first.folder
+    path = again.finish(cohort, {"cnn": {"session1": {"auc": runs_score(0.7)}}})
+    assert (first.folder / "record.json").read_bytes() == before and path.name == "evaluation.json"
+    (record,), refused = runs.records("quick")
+    assert refused == [] and record["metrics"]["cnn"]["session1"]["auc"]["value"] == 0.7
+    assert record["git"]["commit"] != "f" * 40 == record["evaluated"]["git"]["commit"]
+    assert record["trained"] <= record["finished"] and runs.scores_file(first.folder) == path
+
+
+def test_a_torn_evaluation_is_named_and_the_record_counts(home, cohort):
+    run = trained(cohort)
+    (run.folder / runs.EVALUATION).write_text("{")
+    (record,), (said,) = runs.records("quick")
+    assert record["metrics"]["cnn"]["session1"]["auc"]["value"] == 0.9 and "evaluation.json is no run record" in said
+    assert runs.scores_file(run.folder).name == "record.json"
+
+
+def test_networks_that_are_gone_are_not_reused(home, cohort):
+    (trained(cohort).folder / "cnn" / "best.weights.h5").unlink()
+    assert not detection(cohort).reuse
+
+
+def test_training_again_forgets_the_evaluation_of_the_networks_before(home, cohort):
+    trained(cohort)
+    detection(cohort).finish(cohort, {"cnn": {"session1": {"auc": runs_score(0.7)}}})
+    trained(cohort, auc=0.8)
+    assert runs.records("quick")[0][0]["metrics"]["cnn"]["session1"]["auc"]["value"] == 0.8
+
+
+def test_a_network_is_named_by_what_makes_it_and_by_nothing_else(home, cohort, monkeypatch, tmp_path):
+    weights = tmp_path / "start.weights.h5"
+    weights.write_text("one")
+    usual = detection(cohort).networks["cnn"]
+    for same in ({"recall": 0.5}, {"models": ["cnn", "resnet18"]}, {"data_dir": "/x"}, {"profile": "paper"}):
+        assert detection(cohort, **same).networks["cnn"] == usual, same
+    others = ({"size": 64}, {"seed": 1}, {"weights": str(weights)})
+    names = [detection(cohort, **other).networks["cnn"] for other in others]
+    weights.write_text("two")
+    names.append(detection(cohort, weights=str(weights)).networks["cnn"])
+    monkeypatch.setattr(runs, "training_cells", lambda notebook: ["epochs = 5"])
+    names.append(detection(cohort).networks["cnn"])
+    assert len({usual, *names}) == 6
+
+
+def test_the_cells_that_train_count_and_no_others():
+    cells = runs.training_cells("03_phase1_detection")
+    assert any("def train(" in cell for cell in cells) and not any("figures." in cell for cell in cells)
+    assert runs.training_cells("99_none") == []
+
+
+def test_results_that_cannot_be_written_are_named(tmp_path, cohort, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("STROKE_RESULTS", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="cannot be written.*STROKE_RESULTS"):
+        detection(cohort)
+
+
 def test_values_are_checked_before_anything_long_starts():
     params = runs.SimpleNamespace(models=["cnn", "resnet19"], augmentation="light")
     with pytest.raises(UserError, match="Parameter 'models' has 'resnet19'. Known: cnn, resnet18"):
@@ -131,7 +212,7 @@ def test_scores_are_flattened_and_foreign_files_are_named(home, cohort):
     table = runs.scores(found)
     assert table[["model", "part", "metric", "value", "n"]].values.tolist() == [["cnn", "session1", "auc", 0.9, 200]]
     assert len(refused) == 2
-    assert "is no run record" in refused[0] and "schema 0, this version reads 2" in refused[1]
+    assert "is no run record" in refused[0] and "schema 0, this version reads 3" in refused[1]
 
 
 def test_a_record_that_does_not_fit_its_schema_is_neither_written_nor_read(home, cohort):
