@@ -73,7 +73,7 @@ def full_ledger(records: list[dict], profile: str = "quick") -> pd.DataFrame:
 
 FIXED = (
     ("03", "CNN", "3 × 3 convolutions of 16, 32, 32, 64, 64, 96, 96, 96, each with BatchNorm; global maximum",
-     "not stated; ours: the smallest that learned the phantom, see the departures in CONTRIBUTING.md"),
+     "not stated; ours: the smallest that learned the phantom, see docs/decisions/002"),
     ("03, 04", "light augmentation", "mirrored, ± 8°, ± 8 % zoom, ± 4 % shift", "amounts not stated; ours"),
     ("03, 04", "strong augmentation", "mirrored, ± 25°, ± 20 % zoom, ± 10 % shift, ± 20 % contrast",
      "amounts not stated; ours"),
