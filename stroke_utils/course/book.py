@@ -26,7 +26,7 @@ from pygments.formatters import HtmlFormatter
 
 from stroke_utils.base import errors, files, paths
 from stroke_utils.course import cards
-from stroke_utils.course.headless import near
+from stroke_utils.course.headless import short_path
 from stroke_utils.course.notebook_files import read_notebook
 from stroke_utils.course.plan import Plan, make_plan
 
@@ -311,17 +311,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--models", default="", help="of the run (default: the parameters files')")
     given = parser.parse_args(arguments)
     try:
-        print(announced(*bind(make_plan(given.profile, given.data, given.seeds, given.models))))
+        print(summary(*bind(make_plan(given.profile, given.data, given.seeds, given.models))))
     except errors.UserError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
-def announced(path: Path, remarks: list[str]) -> str:
+def summary(path: Path, remarks: list[str]) -> str:
     """Return where the book lies, its size and what is wrong with it."""
     size = path.stat().st_size / 1e6
-    return "\n".join([f"Book:                {near(path)} ({size:.1f} MB)", *(f"  {line}" for line in remarks)])
+    return "\n".join([f"Book:                {short_path(path)} ({size:.1f} MB)", *(f"  {line}" for line in remarks)])
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def chosen(profile: str) -> list[dict]:
     trained = [record for record in records if record["notebook"] in TASKS]
     if not trained:
         return [record for record in records if record["cohort"]["slices"]][-1:]  # 07 works on no slices
-    kept, _ = select.usable(records, SimpleNamespace(fingerprint=trained[-1]["cohort"]["fingerprint"]))
+    kept, _ = select.comparable_records(records, SimpleNamespace(fingerprint=trained[-1]["cohort"]["fingerprint"]))
     return kept
 
 

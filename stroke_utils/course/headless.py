@@ -160,11 +160,11 @@ def run(notebook, values: dict, output, log=None, timeout: int | None = None, ma
             watch.line.show(f"{output.stem}: finished in {watch.spent()}", final=True)
             return True
         watch.line.show(f"{output.stem}: FAILED in {watch.where()} after {watch.spent()}", final=True)
-        print(_indented(reason), f"  The copy as far as it ran: {near(log)}", sep="\n", file=sys.stderr)
+        print(_indented(reason), f"  The copy as far as it ran: {short_path(log)}", sep="\n", file=sys.stderr)
         return False
 
 
-def near(path: Path) -> Path:
+def short_path(path: Path) -> Path:
     """Return ``path`` as one would type it here: relative inside the current folder, else absolute."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from stroke_utils.base import files, paths
 from stroke_utils.base.errors import UserError
-from stroke_utils.course.headless import clock, end_with_parent, near
+from stroke_utils.course.headless import clock, end_with_parent, short_path
 from stroke_utils.course.plan import LAST, Plan, make_plan
 
 
@@ -27,11 +27,12 @@ def summary(plan: Plan) -> str:
     copies = [Path(output) for notebook in plan.notebooks for output in plan.outputs(notebook)]
     if tables:
         table = pd.read_csv(tables[-1], dtype=str, keep_default_na=False).to_string(index=False)
-        places = [f"Figures and tables:  {near(tables[-1].parents[1])}"]
+        places = [f"Figures and tables:  {short_path(tables[-1].parents[1])}"]
     else:
-        table = "\n".join(f"  {near(copy)}" for copy in copies)
+        table = "\n".join(f"  {short_path(copy)}" for copy in copies)
         places = []
-    places += [f"Executed notebooks:  {near(plan.executed)}", f"Run records:         {near(root)}/<notebook>/<run>"]
+    places.append(f"Executed notebooks:  {short_path(plan.executed)}")
+    places.append(f"Run records:         {short_path(root)}/<notebook>/<run>")
     origin = plan.data or "the phantom, a made-up cohort: these scores say nothing about patients"
     return "\n".join(["", table, "", f"Data:                {origin}", *places])
 
@@ -78,7 +79,7 @@ def _bound(plan: Plan) -> str:
     from stroke_utils.course import book
 
     try:
-        return book.announced(*book.bind(plan))
+        return book.summary(*book.bind(plan))
     except UserError as error:
         return f"No book: {error}"
 

@@ -64,7 +64,7 @@ def compile_classifier(model: keras.Model, learning_rate: float) -> keras.Model:
     """Compile with Adam, accuracy, and cross-entropy: binary for one output, categorical for two."""
     loss = "binary_crossentropy" if model.output_shape[-1] == 1 else "categorical_crossentropy"
     model.compile(optimizer=Adam(learning_rate), loss=loss, metrics=["accuracy"])
-    return _built(model)
+    return _build_variables(model)
 
 
 def compile_unet(model: keras.Model, learning_rate: float) -> keras.Model:
@@ -74,10 +74,10 @@ def compile_unet(model: keras.Model, learning_rate: float) -> keras.Model:
         loss=sm.losses.dice_loss,
         metrics=[sm.metrics.iou_score, sm.metrics.f1_score],
     )
-    return _built(model)
+    return _build_variables(model)
 
 
-def _built(model: keras.Model) -> keras.Model:
+def _build_variables(model: keras.Model) -> keras.Model:
     """Make the variables of optimizer, loss and metrics now.
 
     Were they made in the first step, TensorFlow would trace that step twice, and a trace is most of a short training.
@@ -273,7 +273,7 @@ def fit(
 
     if state.done:
         model.set_weights(state.read["best"])
-        return _kept(model, state, weights, table, title)
+        return _write_finished(model, state, weights, table, title)
     begun = len(state.rows)
     save = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: files.write_table(table, state.history))
     callbacks = [*state.callbacks, save, _EpochLine(title, schedule.epochs, steps)]
@@ -288,10 +288,10 @@ def fit(
         shuffle=False,
         verbose=0,
     )
-    return _kept(model, state, weights, table, title)
+    return _write_finished(model, state, weights, table, title)
 
 
-def _kept(model: keras.Model, state: State, weights: Path, table: Path, title: str) -> pd.DataFrame:
+def _write_finished(model: keras.Model, state: State, weights: Path, table: Path, title: str) -> pd.DataFrame:
     """Write what a training leaves, the weights last; where a loss became NaN leave nothing."""
     losses = [row.get(name) for row in state.rows for name in ("loss", "val_loss")]
     if not losses or not all(loss is not None and math.isfinite(loss) for loss in losses):

@@ -21,10 +21,10 @@ def run_folder(record: dict) -> Path:
     return paths.results_root() / record["profile"] / record["notebook"] / record["run_id"]
 
 
-_LEFT = {"history.csv": {"epoch", "loss", "val_loss"}, "predictions.csv": {"slice_id", "split"}}
+_REQUIRED = {"history.csv": {"epoch", "loss", "val_loss"}, "predictions.csv": {"slice_id", "split"}}
 
 
-def listed(records: list[dict]) -> pd.DataFrame:
+def inventory(records: list[dict]) -> pd.DataFrame:
     """List what the last run of each training notebook, model and seed left on disk, and which runs of the paper lack.
 
     Returns:
@@ -35,7 +35,7 @@ def listed(records: list[dict]) -> pd.DataFrame:
     for record in records:
         for model in record["parameters"]["models"] if record["notebook"] in TABLE_NOTEBOOKS.values() else ():
             folder = run_folder(record) / model
-            missing = [name for name in _LEFT if left(folder, name) is None]
+            missing = [name for name in _REQUIRED if read_table(folder, name) is None]
             missing += ["masks"] if record["notebook"].startswith("05") and not any(folder.glob("masks/*.png")) else []
             key = record["notebook"], model, record["seed"]
             rows[key] = (*key, record["run_id"], folder, ", ".join(missing))
@@ -47,20 +47,20 @@ def listed(records: list[dict]) -> pd.DataFrame:
     return out.astype({"seed": "Int64"})
 
 
-def left(folder: Path, name: str) -> pd.DataFrame | None:
+def read_table(folder: Path, name: str) -> pd.DataFrame | None:
     """Read a table that a run left, None where it is missing or no such table."""
     try:
         table = pd.read_csv(folder / name, dtype={"slice_id": str})
     except (OSError, ValueError):
         return None
-    return table if _LEFT[name] <= set(table) and len(table) else None
+    return table if _REQUIRED[name] <= set(table) and len(table) else None
 
 
-def tables(made: pd.DataFrame, notebook: str, name: str, split: str | None = None) -> dict[str, dict]:
+def read_tables(made: pd.DataFrame, notebook: str, name: str, split: str | None = None) -> dict[str, dict]:
     """Read one kind of table of all models and seeds of a notebook.
 
     Args:
-        made: of :func:`listed`.
+        made: of :func:`inventory`.
         notebook: stem of a training notebook.
         name: ``history.csv`` or ``predictions.csv``.
         split: keep only this pile of the predictions: ``test`` or ``validation``.
@@ -70,7 +70,7 @@ def tables(made: pd.DataFrame, notebook: str, name: str, split: str | None = Non
     """
     found = {}
     for row in made[(made["notebook"] == notebook) & made["folder"].notna()].itertuples():
-        table = left(row.folder, name)
+        table = read_table(row.folder, name)
         if table is not None and split:
             table = table[table["split"] == split].reset_index(drop=True)
         if table is not None and len(table):
@@ -94,7 +94,7 @@ def shown_run(made: pd.DataFrame, scores: pd.DataFrame, notebook: str, model: st
     return (model, int(found["seed"].iloc[(len(found) - 1) // 2])) if len(found) else ("", -1)
 
 
-def of(tables: dict[str, dict], run: tuple[str, int]) -> pd.DataFrame:
+def table_of_run(tables: dict[str, dict], run: tuple[str, int]) -> pd.DataFrame:
     """Return the table of the shown run; one without rows, but with all columns, where there is none."""
     columns = ["slice_id", "split", "truth", "probability", "called", "outcome", "label", "lesion_dice"]
     return tables.get(run[0], {}).get(run[1], pd.DataFrame(columns=columns))
@@ -110,7 +110,7 @@ def trace(row: pd.Series, made: pd.DataFrame) -> pd.DataFrame:
     Args:
         row: a row of ``report.results``, of ``report.per_seed``, of ``runs.scores``, of ``compare.pairs`` with its
             ``notebook``, or of a figure's data: it names the notebook, one or two models, and may name run and metric.
-        made: of :func:`listed`.
+        made: of :func:`inventory`.
 
     Returns:
         One row a record: run_id, record (path), where (the metric's path in the record, or the file beside it), value
@@ -146,7 +146,7 @@ def trace(row: pd.Series, made: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run_id", "record", "where", "value"])
 
 
-def gone(seeds: pd.DataFrame, figures: Path) -> list[str]:
+def removed_runs(seeds: pd.DataFrame, figures: Path) -> list[str]:
     """Name the runs that stood behind the last execution's tables and no longer do.
 
     Args:

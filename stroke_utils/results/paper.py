@@ -134,11 +134,11 @@ def matrices(tested: dict[str, dict], run: tuple[str, int], table: str, model: s
     """Return the confusion matrices of a figure by title: ours, where there is one, and the paper's.
 
     Args:
-        tested: predictions of :func:`stroke_utils.results.outputs.tables`.
+        tested: predictions of :func:`stroke_utils.results.outputs.read_tables`.
         run: of :func:`stroke_utils.results.outputs.shown_run`.
         table, model: the row of the paper.
     """
-    ours = outputs.of(tested, run)
+    ours = outputs.table_of_run(tested, run)
     here = {f"here: {run[0]}, seed {run[1]}": metrics.confusion(ours["truth"], ours["called"])} if len(ours) else {}
     return here | {f"the paper: {model}": paper_matrix(table, model)}
 
@@ -147,12 +147,12 @@ def paired(made: pd.DataFrame, cohort: Cohort) -> pd.DataFrame:
     """Compare the models of each training notebook in pairs, on its test pile, and correct for their number.
 
     Args:
-        made: of :func:`stroke_utils.results.outputs.listed`.
+        made: of :func:`stroke_utils.results.outputs.inventory`.
         cohort: tells the patients.
     """
     patients, found = cohort.slices.set_index("slice_id")["patient"], []
     for table, notebook in TABLE_NOTEBOOKS.items():
-        tested = outputs.tables(made, notebook, "predictions.csv", "test")
+        tested = outputs.read_tables(made, notebook, "predictions.csv", "test")
         for measure in ("lesion Dice",) if table == "III" else ("calls right", "AUC"):
             found.append(compare.pairs(tested, measure, patients).assign(notebook=notebook))
     return pd.concat([table for table in found if len(table)] or found[:1], ignore_index=True)

@@ -27,7 +27,7 @@ def typical_slices(table: pd.DataFrame) -> dict[str, str]:
 def latest(scores: pd.DataFrame) -> pd.DataFrame:
     """Keep, of the scores of several runs with one notebook, model and seed, those of the run that finished last.
 
-    Give it the records of :func:`usable` only, which were all made with one set of settings.
+    Give it the records of :func:`comparable_records` only, which were all made with one set of settings.
     """
     last = scores.groupby(["notebook", "model", "seed"])["run_id"].transform("last")
     return scores[scores["run_id"] == last]
@@ -37,7 +37,7 @@ def latest(scores: pd.DataFrame) -> pd.DataFrame:
 _VARIED = {"seed", "models", "reuse", "profile", "experiment_seeds"}
 
 
-def usable(records: list[dict], cohort: Cohort) -> tuple[list[dict], list[str]]:
+def comparable_records(records: list[dict], cohort: Cohort) -> tuple[list[dict], list[str]]:
     """Keep the records of one cohort and, of each training notebook, of the settings it was run with last.
 
     Settings are all parameters but the seed and the models, so that a batch over models and seeds stays together and
@@ -98,7 +98,7 @@ def segmented(made: pd.DataFrame, run: tuple[str, int], cohort: Cohort) -> tuple
     """Find what a figure of predicted masks needs: slices of session 2 that have a true and a predicted mask.
 
     Args:
-        made: of :func:`stroke_utils.results.outputs.listed`.
+        made: of :func:`stroke_utils.results.outputs.inventory`.
         run: of :func:`stroke_utils.results.outputs.shown_run`.
         cohort: of the slices.
 
@@ -107,7 +107,8 @@ def segmented(made: pd.DataFrame, run: tuple[str, int], cohort: Cohort) -> tuple
     """
     here = (made["notebook"] == TABLE_NOTEBOOKS["III"]) & (made["model"] == run[0]) & (made["seed"] == run[1])
     folder = next(iter(made.loc[here, "folder"]), Path()) / "masks"
-    scores = outputs.of(outputs.tables(made[here], TABLE_NOTEBOOKS["III"], "predictions.csv", "test"), run)
+    tested = outputs.read_tables(made[here], TABLE_NOTEBOOKS["III"], "predictions.csv", "test")
+    scores = outputs.table_of_run(tested, run)
     slices = cohort.slices[cohort.slices["slice_id"].isin(scores["slice_id"])].dropna(subset=["mask"])
     slices = slices[slices["slice_id"].map(lambda name: (folder / f"{name}.png").is_file()).astype(bool)]
     return slices, scores[scores["slice_id"].isin(slices["slice_id"])], folder

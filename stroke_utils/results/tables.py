@@ -75,7 +75,7 @@ def run_table(records: list[dict], cohort: Cohort) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["notebook", "run", "cohort", "minutes", "memory, GiB", "commit"])
 
 
-def beside(results: pd.DataFrame, table: str) -> Styler:
+def beside_the_paper(results: pd.DataFrame, table: str) -> Styler:
     """Return one of the paper's tables as text: the paper's value, ours with its interval, what stands behind it."""
     rows = []
     for row in results[results["table"] == table].itertuples():

@@ -56,8 +56,8 @@ def three(cohort, tmp_path, monkeypatch):
 
 def made_of(cohort):
     """Everything that notebook 6 makes of the records."""
-    records, _ = select.usable(runs.records("quick")[0], cohort)
-    made, scores = outputs.listed(records), runs.scores(records)
+    records, _ = select.comparable_records(runs.records("quick")[0], cohort)
+    made, scores = outputs.inventory(records), runs.scores(records)
     seeds = paper.per_seed(scores)
     return made, scores, seeds, paper.results(seeds, records, cohort)
 
@@ -85,7 +85,7 @@ def test_a_file_that_is_gone_or_damaged_is_named_and_nothing_else_is_lost(cohort
     assert missing["cnn", 0] == "history.csv, predictions.csv" and missing["cnn", 1] == "history.csv"
     assert missing["resnet50", 1] == "predictions.csv" == missing["cnn", 2] and missing["resnet50", 0] == ""
     assert f1(results)["seeds"] == 3, "the records still stand"
-    tested = outputs.tables(made, DETECTION, "predictions.csv", "test")
+    tested = outputs.read_tables(made, DETECTION, "predictions.csv", "test")
     assert {model: sorted(by_seed) for model, by_seed in tested.items()} == {"cnn": [1], "resnet50": [0, 2]}
     assert paper.paired(made, cohort).empty, "the two have no seed in common"
     assert outputs.shown_run(made, scores, DETECTION) == ("resnet50", 2)
@@ -94,10 +94,10 @@ def test_a_file_that_is_gone_or_damaged_is_named_and_nothing_else_is_lost(cohort
 
 def test_tables_hold_one_pile_with_ids_as_text(cohort, three):
     made, *_ = made_of(cohort)
-    table = outputs.tables(made, DETECTION, "predictions.csv", "test")["cnn"][0]
+    table = outputs.read_tables(made, DETECTION, "predictions.csv", "test")["cnn"][0]
     assert table["slice_id"].tolist() == IDS[1:] and table.index[0] == 0
-    assert outputs.of({"cnn": {0: table}}, ("cnn", 0)) is table
-    nothing = outputs.of({}, ("", -1))
+    assert outputs.table_of_run({"cnn": {0: table}}, ("cnn", 0)) is table
+    nothing = outputs.table_of_run({}, ("", -1))
     assert nothing.empty and {"slice_id", "outcome", "lesion_dice"} <= set(nothing)
 
 
@@ -150,15 +150,15 @@ def test_a_number_whose_record_is_gone_or_changed_has_no_source(cohort, three):
 def test_without_one_of_three_seeds_the_table_is_another_and_says_so(cohort, three, tmp_path):
     _, _, seeds, before = made_of(cohort)
     files.write_table(tmp_path / "figures" / "table_1.csv", seeds[seeds["table"] == "I"])
-    assert outputs.gone(seeds, tmp_path / "figures") == []
+    assert outputs.removed_runs(seeds, tmp_path / "figures") == []
     (three[2] / "record.json").unlink()
     _, _, seeds, after = made_of(cohort)
     assert (f1(before)["seeds"], f1(before)["ours"], f1(after)["seeds"], f1(after)["ours"]) == (3, 0.8, 2, 0.7)
-    assert outputs.gone(seeds, tmp_path / "figures") == [
+    assert outputs.removed_runs(seeds, tmp_path / "figures") == [
         f"{three[2].name} was in the last tables and is not in these: its record was removed or replaced."
     ]
     assert [three[2].name in text for text in runs.records("quick")[1]] == [True]
-    assert outputs.gone(seeds, tmp_path / "none") == []
+    assert outputs.removed_runs(seeds, tmp_path / "none") == []
 
 
 def test_without_the_only_run_of_a_model_its_row_says_not_run(cohort, three):
@@ -178,7 +178,7 @@ def test_masks_are_shown_only_where_truth_and_prediction_lie_on_disk(cohort, thr
     assert slices["slice_id"].tolist() == dices["slice_id"].tolist() == [IDS[1]]
     assert (folder / f"{IDS[1]}.png").is_file()
     (folder / f"{IDS[1]}.png").unlink()
-    assert outputs.listed(runs.records("quick")[0]).query("notebook == @SEGMENTATION")["missing"].iloc[0] == "masks"
+    assert outputs.inventory(runs.records("quick")[0]).query("notebook == @SEGMENTATION")["missing"].iloc[0] == "masks"
     for empty in (select.segmented(made, run, cohort), select.segmented(made, ("", -1), cohort)):
         assert empty[0].empty and empty[1].empty and select.typical_slices(empty[1]) == {}
 

@@ -111,11 +111,11 @@ def test_a_number_without_an_interval_has_no_verdict():
 
 def test_a_table_shows_interval_spread_and_verdict():
     seeds = results_of(rows([(0, 0.9), (1, 0.7), (2, 0.8)]))
-    table = tables.beside(seeds, "I").data.set_index(["model", "score"])
+    table = tables.beside_the_paper(seeds, "I").data.set_index(["model", "score"])
     shown = table.loc[("cnn", "f1"), ["paper", "here", "seeds", "n", "baseline here", "verdict"]].tolist()
     assert shown == ["0.9256", "0.80 (0.70–0.90)", "0.70–0.90 of 3", 200, "0.39", "not comparable: phantom data"]
     assert table.loc[("resnet50", "f1")].tolist() == ["0.9327", "", "", "", "", "not run"]
-    caption = tables.beside(seeds, "I").caption
+    caption = tables.beside_the_paper(seeds, "I").caption
     assert "mobilenetv2: weighted average" in caption and "cnn, efficientnetb0: macro average" in caption
 
 
@@ -216,17 +216,17 @@ def test_records_of_another_cohort_are_listed_but_not_used():
     table = tables.run_table([record(), record("other")], cohort)
     assert table["cohort"].tolist() == ["this", "another"]
     assert table.loc[0, ["minutes", "memory, GiB", "commit"]].tolist() == [1.5, 1.5, "0123456+"]
-    assert select.usable([record(), record("other")], cohort) == ([record()], [])
+    assert select.comparable_records([record(), record("other")], cohort) == ([record()], [])
     for useless in ([record("other")], [record(notebook="01_exploration")], []):
         with pytest.raises(UserError, match="No run record of this cohort yet .* `make reproduce`"):
-            select.usable(useless, cohort)
+            select.comparable_records(useless, cohort)
 
 
 def test_runs_of_other_settings_are_not_mixed_into_one_table():
     cohort = Cohort(None, None, None, {}, "abc")
     batch = [record(seed=seed, models=[model]) for seed in (0, 1) for model in ("cnn", "resnet50")]
     old, other = record(epochs=99), record(notebook="04_phase2_classification", epochs=3)
-    kept, notes = select.usable([old, other, *batch], cohort)
+    kept, notes = select.comparable_records([old, other, *batch], cohort)
     assert kept == [other, *batch]
     assert notes == [
         "03_phase1_detection: 1 records of other settings are left out; those of the last run's are shown."
