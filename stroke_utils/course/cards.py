@@ -100,7 +100,7 @@ def model_cards(records: list[dict]) -> dict[str, str]:
                 settings = ledger.ledger(notebook, made[-1]["parameters"])
                 settings = settings[~settings["parameter"].isin(ledger.WAYS | {"models"})].to_dict("records")
                 what = {"model": model, "task": task, "notebook": notebook, "runs": made, "last": made[-1]}
-                how = made[-1].get("conventions") or runs.conventions(made[-1]["metrics"])
+                how = made[-1].get("conventions") or runs.score_definitions(made[-1]["metrics"])
                 found = {"scores": over_seeds(rows), "extras": extras(made[-1], model), "conventions": how}
                 found["settings"] = settings
                 pages[f"card-{notebook[:2]}-{model}"] = _render("model_card.md.j2", **what, **found)

@@ -312,9 +312,9 @@ def _file_facts(cohort: Cohort) -> list[tuple[str, str]]:
 def _limits(cohort: Cohort) -> list[str]:
     """Say what can't be done with a cohort that can be trained on."""
     slices, found = cohort.slices, []
-    teach, published = int((slices["part"] == "train").sum()), sum(vocabulary.PUBLISHED_COUNTS["train"].values())
-    if teach < 0.9 * published:
-        found.append(f"{teach} training slices are {teach / published:.1%} of the published ones; expect other scores.")
+    here, published = int((slices["part"] == "train").sum()), sum(vocabulary.PUBLISHED_COUNTS["train"].values())
+    if here < 0.9 * published:
+        found.append(f"{here} training slices are {here / published:.1%} of the published ones; expect other scores.")
     train = slices[(slices["part"] == "train") & (slices["stroke"] == 1)]
     if _untyped(train):
         found.append("no training stroke names its type: detection can be trained, types and regions can't.")

@@ -1,4 +1,4 @@
-"""Which slices teach, which choose, which test."""
+"""Which slices are for training, which for validation, which for the test."""
 
 import numpy as np
 import pandas as pd
@@ -48,9 +48,9 @@ def split(
         folds = StratifiedGroupKFold(max(2, round(1 / validation)), shuffle=True, random_state=seed)
         strata = pool[by] if by else np.zeros(len(pool))
         places = next(folds.split(pool, strata, linked(pool, together)))
-        teach, choose = (pool.index[part].to_numpy() for part in places)
+        train, chosen = (pool.index[part].to_numpy() for part in places)
     else:
-        teach, choose = train_test_split(
+        train, chosen = train_test_split(
             pool.index.to_numpy(), test_size=validation, random_state=seed, stratify=pool[by] if by else None
         )
     if test_part and not (slices["part"] == test_part).any():
@@ -59,16 +59,16 @@ def split(
             "masks: `python -m stroke_utils.data.cohort FOLDER` tells which."
         )
     column = pd.Series(None, index=slices.index, dtype=object)
-    column[teach], column[choose] = "train", "validation"
+    column[train], column[chosen] = "train", "validation"
     if test_part:
         column[slices.index[slices["part"] == test_part]] = "test"
     slices = slices.assign(split=column).dropna(subset=["split"])
     if classes:
         wanted = set(slices.loc[slices["split"] == "train", classes])
-        for pile, found in slices.groupby("split")[classes].agg(set).items():
+        for name, found in slices.groupby("split")[classes].agg(set).items():
             if found != wanted:
                 raise UserError(
-                    f"The {pile} slices have only {sorted(found)} of {sorted(wanted)} in {classes!r}; scores need all. "
+                    f"The {name} slices have only {sorted(found)} of {sorted(wanted)} in {classes!r}; scores need all. "
                     "Look at the cohort's classes, or split with another seed or share."
                 )
     return slices

@@ -18,7 +18,7 @@ from stroke_utils.evaluate import metrics
 
 
 def mcnemar(right_a: np.ndarray, right_b: np.ndarray) -> float:
-    """Return the exact two-sided p of McNemar's test: do two models call equally many slices rightly?
+    """Return the exact two-sided p of McNemar's test: are two models right on equally many slices?
 
     Only slices count on which one of them is right and the other wrong. Boolean arrays (n,), slices independent.
     """
@@ -58,15 +58,15 @@ def delong(truth: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[float, floa
     return float(difference), float(error), float(p)
 
 
-MEASURES = {"calls right": "McNemar", "AUC": "DeLong", "lesion Dice": "bootstrap"}
+MEASURES = {"accuracy": "McNemar", "AUC": "DeLong", "lesion Dice": "bootstrap"}
 """What pairs are compared by, with the test that goes with it; the paired bootstrap is computed for all."""
 
 
 def _values(table: pd.DataFrame, measure: str) -> pd.Series:
     """Return what a measure needs of one predictions table, by slice."""
     table = table.set_index("slice_id")
-    if measure == "calls right":
-        return (table["called"] == table["truth"]).astype(float)
+    if measure == "accuracy":
+        return (table["predicted"] == table["truth"]).astype(float)
     return table["probability" if measure == "AUC" else "lesion_dice"]
 
 
@@ -76,16 +76,16 @@ def _compared(a: np.ndarray, b: np.ndarray, truth: np.ndarray, weights: np.ndarr
         difference, _, p = delong(truth, a, b)
         resampled = metrics.resampled_auc(truth, a, weights) - metrics.resampled_auc(truth, b, weights)
         return difference, resampled, p
-    p = mcnemar(a == 1, b == 1) if measure == "calls right" else np.nan
+    p = mcnemar(a == 1, b == 1) if measure == "accuracy" else np.nan
     return float(np.mean(a - b)), weights @ (a - b) / weights.sum(axis=1), p
 
 
 def pairs(tables: dict[str, dict[int, pd.DataFrame]], measure: str, patients: pd.Series, seed: int = 0) -> pd.DataFrame:
-    """Compare all pairs of models on the slices of one test pile that both have, with the seeds that both have.
+    """Compare all pairs of models on the slices of one test split that both have, with the seeds that both have.
 
     Args:
-        tables: predictions of that pile by model and seed: slice_id, truth, probability and called, or slice_id, label
-            and lesion_dice.
+        tables: predictions of that split by model and seed: slice_id, truth, probability and predicted, or
+            slice_id, label and lesion_dice.
         measure: one of :data:`MEASURES`. Slices without a lesion Dice, having no lesion, are left out.
         patients: patient by slice id; the bootstrap resamples patients where they are known, slices elsewhere.
         seed: of the bootstrap.

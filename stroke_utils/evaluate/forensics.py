@@ -80,7 +80,7 @@ def score_fractions(tp: np.ndarray, fp: np.ndarray, positives: int, negatives: i
     _known(average, AVERAGES, "average")
     tn, fn = negatives - fp, positives - tp
     ones = np.ones_like(tp)
-    # A class never called has precision 0 / 1.
+    # A class never predicted has precision 0 / 1.
     of_positive = [(tp, np.maximum(tp + fp, 1)), (tp, positives * ones), (2 * tp, tp + fp + positives)]
     of_negative = [(tn, np.maximum(tn + fn, 1)), (tn, negatives * ones), (2 * tn, tn + fn + negatives)]
     if average == "positive":

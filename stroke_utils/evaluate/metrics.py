@@ -107,8 +107,8 @@ def matrix_scores(matrix: np.ndarray) -> dict[str, np.ndarray]:
     Array (…, 2, 2) in, rows truth 0/1 and columns prediction 0/1; arrays (…) out.
     """
     matrix = np.asarray(matrix, dtype=float)
-    right, support, called = np.einsum("...ii->...i", matrix), matrix.sum(axis=-1), matrix.sum(axis=-2)
-    precision, recall = _ratio(right, called), _ratio(right, support)
+    right, support, predicted = np.einsum("...ii->...i", matrix), matrix.sum(axis=-1), matrix.sum(axis=-2)
+    precision, recall = _ratio(right, predicted), _ratio(right, support)
     values = {"precision": precision, "recall": recall, "f1": _ratio(2 * precision * recall, precision + recall)}
     share = _ratio(support, support.sum(axis=-1, keepdims=True))
     out = {}
@@ -133,7 +133,7 @@ def classification_scores(
     Args:
         truth: (n,) 0 or 1; class 1 is positive (stroke in detection, hemorrhage among the types).
         probability: (n,) of class 1.
-        threshold: probabilities at or above it are called positive.
+        threshold: probabilities at or above it are predicted positive.
         seed: of the bootstrap.
         patients: (n,) patient of each slice, missing or None where unknown.
 
@@ -150,16 +150,16 @@ def classification_scores(
     positives, n = int(truth.sum()), len(truth)
     if positives in (0, n):
         raise UserError(f"Scores need slices of both classes; found {positives} positive of {n}.")
-    called = (probability >= threshold).astype(int)
-    values = matrix_scores(confusion(truth, called))
+    predicted = (probability >= threshold).astype(int)
+    values = matrix_scores(confusion(truth, predicted))
     trivial = matrix_scores(confusion(truth, np.full(n, int(positives * 2 > n))))
     weights, unit = resamples(truth, patients, seed), unit_of(patients)
-    cells = [[weights @ ((truth == t) & (called == c)) for c in (0, 1)] for t in (0, 1)]
+    cells = [[weights @ ((truth == t) & (predicted == c)) for c in (0, 1)] for t in (0, 1)]
     resampled = matrix_scores(np.moveaxis(np.array(cells), -1, 0))
-    correct, names = truth == called, cluster_codes(n, patients)
+    correct, names = truth == predicted, cluster_codes(n, patients)
     proportions = {
         "positive_recall": truth == 1,
-        "positive_precision": called == 1,
+        "positive_precision": predicted == 1,
         "specificity": truth == 0,
         "accuracy": np.full(n, True),
     }
@@ -201,8 +201,8 @@ def choose_threshold(
     """
     table = threshold_curve(truth, probability)
     if average == "macro":
-        called = np.asarray(probability)[None] >= table["threshold"].to_numpy()[:, None]
-        found = matrix_scores([confusion(truth, row) for row in called.astype(int)])
+        predicted = np.asarray(probability)[None] >= table["threshold"].to_numpy()[:, None]
+        found = matrix_scores([confusion(truth, row) for row in predicted.astype(int)])
         table = table.assign(precision=found["macro_precision"], recall=found["macro_recall"])
     kept = table[table["recall"] >= min(recall, table["recall"].max())]
     best = kept[kept["precision"] == kept["precision"].max()]
@@ -218,13 +218,13 @@ def best_f1_threshold(truth: np.ndarray, probability: np.ndarray) -> float:
     return float(best[(best - 0.5).abs().idxmin()])
 
 
-def thresholds(truth: np.ndarray, probability: np.ndarray, piles: pd.Series, recall: float = 0.88) -> dict[str, float]:
+def thresholds(truth: np.ndarray, probability: np.ndarray, split: pd.Series, recall: float = 0.88) -> dict[str, float]:
     """Return every threshold that a detector is tested at; all but the last are chosen without a look at the test.
 
     Args:
         truth: (n,) 0 or 1.
         probability: (n,) of class 1.
-        piles: (n,) ``validation``, ``test`` or anything else.
+        split: (n,) ``validation``, ``test`` or anything else.
         recall: what the paper's rule must keep.
 
     Returns:
@@ -233,12 +233,12 @@ def thresholds(truth: np.ndarray, probability: np.ndarray, piles: pd.Series, rec
         honest score may use.
     """
     truth, probability = np.asarray(truth, dtype=int), np.asarray(probability, dtype=float)
-    hold, test = (np.asarray(piles) == pile for pile in ("validation", "test"))
+    validation, test = np.asarray(split) == "validation", np.asarray(split) == "test"
     return {
-        "rule": choose_threshold(truth[hold], probability[hold], recall),
-        "macro_rule": choose_threshold(truth[hold], probability[hold], recall, "macro"),
+        "rule": choose_threshold(truth[validation], probability[validation], recall),
+        "macro_rule": choose_threshold(truth[validation], probability[validation], recall, "macro"),
         "at_half": 0.5,
-        "at_best_f1": best_f1_threshold(truth[hold], probability[hold]),
+        "at_best_f1": best_f1_threshold(truth[validation], probability[validation]),
         "on_test": choose_threshold(truth[test], probability[test], recall),
     }
 
@@ -254,9 +254,9 @@ def threshold_curve(truth: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
     levels, first = np.unique(probability[order], return_index=True)
     # Calling everything from `levels[k]` up: positives are those from position first[k] on.
     hits = truth[order][::-1].cumsum()[::-1][first]
-    called = len(truth) - first
+    predicted = len(truth) - first
     cuts = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2])
-    return pd.DataFrame({"threshold": cuts, "precision": hits / called, "recall": hits / truth.sum()})
+    return pd.DataFrame({"threshold": cuts, "precision": hits / predicted, "recall": hits / truth.sum()})
 
 
 def mean_score(

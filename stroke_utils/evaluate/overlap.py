@@ -40,7 +40,8 @@ CONVENTIONS = {
 }
 """What each score is, in one sentence."""
 
-SUMS = [f"{kind}_{what}_{c}" for kind in ("soft", "hard") for what in ("agreed", "called", "true") for c in range(3)]
+_SUMMED = ("agreed", "predicted", "true")
+SUMS = [f"{kind}_{what}_{c}" for kind in ("soft", "hard") for what in _SUMMED for c in range(3)]
 """Columns of a slice's sums at the model's size, for the whole-batch conventions."""
 
 
@@ -52,9 +53,10 @@ def soft_sums(reference: np.ndarray, probability: np.ndarray) -> dict[str, float
         probability: (…, H, W, 3).
     """
     truth, values = np.eye(3)[reference], []
-    for called in (probability, np.asarray(probability) > 0.5):
-        called = np.asarray(called, dtype=float)
-        values += [(part * np.ones_like(truth)).reshape(-1, 3).sum(axis=0) for part in (truth * called, called, truth)]
+    for predicted in (probability, np.asarray(probability) > 0.5):
+        predicted = np.asarray(predicted, dtype=float)
+        parts = truth * predicted, predicted, truth
+        values += [(part * np.ones_like(truth)).reshape(-1, 3).sum(axis=0) for part in parts]
     return dict(zip(SUMS, np.concatenate(values).tolist(), strict=True))
 
 
@@ -65,14 +67,14 @@ def batch_scores(sums: np.ndarray) -> np.ndarray:
     and with ``threshold=0.5``). Array (…, 18) of :data:`SUMS` in, array (…, 4) out.
     """
     out = []
-    for agreed, called, true in np.moveaxis(np.reshape(sums, (*np.shape(sums)[:-1], 2, 3, 3)), (-3, -2), (0, 1)):
-        total = called + true
+    for agreed, predicted, true in np.moveaxis(np.reshape(sums, (*np.shape(sums)[:-1], 2, 3, 3)), (-3, -2), (0, 1)):
+        total = predicted + true
         out.append(((2 * agreed + SMOOTH) / (total + SMOOTH)).mean(axis=-1))
         out.append(((agreed + SMOOTH) / (total - agreed + SMOOTH)).mean(axis=-1))
     return np.stack(out, axis=-1)
 
 
-def convention_limits(class_masks: Iterable[np.ndarray], batch: int, leak: float = LEAK) -> pd.DataFrame:
+def soft_limits(class_masks: Iterable[np.ndarray], batch: int, leak: float = LEAK) -> pd.DataFrame:
     """Compute what a perfect and an all-background prediction score by the soft convention on these very batches.
 
     Args:
@@ -123,21 +125,21 @@ def mask_scores(reference: np.ndarray, predicted: np.ndarray) -> dict[str, float
         out[f"agreed_{c}"] = int(((reference == c) & (predicted == c)).sum())
         out[f"total_{c}"] = int((reference == c).sum() + (predicted == c).sum())
     reference, predicted = _cut(reference, predicted)
-    truth, called = reference > 0, predicted > 0
-    lesions, n = ndimage.label(truth, np.ones((3, 3)))
-    regions, m = ndimage.label(called, np.ones((3, 3)))
-    found, right = len(np.unique(lesions[truth & called])), len(np.unique(regions[truth & called]))
+    true, found = reference > 0, predicted > 0
+    lesions, n = ndimage.label(true, np.ones((3, 3)))
+    regions, m = ndimage.label(found, np.ones((3, 3)))
+    touched, right = len(np.unique(lesions[true & found])), len(np.unique(regions[true & found]))
     some = bool(n)
-    dice = masks.dice(truth, called) if some else np.nan
+    dice = masks.dice(true, found) if some else np.nan
     scores = {
         "lesion_dice": dice,
         "lesion_iou": dice / (2 - dice),
         "typed_dice": masks.dice(reference, predicted) if some else np.nan,
         "tolerant_iou": tolerant_iou(predicted, reference) if some else np.nan,
-        "hd95": hd95(truth, called),
+        "hd95": hd95(true, found),
     }
-    counts = {"lesions": n, "found": found, "regions": m, "false": m - right}
-    return scores | {"reference_px": int(truth.sum()), "predicted_px": int(called.sum())} | counts | out
+    counts = {"lesions": n, "found": touched, "regions": m, "false": m - right}
+    return scores | {"reference_px": int(true.sum()), "predicted_px": int(found.sum())} | counts | out
 
 
 def hd95(reference: np.ndarray, predicted: np.ndarray) -> float:
@@ -240,8 +242,8 @@ def _ratios(table: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {name: (np.asarray(a, dtype=float), np.asarray(b, dtype=float)) for name, (a, b) in out.items()}
 
 
-def conventions(table: pd.DataFrame, ends: dict[str, pd.DataFrame], batch: int, seed: int = 0) -> pd.DataFrame:
-    """Score one pile of slices by every convention of :data:`CONVENTIONS`.
+def scores_by_convention(table: pd.DataFrame, ends: dict[str, pd.DataFrame], batch: int, seed: int = 0) -> pd.DataFrame:
+    """Score the slices of one split by every convention of :data:`CONVENTIONS`.
 
     Args:
         table: rows of :func:`stroke_utils.learn.predict.segment`; its column ``patient``, where it is there, makes the
@@ -262,15 +264,15 @@ def conventions(table: pd.DataFrame, ends: dict[str, pd.DataFrame], batch: int, 
         raise UserError("No slice with a lesion to score.")
     patients = table.get("patient")
     weights, unit = metrics.resamples(table["label"], patients, seed), metrics.unit_of(patients)
-    piles = {"value": table, "baseline": ends["background"], "perfect": ends["perfect"]}
+    tables = {"value": table, "baseline": ends["background"], "perfect": ends["perfect"]}
     rng, sums = np.random.default_rng(seed), table[SUMS].to_numpy()
     drawn = [rng.permutation(np.repeat(np.arange(len(table)), w.astype(int))) for w in weights]
     resampled = dict(zip(CONVENTIONS, np.transpose([_by_batch(sums[order], batch) for order in drawn]), strict=False))
     points = {part: dict(zip(CONVENTIONS, _by_batch(rows[SUMS].to_numpy(), batch), strict=False))
-              for part, rows in piles.items()}  # fmt: skip
+              for part, rows in tables.items()}  # fmt: skip
     n = dict.fromkeys(resampled, len(table))
     with np.errstate(invalid="ignore", divide="ignore"):
-        for part, rows in piles.items():
+        for part, rows in tables.items():
             points[part] |= {name: a.sum() / b.sum() for name, (a, b) in _ratios(rows).items()}
         for name, (a, b) in _ratios(table).items():
             resampled[name], n[name] = (weights @ a) / (weights @ b), np.count_nonzero(b)
@@ -285,7 +287,7 @@ def conventions(table: pd.DataFrame, ends: dict[str, pd.DataFrame], batch: int, 
 
 
 def as_record(table: pd.DataFrame) -> dict:
-    """Return a table of :func:`conventions` as score dictionaries by name."""
+    """Return a table of :func:`scores_by_convention` as score dictionaries by name."""
     return table.drop(columns="convention").to_dict("index")
 
 
@@ -296,7 +298,7 @@ def history_scores(history: pd.DataFrame, limits: pd.DataFrame, n: int, prefix: 
 
     Args:
         history: of :func:`stroke_utils.learn.training.fit`, with the metrics of segmentation-models.
-        limits: of :func:`convention_limits` on the same slices.
+        limits: of :func:`soft_limits` on the same slices.
         n: slices.
         prefix: ``val_`` for validation, nothing for the training slices, seen while the weights still moved.
     """

@@ -88,7 +88,7 @@ def confusion_matrices(matrices: dict[str, np.ndarray], names: tuple[str, str], 
             share, annot=np.array(texts), fmt="", cmap="Blues", vmin=0, vmax=1, cbar=False, square=True,
             xticklabels=names, yticklabels=names, ax=axis,
         )  # fmt: skip
-        axis.set(title=title, xlabel="called", ylabel="truth")
+        axis.set(title=title, xlabel="predicted", ylabel="truth")
     return stamp(fig, cohort)
 
 

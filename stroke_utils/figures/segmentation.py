@@ -16,7 +16,7 @@ def convention_ranges(tables: dict[str, pd.DataFrame], cohort: Cohort | dict) ->
     """Draw what all-background and a perfect answer score by each convention as a bar, and models' scores on it.
 
     Args:
-        tables: of :func:`stroke_utils.evaluate.overlap.conventions` by model title, on the same slices.
+        tables: of :func:`stroke_utils.evaluate.overlap.scores_by_convention` by model title, on the same slices.
     """
     first = next(iter(tables.values())).drop(index="hd95", errors="ignore")
     first = first.assign(baseline=first["baseline"].fillna(0))

@@ -33,15 +33,15 @@ def table(slices: pd.DataFrame, truth: str, probability: np.ndarray, threshold: 
         slices: rows with ``slice_id``, ``split`` and the column ``truth``.
         truth: name of the column with the true class 0/1.
         probability: (n,) of class 1.
-        threshold: probabilities at or above it are called 1.
+        threshold: probabilities at or above it are predicted 1.
 
     Returns:
-        Columns slice_id, split, truth, probability, called, outcome (``TP``, ``FP``, ``FN``, ``TN``).
+        Columns slice_id, split, truth, probability, predicted, outcome (``TP``, ``FP``, ``FN``, ``TN``).
     """
     out = slices[["slice_id", "split"]].assign(truth=slices[truth].astype(int), probability=probability)
-    out["called"] = (out["probability"] >= threshold).astype(int)
+    out["predicted"] = (out["probability"] >= threshold).astype(int)
     names = {(1, 1): "TP", (0, 1): "FP", (1, 0): "FN", (0, 0): "TN"}
-    out["outcome"] = [names[pair] for pair in zip(out["truth"], out["called"], strict=True)]
+    out["outcome"] = [names[pair] for pair in zip(out["truth"], out["predicted"], strict=True)]
     return out.reset_index(drop=True)
 
 

@@ -319,11 +319,29 @@ def _tensorboard(folder: Path) -> keras.callbacks.Callback:
     return keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
 
 
+@dataclass(frozen=True)
+class Examples:
+    """Pictures with their classes, and what each is used for.
+
+    Attributes:
+        paths: PNG files, of any size.
+        target: (n, outputs) that goes with the paths.
+        split: ``train``, ``validation`` or anything else for each path.
+    """
+
+    paths: pd.Series
+    target: np.ndarray
+    split: pd.Series
+
+    def of(self, split: str) -> tuple[pd.Series, np.ndarray]:
+        """Return paths and target of one split."""
+        rows = (self.split == split).to_numpy()
+        return self.paths[rows], self.target[rows]
+
+
 def train_classifier(
     model: keras.Model,
-    paths: pd.Series,
-    target: np.ndarray,
-    piles: pd.Series,
+    examples: Examples,
     preprocess: models.Preprocess,
     schedule: Schedule,
     folder: str | Path,
@@ -334,13 +352,11 @@ def train_classifier(
     augmentation: str = "none",
     **options,
 ) -> pd.DataFrame:
-    """Do :func:`fit` on the ``train`` slices of a table, validating on its ``validation`` slices.
+    """Do :func:`fit` on the training examples, watching the loss on the validation examples.
 
     Args:
         model: a compiled classifier of square images.
-        paths: PNG files, of any size.
-        target: (n, outputs) that goes with the paths.
-        piles: ``train``, ``validation`` or anything else for each path.
+        examples: of both splits; others are not looked at.
         preprocess: function of a batch with values 0–255.
         schedule, folder, title: as for :func:`fit`.
         batch: slices per step.
@@ -348,12 +364,10 @@ def train_classifier(
         augmentation: a key of :data:`stroke_utils.learn.inputs.AUGMENTATIONS`, for training only.
         options: as for :func:`fit`.
     """
-    size, teach, hold = model.input_shape[1], (piles == "train").to_numpy(), (piles == "validation").to_numpy()
-    train = inputs.image_batches(
-        paths[teach], target[teach], preprocess, size, batch, seed, schedule.epochs, augmentation
-    )
-    held = inputs.image_batches(paths[hold], target[hold], preprocess, size, batch)
-    return fit(model, train, held, schedule, folder, title, **options)
+    size = model.input_shape[1]
+    train = inputs.image_batches(*examples.of("train"), preprocess, size, batch, seed, schedule.epochs, augmentation)
+    validation = inputs.image_batches(*examples.of("validation"), preprocess, size, batch)
+    return fit(model, train, validation, schedule, folder, title, **options)
 
 
 def begin_again(model: keras.Model, like: keras.Model) -> keras.Model:

@@ -21,7 +21,11 @@ def run_folder(record: dict) -> Path:
     return paths.results_root() / record["profile"] / record["notebook"] / record["run_id"]
 
 
-_REQUIRED = {"history.csv": {"epoch", "loss", "val_loss"}, "predictions.csv": {"slice_id", "split"}}
+# Columns of each table; predictions are of a classifier or of a segmentation.
+_REQUIRED = {
+    "history.csv": [{"epoch", "loss", "val_loss"}],
+    "predictions.csv": [{"slice_id", "split", "truth", "predicted"}, {"slice_id", "split", "lesion_dice"}],
+}
 
 
 def inventory(records: list[dict]) -> pd.DataFrame:
@@ -53,7 +57,8 @@ def read_table(folder: Path, name: str) -> pd.DataFrame | None:
         table = pd.read_csv(folder / name, dtype={"slice_id": str})
     except (OSError, ValueError):
         return None
-    return table if _REQUIRED[name] <= set(table) and len(table) else None
+    complete = any(columns <= set(table) for columns in _REQUIRED[name])
+    return table if complete and len(table) else None
 
 
 def read_tables(made: pd.DataFrame, notebook: str, name: str, split: str | None = None) -> dict[str, dict]:
@@ -63,7 +68,7 @@ def read_tables(made: pd.DataFrame, notebook: str, name: str, split: str | None 
         made: of :func:`inventory`.
         notebook: stem of a training notebook.
         name: ``history.csv`` or ``predictions.csv``.
-        split: keep only this pile of the predictions: ``test`` or ``validation``.
+        split: keep only the predictions of this split: ``test`` or ``validation``.
 
     Returns:
         Tables by model and seed; what is missing is not there.
@@ -96,12 +101,12 @@ def shown_run(made: pd.DataFrame, scores: pd.DataFrame, notebook: str, model: st
 
 def table_of_run(tables: dict[str, dict], run: tuple[str, int]) -> pd.DataFrame:
     """Return the table of the shown run; one without rows, but with all columns, where there is none."""
-    columns = ["slice_id", "split", "truth", "probability", "called", "outcome", "label", "lesion_dice"]
+    columns = ["slice_id", "split", "truth", "probability", "predicted", "outcome", "label", "lesion_dice"]
     return tables.get(run[0], {}).get(run[1], pd.DataFrame(columns=columns))
 
 
 SOURCE = ["notebook", "run_id", "seed", "part"]
-"""Columns that say which run and which pile a score is of."""
+"""Columns that say which run and which part a score is of."""
 
 
 def trace(row: pd.Series, made: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ _COUNTERPARTS = {"I": ("session1", "macro"), "II": ("validation", "positive"), "
 
 _OTHERWISE = {("I", "mobilenetv2"): "weighted"}
 
-CONVENTIONS = {
+HOW_COMPUTED = {
     "I": "{average} average over stroke and none, session 1, threshold chosen on validation",
     "II": "hemorrhage as the {average} class, validation, threshold 0.5",
     "III": "{average}, whole batch, background included, validation; the paper's 0.6554 is its training F1, its "
@@ -45,7 +45,7 @@ def per_seed(scores: pd.DataFrame) -> pd.DataFrame:
                 wanted = dict(notebook=TABLE_NOTEBOOKS[table], model=model, part=part, metric=f"{average}_{name}")
                 found = scores[(scores[list(wanted)] == pd.Series(wanted)).all(axis=1)]
                 about = {"table": table, "score": name, "paper": value, **wanted}
-                convention = CONVENTIONS[table].format(average=average)
+                convention = HOW_COMPUTED[table].format(average=average)
                 rows += [{**row, **about, "convention": convention} for row in found.to_dict("records") or [{}]]
     names = ["table", "model", "score", "paper", "value", "low", "high", "n", "baseline", "unit", "convention"]
     return pd.DataFrame(rows).reindex(columns=[*names, "notebook", "run_id", "seed", "part", "metric"])
@@ -139,12 +139,12 @@ def matrices(tested: dict[str, dict], run: tuple[str, int], table: str, model: s
         table, model: the row of the paper.
     """
     ours = outputs.table_of_run(tested, run)
-    here = {f"here: {run[0]}, seed {run[1]}": metrics.confusion(ours["truth"], ours["called"])} if len(ours) else {}
+    here = {f"here: {run[0]}, seed {run[1]}": metrics.confusion(ours["truth"], ours["predicted"])} if len(ours) else {}
     return here | {f"the paper: {model}": paper_matrix(table, model)}
 
 
 def paired(made: pd.DataFrame, cohort: Cohort) -> pd.DataFrame:
-    """Compare the models of each training notebook in pairs, on its test pile, and correct for their number.
+    """Compare the models of each training notebook in pairs, on its test split, and correct for their number.
 
     Args:
         made: of :func:`stroke_utils.results.outputs.inventory`.
@@ -153,6 +153,6 @@ def paired(made: pd.DataFrame, cohort: Cohort) -> pd.DataFrame:
     patients, found = cohort.slices.set_index("slice_id")["patient"], []
     for table, notebook in TABLE_NOTEBOOKS.items():
         tested = outputs.read_tables(made, notebook, "predictions.csv", "test")
-        for measure in ("lesion Dice",) if table == "III" else ("calls right", "AUC"):
+        for measure in ("lesion Dice",) if table == "III" else ("accuracy", "AUC"):
             found.append(compare.pairs(tested, measure, patients).assign(notebook=notebook))
     return pd.concat([table for table in found if len(table)] or found[:1], ignore_index=True)

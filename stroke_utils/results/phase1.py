@@ -111,11 +111,10 @@ def _train(name: str, settings: dict, cohort: Cohort, folder: Path) -> None:
     target = slices["stroke"].astype(int).to_numpy()[:, None]
     training.set_seed(p.seed)
     model = models.detector(name, p.size, models.weights_for(name, p.weights), p.dropout, p.batchnorm_momentum or None)
+    examples = training.Examples(inputs.resized(slices, p.size, cohort.fingerprint), target, slices["split"])
     training.train_classifier(
         training.compile_classifier(model, p.learning_rate),
-        inputs.resized(slices, p.size, cohort.fingerprint),
-        target,
-        slices["split"],
+        examples,
         backbone.preprocess,
         training.Schedule(p.epochs_cnn if name == "cnn" else p.epochs, p.reduce_after, p.stop_after),
         folder,
@@ -123,5 +122,5 @@ def _train(name: str, settings: dict, cohort: Cohort, folder: Path) -> None:
         batch=p.batch,
         seed=p.seed,
         augmentation=p.augmentation,
-        class_weight=splits.class_weights(np.ravel(target[(slices["split"] == "train").to_numpy()])),
+        class_weight=splits.class_weights(np.ravel(examples.of("train")[1])),
     )

@@ -197,7 +197,7 @@ class Run:
             "git": git_state(),
             "metrics": _finite(metrics),
         }
-        record["conventions"] = conventions(record["metrics"])
+        record["conventions"] = score_definitions(record["metrics"])
         if wrong := fault(record):
             raise UserError(f"This run's record would not fit its schema: {wrong}. Correct what `finish` is given.")
         path = files.write_json(self.folder / (EVALUATION if self.reuse else "record.json"), record)
@@ -243,15 +243,15 @@ def fault(record: object) -> str | None:
     return f"{error.json_path}: {error.message[:200]}" if error else None
 
 
-def conventions(metrics: object) -> dict[str, str]:
-    """Return the conventions of all scores in nested metrics, by the first word of their names."""
-    known, found = RECORD["$defs"]["conventions"], {}
+def score_definitions(metrics: object) -> dict[str, str]:
+    """Say what each score in nested metrics is, by the first word of their names."""
+    known, found = RECORD["$defs"]["score_definitions"], {}
     for name, value in metrics.items() if isinstance(metrics, dict) else ():
         word = name.partition("_")[0]
         if isinstance(value, dict) and "value" in value:
             found |= {word: known[word]} if word in known else {}
         else:
-            found |= conventions(value)
+            found |= score_definitions(value)
     return found
 
 

@@ -19,7 +19,8 @@ def shown_score(score: dict) -> str:
 def score_table(scores: dict[str, dict], part: str, metrics: list[str]) -> pd.DataFrame:
     """Lay out the scores of several models, one row a model, each with its 95 % interval; then the baseline and n.
 
-    ``n`` counts the slices behind a score, which differ: a recall counts strokes only, a precision what was called so.
+    ``n`` counts the slices behind a score, which differ: a recall counts strokes only, a precision what was predicted
+    as stroke.
 
     Args:
         scores: score dictionaries by model, part and metric, as a run record holds them.
@@ -53,14 +54,14 @@ def pixel_confusion(slice_ids: pd.Series, references: pd.Series, predicted: Path
         predicted: folder of predicted class masks.
 
     Returns:
-        Rows true class, columns share of its pixels called each class, and the number of pixels.
+        Rows true class, columns share of its pixels predicted as each class, and the number of pixels.
     """
     counts = np.zeros((3, 3), int)
     for slice_id in slice_ids:
-        truth, called = read_class_mask(references[slice_id]), read_class_mask(predicted / f"{slice_id}.png")
-        counts += np.bincount(truth.ravel() * 3 + called.ravel(), minlength=9).reshape(3, 3)
-    called = [f"called {name}" for name in MASK_CLASSES]
-    table = pd.DataFrame(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), MASK_CLASSES, called)
+        truth, found = read_class_mask(references[slice_id]), read_class_mask(predicted / f"{slice_id}.png")
+        counts += np.bincount(truth.ravel() * 3 + found.ravel(), minlength=9).reshape(3, 3)
+    columns = [f"predicted {name}" for name in MASK_CLASSES]
+    table = pd.DataFrame(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), MASK_CLASSES, columns)
     return table.map("{:.1%}".format).assign(pixels=counts.sum(axis=1))
 
 
@@ -104,6 +105,6 @@ def shown_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def counts(matrices: dict[str, np.ndarray], names: tuple[str, str]) -> pd.DataFrame:
-    """Return confusion matrices as one table: matrix, truth, called, slices."""
+    """Return confusion matrices as one table: matrix, truth, predicted, slices."""
     rows = [(title, names[t], names[c], int(m[t, c])) for title, m in matrices.items() for t in (0, 1) for c in (0, 1)]
-    return pd.DataFrame(rows, columns=["matrix", "truth", "called", "slices"])
+    return pd.DataFrame(rows, columns=["matrix", "truth", "predicted", "slices"])

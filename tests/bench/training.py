@@ -91,12 +91,11 @@ def one_epoch(folder: str) -> None:
     slices = splits.split(cohort.slices.dropna(subset=["stroke"]), "stroke", 0.2, 0)
     target = slices["stroke"].astype(int).to_numpy()[:, None]
     paths = inputs.resized(slices, SIZE, cohort.fingerprint, quiet=True)
-    weights = splits.class_weights(target[(slices["split"] == "train").to_numpy(), 0])
+    examples = training.Examples(paths, target, slices["split"])
+    weights, schedule = splits.class_weights(examples.of("train")[1][:, 0]), training.Schedule(1, 3, 0)
+    options = {"batch": BATCH, "seed": 0, "class_weight": weights}
     start = time.perf_counter()
-    training.train_classifier(
-        _cnn(), paths, target, slices["split"], inputs.raw, training.Schedule(1, 3, 0), Path(folder, "run"), "CNN",
-        batch=BATCH, seed=0, class_weight=weights,
-    )  # fmt: skip
+    training.train_classifier(_cnn(), examples, inputs.raw, schedule, Path(folder, "run"), "CNN", **options)
     sizes = slices["split"].value_counts().to_dict()
     print(f"{sizes} weights { {k: round(v, 3) for k, v in weights.items()} }")
     print(time.perf_counter() - start, peak_mib())
@@ -131,18 +130,17 @@ def pretrained(cohort, weights: str, epochs: int, seeds: int, size: int, rate: f
             target = slices["stroke"].astype(int).to_numpy()[:, None]
             paths = inputs.resized(slices, size, cohort.fingerprint, quiet=True)
             test = (slices["split"] == "test").to_numpy()
-            form = networks.BACKBONES[name].preprocess
+            form, examples = networks.BACKBONES[name].preprocess, training.Examples(paths, target, slices["split"])
+            options = {"batch": BATCH, "seed": seed, "augmentation": "light"}
+            options["class_weight"] = splits.class_weights(examples.of("train")[1][:, 0])
             for start in ("none", weights):
                 training.set_seed(seed)
                 fresh = networks.detector(name, size, networks.weights_for(name, start), 0.3, 0.9)
                 training.compile_classifier(fresh, rate)
                 model = training.begin_again(model, fresh) if model else fresh
                 with tempfile.TemporaryDirectory() as folder:
-                    training.train_classifier(
-                        model, paths, target, slices["split"], form, training.Schedule(epochs, 2, 0), folder, name,
-                        batch=BATCH, seed=seed, augmentation="light",
-                        class_weight=splits.class_weights(target[(slices["split"] == "train").to_numpy(), 0]),
-                    )  # fmt: skip
+                    schedule = training.Schedule(epochs, 2, 0)
+                    training.train_classifier(model, examples, form, schedule, folder, name, **options)
                 q = predict.probabilities(model, paths[test], form, size)
                 probability[seed, start != "none"] = q
             truth = target[test, 0]

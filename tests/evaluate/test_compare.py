@@ -60,7 +60,7 @@ def test_delong_by_hand_and_at_its_ends():
 
 def table(truth, probability, ids=None):
     out = pd.DataFrame({"slice_id": ids or [f"{k:03}" for k in range(len(truth))], "truth": truth})
-    return out.assign(probability=probability, called=(np.asarray(probability) >= 0.5).astype(int))
+    return out.assign(probability=probability, predicted=(np.asarray(probability) >= 0.5).astype(int))
 
 
 def simulated(rng, gain=0.0, n=120):
@@ -87,7 +87,7 @@ def test_equal_models_differ_as_often_as_the_level_says_and_better_ones_more_oft
     for gain, p in found.items():
         for _ in range(trials):
             a, b = simulated(rng, gain, 80)
-            right = [(t["called"] == t["truth"]).to_numpy() for t in (a, b)]
+            right = [(t["predicted"] == t["truth"]).to_numpy() for t in (a, b)]
             p.append((compare.delong(a["truth"], a["probability"], b["probability"])[2], compare.mcnemar(*right)))
     level, power = ((np.array(p) < 0.05).mean(axis=0) for p in found.values())
     # At a true level of 5 %, 1000 trials give 3.3 to 6.8 % in 99 of 100 simulations; exact McNemar stays below.
@@ -151,7 +151,7 @@ def test_models_without_a_common_seed_or_slice_make_no_row():
     other = b.assign(slice_id="x" + b["slice_id"])
     assert compare.pairs({"a": {0: a}}, "AUC", NOBODY).empty
     assert compare.pairs({"a": {0: a}, "b": {1: b}}, "AUC", NOBODY).empty
-    out = compare.pairs({"a": {0: a}, "b": {0: other}}, "calls right", NOBODY)
+    out = compare.pairs({"a": {0: a}, "b": {0: other}}, "accuracy", NOBODY)
     assert out.empty and {"p_holm", "p_bootstrap_holm", "difference"} <= set(out)
-    half = compare.pairs({"a": {0: a}, "b": {0: b.iloc[:60]}}, "calls right", NOBODY).iloc[0]
+    half = compare.pairs({"a": {0: a}, "b": {0: b.iloc[:60]}}, "accuracy", NOBODY).iloc[0]
     assert half["n"] == 60

@@ -20,8 +20,8 @@ def fractions(tp, fp, positives, negatives, average):
     """Precision, recall and F1 from their definitions, exactly, class by class."""
 
     def one_class(hits, false, size):
-        called = hits + false
-        precision, recall = Fraction(hits, called) if called else Fraction(0), Fraction(hits, size)
+        predicted = hits + false
+        precision, recall = Fraction(hits, predicted) if predicted else Fraction(0), Fraction(hits, size)
         both = precision + recall
         return precision, recall, 2 * precision * recall / both if both else Fraction(0)
 
@@ -74,8 +74,8 @@ def test_the_ties_that_tell_the_roundings_apart_do_occur():
 def test_the_averages_are_scikit_learns(average, theirs):
     rng = np.random.default_rng(0)
     for tp, fp in [(0, 0), (9, 14), (9, 0), (0, 14), *rng.integers((0, 0), (10, 15), (20, 2)).tolist()]:
-        truth, called = [1] * 9 + [0] * 14, [1] * tp + [0] * (9 - tp) + [1] * fp + [0] * (14 - fp)
-        expected = precision_recall_fscore_support(truth, called, average=theirs, zero_division=0)[:3]
+        truth, predicted = [1] * 9 + [0] * 14, [1] * tp + [0] * (9 - tp) + [1] * fp + [0] * (14 - fp)
+        expected = precision_recall_fscore_support(truth, predicted, average=theirs, zero_division=0)[:3]
         parts = forensics.score_fractions(np.array([tp]), np.array([fp]), 9, 14, average)
         assert [float(a[0] / b[0]) for a, b in parts] == pytest.approx(expected)
 

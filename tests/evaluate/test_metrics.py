@@ -13,15 +13,17 @@ def test_classification_scores_agree_with_scikit_learn(seed):
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, 2, 80)
     probability = np.clip(truth * 0.3 + rng.random(80) * 0.7, 0, 1)
-    called = probability >= 0.55
+    predicted = probability >= 0.55
     scores = metrics.classification_scores(truth, probability, 0.55)
     for prefix, average, kwargs in (("positive", "binary", {}), ("macro", "macro", {}), ("weighted", "weighted", {})):
-        expected = sk.precision_recall_fscore_support(truth, called, average=average, zero_division=0, **kwargs)[:3]
+        expected = sk.precision_recall_fscore_support(truth, predicted, average=average, zero_division=0, **kwargs)[:3]
         found = [scores[f"{prefix}_{name}"]["value"] for name in ("precision", "recall", "f1")]
         np.testing.assert_allclose(found, expected, atol=1e-12)
-    assert scores["specificity"]["value"] == pytest.approx(sk.recall_score(truth, called, pos_label=0), abs=1e-12)
-    assert scores["accuracy"]["value"] == pytest.approx(sk.accuracy_score(truth, called), abs=1e-12)
-    assert scores["balanced_accuracy"]["value"] == pytest.approx(sk.balanced_accuracy_score(truth, called), abs=1e-12)
+    assert scores["specificity"]["value"] == pytest.approx(sk.recall_score(truth, predicted, pos_label=0), abs=1e-12)
+    assert scores["accuracy"]["value"] == pytest.approx(sk.accuracy_score(truth, predicted), abs=1e-12)
+    assert scores["balanced_accuracy"]["value"] == pytest.approx(
+        sk.balanced_accuracy_score(truth, predicted), abs=1e-12
+    )
     assert scores["auc"]["value"] == pytest.approx(sk.roc_auc_score(truth, probability), abs=1e-12)
     for name, s in scores.items():
         assert s["low"] <= s["value"] <= s["high"], name
@@ -32,7 +34,7 @@ def test_the_baseline_calls_the_more_frequent_class():
     scores = metrics.classification_scores(truth, np.linspace(0, 1, 200))
     assert scores["accuracy"]["baseline"] == pytest.approx(0.65)
     assert scores["positive_recall"]["baseline"] == 0
-    # All 200 called none: precision 0.65, recall 1, F1 0.788; stroke F1 0; the mean is 0.394.
+    # All 200 predicted none: precision 0.65, recall 1, F1 0.788; stroke F1 0; the mean is 0.394.
     assert scores["macro_f1"]["baseline"] == pytest.approx(0.39394, abs=1e-5)
     assert scores["balanced_accuracy"]["baseline"] == 0.5
 
@@ -137,16 +139,16 @@ def test_threshold_is_the_most_precise_one_that_keeps_the_recall():
 
 def test_thresholds_never_see_test_rows_but_for_the_one_that_says_so():
     rng = np.random.default_rng(3)
-    piles = np.array(["train"] * 40 + ["validation"] * 60 + ["test"] * 60)
+    split = np.array(["train"] * 40 + ["validation"] * 60 + ["test"] * 60)
     truth = rng.integers(0, 2, 160)
     probability = np.clip(truth * 0.2 + rng.random(160) * 0.8, 0, 1)
-    clean = metrics.thresholds(truth, probability, piles)
-    poisoned = np.where(piles == "test", 1 - truth, truth), np.where(piles == "test", rng.random(160), probability)
-    found = metrics.thresholds(*poisoned, piles)
+    clean = metrics.thresholds(truth, probability, split)
+    poisoned = np.where(split == "test", 1 - truth, truth), np.where(split == "test", rng.random(160), probability)
+    found = metrics.thresholds(*poisoned, split)
     honest = ("rule", "macro_rule", "at_half", "at_best_f1")
     assert [found[k] for k in honest] == [clean[k] for k in honest]
     assert found["on_test"] != clean["on_test"], "the threshold chosen on the test must see it"
-    elsewhere = metrics.thresholds(truth, np.where(piles == "validation", rng.random(160), probability), piles)
+    elsewhere = metrics.thresholds(truth, np.where(split == "validation", rng.random(160), probability), split)
     assert elsewhere["rule"] != clean["rule"] and elsewhere["on_test"] == clean["on_test"]
     assert clean["rule"] == metrics.choose_threshold(truth[40:100], probability[40:100], 0.88)
 
@@ -167,9 +169,9 @@ def test_threshold_curve_equals_counting_at_every_cut():
     truth, probability = rng.integers(0, 2, 50), rng.integers(0, 12, 50) / 12
     curve = metrics.threshold_curve(truth, probability)
     for row in curve.itertuples():
-        called = probability >= row.threshold
-        assert row.precision == pytest.approx(sk.precision_score(truth, called))
-        assert row.recall == pytest.approx(sk.recall_score(truth, called))
+        predicted = probability >= row.threshold
+        assert row.precision == pytest.approx(sk.precision_score(truth, predicted))
+        assert row.recall == pytest.approx(sk.recall_score(truth, predicted))
 
 
 def test_slices_without_a_score_are_left_out_of_the_mean():

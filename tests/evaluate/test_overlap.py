@@ -22,7 +22,7 @@ def test_mask_scores_by_hand():
     predicted = np.zeros((4, 4), np.uint8)
     predicted[0, :2], predicted[0, 2], predicted[1, 0] = 1, 2, 1
     scores = overlap.mask_scores(reference, predicted)
-    # Any lesion: 3 of 4 found, 4 called: 2·3/8. Right type only: 2 of 4 found, 4 called: 2·2/8.
+    # Any lesion: 3 of 4 found, 4 predicted: 2·3/8. Right type only: 2 of 4 found, 4 predicted: 2·2/8.
     assert scores["lesion_dice"] == pytest.approx(0.75)
     assert scores["lesion_iou"] == pytest.approx(3 / 5)
     assert scores["typed_dice"] == pytest.approx(4 / 8)
@@ -49,11 +49,11 @@ def test_dice_and_hd95_equal_medpys_on_200_random_masks():
 
 
 def test_lesions_are_found_missed_and_false_region_by_region():
-    truth, called = np.zeros((12, 12), np.uint8), np.zeros((12, 12), np.uint8)
+    truth, predicted = np.zeros((12, 12), np.uint8), np.zeros((12, 12), np.uint8)
     truth[0, 0] = truth[1, 1] = 1  # one lesion: corners connect
     truth[5:7, 5:7], truth[10, 10] = 2, 1
-    called[1, 1], called[6, 6:9], called[0, 9], called[11, 0] = 1, 1, 2, 2
-    scores = overlap.mask_scores(truth, called)
+    predicted[1, 1], predicted[6, 6:9], predicted[0, 9], predicted[11, 0] = 1, 1, 2, 2
+    scores = overlap.mask_scores(truth, predicted)
     assert [scores[name] for name in ("lesions", "found", "regions", "false")] == [3, 2, 4, 2]
 
 
@@ -131,8 +131,8 @@ def test_tolerant_iou_by_hand():
 def test_limits_of_the_soft_convention():
     one, two = np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint8)
     one[:3], two[:3] = 1, 2
-    different = overlap.convention_limits([one, two], batch=2)
-    same = overlap.convention_limits([one, one], batch=2)
+    different = overlap.soft_limits([one, two], batch=2)
+    same = overlap.soft_limits([one, one], batch=2)
     assert different.loc["perfect", "f1"] == pytest.approx(1, abs=1e-3)
     # No pixel is hemorrhage, so what the softmax leaks to that class makes its term nearly nothing.
     assert same.loc["perfect", "f1"] == pytest.approx(2 / 3, abs=0.04)
@@ -140,23 +140,23 @@ def test_limits_of_the_soft_convention():
 
 
 @pytest.fixture
-def pile(tmp_path):
+def scored(tmp_path):
     """Six slices of three patients with their true masks on disk, and a prediction that misses half of each lesion."""
     rows, paths, labels = [], [], []
     for k in range(6):
         truth = np.zeros((32, 32), np.uint8)
         truth[8:16, 8 : 16 + k] = 1 + k % 2
         masks.write_class_mask(tmp_path / f"{k}.png", truth)
-        called = truth * (np.arange(32)[:, None] < 12)
+        predicted = truth * (np.arange(32)[:, None] < 12)
         about = {"slice_id": str(k), "label": ("ischemia", "hemorrhage")[k % 2], "patient": f"p{k // 2}"}
-        rows.append(about | overlap.mask_scores(truth, called) | overlap.soft_sums(truth, np.eye(3)[called]))
+        rows.append(about | overlap.mask_scores(truth, predicted) | overlap.soft_sums(truth, np.eye(3)[predicted]))
         paths.append(str(tmp_path / f"{k}.png"))
         labels.append(about["label"])
     return pd.DataFrame(rows), overlap.limits(pd.Series(paths), pd.Series(labels), 32)
 
 
-def test_one_table_holds_every_convention_with_its_ends(pile):
-    table = overlap.conventions(*pile, batch=2)
+def test_one_table_holds_every_convention_with_its_ends(scored):
+    table = overlap.scores_by_convention(*scored, batch=2)
     assert list(table.index) == list(overlap.CONVENTIONS)
     for name in ("lesion_dice", "typed_dice", "ischemia_dice", "pooled_hemorrhage_dice"):
         assert table.loc[name, "value"] == pytest.approx(2 / 3), name
@@ -173,21 +173,21 @@ def test_one_table_holds_every_convention_with_its_ends(pile):
     assert record["lesion_dice"]["n"] == 6 and "convention" not in record["lesion_dice"]
 
 
-def test_intervals_move_with_the_slices_and_batches_in_their_order(pile):
-    table, ends = pile
+def test_intervals_move_with_the_slices_and_batches_in_their_order(scored):
+    table, ends = scored
     table.loc[[0, 1], "lesion_dice"] = 0.1, 0.9
-    first = overlap.conventions(table, ends, 2, seed=1)
+    first = overlap.scores_by_convention(table, ends, 2, seed=1)
     assert first.loc["lesion_dice", "low"] < first.loc["lesion_dice", "value"] < first.loc["lesion_dice", "high"]
     order = [0, 2, 1, 4, 3, 5]  # two slices of one type in a batch lower the ceiling
-    again = overlap.conventions(table.iloc[order], {k: v.iloc[order] for k, v in ends.items()}, 2, seed=1)
+    again = overlap.scores_by_convention(table.iloc[order], {k: v.iloc[order] for k, v in ends.items()}, 2, seed=1)
     assert again.loc["soft_f1", "perfect"] < first.loc["soft_f1", "perfect"] - 0.1
     assert again.loc["pooled_ischemia_dice", "value"] == first.loc["pooled_ischemia_dice", "value"]
 
 
-def test_a_pile_without_lesions_is_refused(pile):
-    table, ends = pile
+def test_a_split_without_lesions_is_refused(scored):
+    table, ends = scored
     with pytest.raises(UserError, match="No slice with a lesion"):
-        overlap.conventions(table.assign(lesion_dice=np.nan), ends, 2)
+        overlap.scores_by_convention(table.assign(lesion_dice=np.nan), ends, 2)
 
 
 def test_the_paper_s_training_and_validation_values_are_those_of_the_kept_epoch():

@@ -76,7 +76,7 @@ def test_the_other_figures_draw_what_they_are_given():
 
 def test_the_surest_predictions_come_first_on_each_side_of_the_threshold(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
-    # Called from 0.2 up: 0.19 is the least sure of those called none, though it is the nearest to none of 0.5.
+    # Called from 0.2 up: 0.19 is the least sure of those predicted none, though it is the nearest to none of 0.5.
     rows = [("TP", 0.9), ("TP", 0.25), ("FP", 0.3), ("FP", 0.95), ("TN", 0.19), ("TN", 0.01), ("FN", 0.1), ("FN", 0.05)]
     table = pd.DataFrame(rows, columns=["outcome", "probability"]).assign(slice_id=[str(k) for k in range(8)])
     slices = table[["slice_id"]].assign(png=str(tmp_path / "x.png"))

@@ -14,8 +14,8 @@ def test_table_names_every_outcome():
     slices = pd.DataFrame({"slice_id": list("abcd"), "split": "test", "stroke": [1, 0, 1, 0]})
     table = predict.table(slices, "stroke", np.array([0.9, 0.6, 0.4, 0.1]), threshold=0.5)
     assert list(table["outcome"]) == ["TP", "FP", "FN", "TN"]
-    assert list(table["called"]) == [1, 1, 0, 0]
-    assert list(table.columns) == ["slice_id", "split", "truth", "probability", "called", "outcome"]
+    assert list(table["predicted"]) == [1, 1, 0, 0]
+    assert list(table.columns) == ["slice_id", "split", "truth", "probability", "predicted", "outcome"]
 
 
 def bright_is_hemorrhage(pixels, training=False):
@@ -72,7 +72,7 @@ def test_the_second_answer_is_for_the_slice_mirrored_left_to_right():
 
 
 @pytest.fixture
-def pile(tmp_path):
+def slices(tmp_path):
     """Four slices, two of them validation, with a bright lesion and a bright speck that is none."""
     rows = []
     for k, split in enumerate(("validation", "validation", "test", "train")):
@@ -86,20 +86,20 @@ def pile(tmp_path):
     return pd.DataFrame(rows, columns=["slice_id", "png", "reference", "label", "split"])
 
 
-def test_options_are_chosen_on_validation_and_nothing_else_is_looked_at(pile):
+def test_options_are_chosen_on_validation_and_nothing_else_is_looked_at(slices):
     def choose():
-        return predict.choose_options(bright_is_hemorrhage, pile, pile["reference"], 64, inputs.unit_range)
+        return predict.choose_options(bright_is_hemorrhage, slices, slices["reference"], 64, inputs.unit_range)
 
     choice, table = choose()
     assert choice == predict.MaskOptions(flip=False, smallest=30, vote=False)  # the plainest that drops the speck
     assert len(table) == len(predict.GRID) and table["typed_dice"].max() == 1
-    poisoned = pile["split"] != "validation"
-    for path in [*pile.loc[poisoned, "png"], *pile.loc[poisoned, "reference"]]:
+    poisoned = slices["split"] != "validation"
+    for path in [*slices.loc[poisoned, "png"], *slices.loc[poisoned, "reference"]]:
         Path(path).write_text("poison")
     again, same = choose()
     assert again == choice
     pd.testing.assert_frame_equal(same, table)
-    for path in pile.loc[~poisoned, "reference"]:  # the check can fail: a change of validation changes the choice
+    for path in slices.loc[~poisoned, "reference"]:  # the check can fail: a change of validation changes the choice
         masks.write_class_mask(path, np.pad(np.full((3, 3), np.uint8(2)), ((50, 11), (50, 11))))
     assert choose()[1]["typed_dice"].max() < 1
 
@@ -130,10 +130,10 @@ def test_segment_writes_and_scores_each_slice(tmp_path):
     assert (none["lesion_dice"] == 0).all() and not masks.read_class_mask(tmp_path / "none" / "0.png").any()
 
 
-def test_flips_and_no_flips_side_by_side_are_each_what_they_are_alone(pile, tmp_path):
+def test_flips_and_no_flips_side_by_side_are_each_what_they_are_alone(slices, tmp_path):
     def segment(*options):
         ways = {tmp_path / f"{k}": way for k, way in enumerate(options)}
-        found = predict.segment(left_is_bleeding, pile, pile["reference"], 64, inputs.unit_range, ways, quiet=True)
+        found = predict.segment(left_is_bleeding, slices, slices["reference"], 64, inputs.unit_range, ways, quiet=True)
         return list(found.values())
 
     flipped = predict.MaskOptions(flip=True)
@@ -143,7 +143,7 @@ def test_flips_and_no_flips_side_by_side_are_each_what_they_are_alone(pile, tmp_
     assert plain["predicted_px"].iloc[0] == 64 * 32 and both["predicted_px"].iloc[0] == 0
 
 
-def test_ways_share_the_networks_answer_and_nothing_else(pile, tmp_path):
+def test_ways_share_the_networks_answer_and_nothing_else(slices, tmp_path):
     asked = []
 
     def model(batch, training=False):
@@ -151,8 +151,8 @@ def test_ways_share_the_networks_answer_and_nothing_else(pile, tmp_path):
         return bright_is_hemorrhage(batch)
 
     ways = {tmp_path / "a": predict.MaskOptions(smallest=30), tmp_path / "b": predict.PLAIN}
-    named = pile.assign(patient=list("pqrs"))
+    named = slices.assign(patient=list("pqrs"))
     found = predict.segment(model, named, named["reference"], 64, inputs.unit_range, ways, quiet=True)
     tidied, plain = found[tmp_path / "a"], found[tmp_path / "b"]
     assert set(tidied["predicted_px"]) == {400} and set(plain["predicted_px"]) == {409}
-    assert len(asked) == len(pile) and list(plain["patient"]) == list("pqrs")
+    assert len(asked) == len(slices) and list(plain["patient"]) == list("pqrs")

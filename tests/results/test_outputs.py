@@ -37,7 +37,7 @@ def leave(cohort, models, seed, value, notebook=DETECTION):
         files.write_table(folder / model / "history.csv", pd.DataFrame({"epoch": [1], "loss": 1, "val_loss": 1}))
         table = pd.DataFrame({"slice_id": IDS, "split": ["validation", *["test"] * 11], "label": "ischemia"})
         table = table.assign(truth=truth, probability=np.clip(truth * (0.3 - 0.1 * k) + rng.random(12) * 0.7, 0, 1))
-        table = table.assign(called=(table["probability"] > 0.5).astype(int), lesion_dice=rng.random(12) - 0.3 * k)
+        table = table.assign(predicted=(table["probability"] > 0.5).astype(int), lesion_dice=rng.random(12) - 0.3 * k)
         files.write_table(folder / model / "predictions.csv", table)
         if notebook == SEGMENTATION:
             masks.write_class_mask(folder / model / "masks" / f"{IDS[1]}.png", np.zeros((4, 4), np.uint8))
@@ -92,7 +92,7 @@ def test_a_file_that_is_gone_or_damaged_is_named_and_nothing_else_is_lost(cohort
     assert outputs.shown_run(made, scores, DETECTION, "cnn") == ("", -1)
 
 
-def test_tables_hold_one_pile_with_ids_as_text(cohort, three):
+def test_tables_hold_one_split_with_ids_as_text(cohort, three):
     made, *_ = made_of(cohort)
     table = outputs.read_tables(made, DETECTION, "predictions.csv", "test")["cnn"][0]
     assert table["slice_id"].tolist() == IDS[1:] and table.index[0] == 0
@@ -186,6 +186,6 @@ def test_masks_are_shown_only_where_truth_and_prediction_lie_on_disk(cohort, thr
 def test_pairs_are_told_in_one_table_as_text(cohort, three):
     made, *_ = made_of(cohort)
     shown = tables.shown_pairs(paper.paired(made, cohort))
-    assert shown["measure"].tolist() == ["calls right", "AUC"] and (shown["unit"] == "patients").all()
+    assert shown["measure"].tolist() == ["accuracy", "AUC"] and (shown["unit"] == "patients").all()
     assert shown["seeds"].str.contains(" of 3").all() and shown["n"].tolist() == [11, 11]
     assert tables.shown_pairs(paper.paired(made[:1], cohort)).empty

@@ -144,7 +144,7 @@ def test_the_papers_matrices_are_those_of_notebook_7():
 
 
 def test_ours_stands_beside_the_papers_matrix_where_it_ran():
-    table = pd.DataFrame({"truth": [0, 1, 1], "called": [0, 0, 1]})
+    table = pd.DataFrame({"truth": [0, 1, 1], "predicted": [0, 0, 1]})
     both = paper.matrices({"cnn": {3: table}}, ("cnn", 3), "I", "efficientnetv2b0")
     assert list(both) == ["here: cnn, seed 3", "the paper: efficientnetv2b0"]
     assert both["here: cnn, seed 3"].tolist() == [[1, 0], [1, 1]]
@@ -253,10 +253,10 @@ def test_it_is_said_what_the_intervals_take_for_independent():
 
 
 def test_pixels_are_counted_by_true_and_called_class(tmp_path):
-    truth, called = np.zeros((10, 10), np.uint8), np.zeros((10, 10), np.uint8)
-    truth[:5, :4], called[:5, :2], called[:5, 2:3] = 1, 1, 2
+    truth, predicted = np.zeros((10, 10), np.uint8), np.zeros((10, 10), np.uint8)
+    truth[:5, :4], predicted[:5, :2], predicted[:5, 2:3] = 1, 1, 2
     masks.write_class_mask(tmp_path / "truth.png", truth)
-    masks.write_class_mask(tmp_path / "a.png", called)
+    masks.write_class_mask(tmp_path / "a.png", predicted)
     table = tables.pixel_confusion(pd.Series(["a"]), pd.Series({"a": tmp_path / "truth.png"}), tmp_path)
     assert table.loc["ischemia"].tolist() == ["25.0%", "50.0%", "25.0%", 20]
     assert table.loc["background"].tolist() == ["100.0%", "0.0%", "0.0%", 80]

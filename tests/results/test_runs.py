@@ -253,11 +253,11 @@ def test_trained_models_without_a_record_are_named(home, cohort):
     ]
 
 
-def test_conventions_are_those_of_the_scores_at_hand():
+def test_definitions_are_those_of_the_scores_at_hand():
     score = runs_score(0.5)
     nested = {"cnn": {"session1": {"macro_f1": score, "soft_iou": score, "unheard_of": score}, "threshold": 0.4}}
-    assert set(runs.conventions(nested)) == {"macro", "soft"}
-    assert "with background" in runs.conventions(nested)["soft"]
+    assert set(runs.score_definitions(nested)) == {"macro", "soft"}
+    assert "with background" in runs.score_definitions(nested)["soft"]
 
 
 def runs_score(value):
