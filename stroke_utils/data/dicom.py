@@ -5,7 +5,6 @@ import io
 import math
 import os
 import stat
-import struct
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
@@ -34,7 +33,6 @@ _DECODERS = {
     **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (80, 81)), "jpegls_decode"),
     **dict.fromkeys((f"1.2.840.10008.1.2.4.{number}" for number in (90, 91)), "jpeg2k_decode"),
 }
-_FRAME_MARKERS = {0xFFF7, *range(0xFFC0, 0xFFD0)} - {0xFFC4, 0xFFC8, 0xFFCC}  # start of frame; F7 is JPEG-LS
 
 
 class DicomError(ValueError):
@@ -68,14 +66,6 @@ class Header:
         return BRAIN_WINDOW if self.centre is None else (self.centre, self.width)
 
 
-class _Clamped(io.BufferedReader):
-    """A file that makes no room for more bytes than it holds, however many an element claims to have."""
-
-    def read(self, size: int = -1) -> bytes:
-        left = max(os.fstat(self.fileno()).st_size - self.tell(), 0)
-        return super().read(left if size < 0 else min(size, left))
-
-
 @contextlib.contextmanager
 def _explained(path: str | os.PathLike) -> Iterator[None]:
     """Turn whatever parser and decoders raise about a file from anywhere into a DicomError that names the file."""
@@ -103,22 +93,21 @@ def _parse(path: str | os.PathLike, *, pixels: bool):
     _require(stat.S_ISREG(status.st_mode), "is no regular file")  # reading a pipe may never end
     _require(status.st_size, "has zero bytes")
     _require(status.st_size <= LARGEST_BYTES, f"has {status.st_size:,} bytes; a slice has at most {LARGEST_BYTES:,}")
-    with _Clamped(open(os.fspath(path), "rb", buffering=0)) as stream:
-        _require(stream.read(132)[128:] == b"DICM", "is no DICOM file: the mark DICM is not at byte 128")
-        meta = FileMetaDataset(read_dataset(stream, False, True, stop_when=lambda tag, *_: tag >> 16 != 2))
-        syntax = meta.get("TransferSyntaxUID")
-        _require(syntax and syntax.is_transfer_syntax, f"names no known transfer syntax, but {syntax!r}")
-        if syntax.is_deflated:
-            stream = io.BytesIO(_inflate(stream.read()))
-        dataset = read_dataset(
-            stream,
-            syntax.is_implicit_VR,
-            syntax.is_little_endian,
-            stop_when=None if pixels else lambda tag, *_: tag >= 0x7FE00000,
-            specific_tags=[Tag(name) for name in _TAGS],
-        )
-        place = stream.tell()
-        dataset.left = stream.seek(0, os.SEEK_END) - place  # bytes from the pixels on, where those were not read
+    stream = io.BytesIO(Path(path).read_bytes())  # gives no more than it holds, whatever length an element claims
+    _require(stream.read(132)[128:] == b"DICM", "is no DICOM file: the mark DICM is not at byte 128")
+    meta = FileMetaDataset(read_dataset(stream, False, True, stop_when=lambda tag, *_: tag >> 16 != 2))
+    syntax = meta.get("TransferSyntaxUID")
+    _require(syntax and syntax.is_transfer_syntax, f"names no known transfer syntax, but {syntax!r}")
+    if syntax.is_deflated:
+        stream = io.BytesIO(_inflate(stream.read()))
+    dataset = read_dataset(
+        stream,
+        syntax.is_implicit_VR,
+        syntax.is_little_endian,
+        stop_when=None if pixels else lambda tag, *_: tag >= 0x7FE00000,
+        specific_tags=[Tag(name) for name in _TAGS],
+    )
+    dataset.left = len(stream.getbuffer()) - stream.tell()  # bytes from the pixels on, where those were not read
     dataset.file_meta = meta
     return dataset
 
@@ -243,24 +232,14 @@ def _decoded(decode: str, data: bytes, shape: tuple[int, int]) -> np.ndarray:
     import imagecodecs
     from pydicom.encaps import get_frame
 
-    frame = get_frame(data, 0, number_of_frames=1)
-    declared = _codestream_shape(frame)  # decoders make room for what they find there
-    _require(declared == shape, f"declares {shape} rows and columns, its compressed pixels {declared}")
-    return getattr(imagecodecs, decode)(frame)
-
-
-def _codestream_shape(frame: bytes) -> tuple[int, int]:
-    """Return rows and columns that a JPEG, JPEG-LS or JPEG 2000 codestream declares."""
-    if frame.startswith(b"\xff\x4f\xff\x51"):
-        right, lower, left, upper = struct.unpack_from(">4I", frame, 8)
-        return lower - upper, right - left
-    place = 2
-    while True:  # struct raises at the end of the data
-        marker, length = struct.unpack_from(">HH", frame, place)
-        _require(marker >> 8 == 0xFF and marker != 0xFFDA, "has compressed pixels that declare no size")
-        if marker in _FRAME_MARKERS:
-            return struct.unpack_from(">HH", frame, place + 5)
-        place += 2 + length
+    frame, refused = get_frame(data, 0, number_of_frames=1), []
+    for kind in (np.uint16, np.uint8, np.int16, np.int8):
+        # Given an array to fill, a decoder refuses a codestream of another size before it makes room for it.
+        try:
+            return getattr(imagecodecs, decode)(frame, out=np.empty(shape, kind))
+        except ValueError as error:
+            refused.append(str(error))
+    raise DicomError(f"has compressed pixels that are no {shape[0]} × {shape[1]} grey values: {refused[0]}")
 
 
 def window(hounsfield: np.ndarray, centre: float, width: float) -> np.ndarray:
