@@ -101,7 +101,8 @@ class Renderer(IPythonRenderer):
         """Return a heading one level down, for the book's title is above it, with the anchor JupyterLab gives it."""
         plain = html.unescape(re.sub("<[^>]+>", "", text))
         anchor, taken = f"{self.chapter.key}:{plain.replace(' ', '-')}", [a for *_, a in self.chapter.headings]
-        anchor += f"-{taken.count(anchor) + 1}" * (anchor in taken)
+        if anchor in taken:
+            anchor += f"-{taken.count(anchor) + 1}"
         self.chapter.headings.append((level * self.listed, plain, anchor))
         down = min(level + (self.chapter.key != FRONT), 6)  # the book's title is above all others
         return f'<h{down} id="{html.escape(anchor)}">{text}</h{down}>\n'
@@ -116,7 +117,8 @@ class Renderer(IPythonRenderer):
             place = ""
         if key not in self.whole | self.partly:
             return f'<span class="away" title="{html.escape(page)} of the project">{text}</span>'
-        return f'<a href="{html.escape(address(key + f":{place}" * bool(place)))}">{text}</a>'
+        target = f"{key}:{place}" if place else key
+        return f'<a href="{html.escape(address(target))}">{text}</a>'
 
     def table(self, text: str) -> str:
         """Return a table in a box of its own that scrolls."""

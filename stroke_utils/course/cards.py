@@ -48,7 +48,7 @@ def facts(profile: str) -> dict:
 
 def commit(record: dict) -> str:
     """Return the short commit of a record, with a plus where files differed from it."""
-    return (record["git"]["commit"] or "unknown")[:7] + "+" * bool(record["git"]["dirty"])
+    return (record["git"]["commit"] or "unknown")[:7] + ("+" if record["git"]["dirty"] else "")
 
 
 def over_seeds(scores: pd.DataFrame) -> list[dict]:

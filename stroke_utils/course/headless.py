@@ -87,7 +87,8 @@ class Watch:
 
     def where(self) -> str:
         """Return the cell at work in words."""
-        return f"cell {self.number} of {self.total}" + f' ("{self.heading}")' * bool(self.heading)
+        heading = f' ("{self.heading}")' if self.heading else ""
+        return f"cell {self.number} of {self.total}{heading}"
 
     def _tick(self) -> None:
         while not self.stop.wait(1):

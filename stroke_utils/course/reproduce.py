@@ -51,8 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
     # When make is killed this process, and with it every notebook at work, must end too.
     end_with_parent(lambda: os._exit(1))
     start, home, stopped = time.monotonic(), paths.home(), []
-    # Snakemake answers Ctrl-C as it does a failure; only after a failure is there something to bind.
-    signal.signal(signal.SIGINT, lambda *given: (stopped.append(True), signal.default_int_handler(*given)))
+
+    def stop(*signal_and_frame: object) -> None:
+        # Snakemake answers Ctrl-C as it does a failure; only after a failure is there something to bind.
+        stopped.append(True)
+        signal.default_int_handler(*signal_and_frame)
+
+    signal.signal(signal.SIGINT, stop)
     try:
         if given.cores and not given.cores.isdigit():
             raise UserError(f"CORES={given.cores} is no whole number. Write for instance CORES=2.")

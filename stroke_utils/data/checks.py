@@ -115,7 +115,8 @@ def _odd_form(file: SliceFile, facts: Facts, sixteen: bool) -> list[tuple[str, s
         detail = "16-bit grey values without a known CT window; expected 8-bit RGBA. The slice is not used."
         findings.append(("unexpected_mode", detail, False))
     elif sixteen or facts.mode != "RGBA":
-        detail = f"Mode {facts.mode}{' of 16 bits' * sixteen}, expected 8-bit RGBA as in the release; it is converted."
+        bits = " of 16 bits" if sixteen else ""
+        detail = f"Mode {facts.mode}{bits}, expected 8-bit RGBA as in the release; it is converted."
         findings.append(("unexpected_mode", detail, True))
     if facts.width != facts.height:
         detail = f"{facts.width}×{facts.height} pixels. Resizing it to a square squeezes the head."

@@ -217,13 +217,14 @@ def _join(
         stated, has_paint = tables.stroke.get(file.slice_id), file.part in painted_parts
         label, stroke = _label(file, paths, facts, stated, labelled, has_paint, problems)
         header = facts[paths["dicom"]].header if paths["dicom"] else None
-        patient, study, series = (header.patient, header.study, header.series) if header else (None, None, None)
-        patient = tables.patient.get(file.slice_id) or patient
-        shown = [str(other.path) if other else None for other in paths.values()]
         source = paths["overlay"] or paths["mask"]
-        rows.append((file.slice_id, label, stroke, file.part, str(file.path), *shown, patient,
-                     seen.width, seen.height, seen.mode, seen.sha256, seen.grey_levels, seen.marker, study, series,
-                     facts[source].sha256 if source else None))  # fmt: skip
+        row = {"slice_id": file.slice_id, "label": label, "stroke": stroke, "part": file.part, "png": str(file.path)}
+        row |= {kind: str(other.path) if other else None for kind, other in paths.items()}
+        row["patient"] = tables.patient.get(file.slice_id) or (header.patient if header else None)
+        row |= {name: getattr(header, name) if header else None for name in ("study", "series")}
+        row |= {name: getattr(seen, name) for name in ("width", "height", "mode", "sha256", "grey_levels", "marker")}
+        row["paint"] = facts[source].sha256 if source else None
+        rows.append(row)
     for key, other in companions.items():
         if key not in used:
             detail = f"The {other.kind} has no usable original PNG of the same name in its class; it is not used."
@@ -286,7 +287,8 @@ def _untyped(train: pd.DataFrame) -> bool:
 def _spread(values: pd.Series) -> str:
     """List the values of a column with how often each occurs, the most frequent first."""
     counts = values.value_counts()
-    return ", ".join(f"{value} {number}" for value, number in counts.head(8).items()) + ", …" * (len(counts) > 8)
+    more = ", …" if len(counts) > 8 else ""
+    return ", ".join(f"{value} {number}" for value, number in counts.head(8).items()) + more
 
 
 def _file_facts(cohort: Cohort) -> list[tuple[str, str]]:

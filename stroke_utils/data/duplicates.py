@@ -110,15 +110,3 @@ def _shared(labels: np.ndarray, index: pd.Index) -> pd.Series:
     labels = pd.Series(labels, index)
     shared = labels[labels.duplicated(keep=False)]
     return pd.Series(pd.factorize(shared)[0], shared.index).reindex(index).astype("Int64")
-
-
-def across_parts(groups: pd.DataFrame, column: str = "near_group") -> pd.DataFrame:
-    """List the slices of groups that lie in more than one part, such as training and a test session.
-
-    Args:
-        groups: table of :func:`add_groups`.
-        column: ``near_group`` or ``exact_group``.
-    """
-    shared = groups.dropna(subset=column)
-    several = shared.groupby(column)["part"].transform("nunique") > 1
-    return shared.loc[several, ["slice_id", "part", "label", column]].sort_values([column, "slice_id"])

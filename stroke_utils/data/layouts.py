@@ -250,8 +250,9 @@ def nothing_usable(root: Path, found: list[SliceFile], problems: Problems) -> st
         return f"No usable slice in {root}. Problems by kind:{why}"
     entries = sorted(p.name + ("/" if os.path.isdir(p) else "") for p in root.iterdir() if not p.name.startswith("."))
     shown = ", ".join(entries[:8]) + (", …" if len(entries) > 8 else "")
-    itself = "unknown_folder" in kinds.index and any(recognise(root.parts[-2:]))
-    above = " Its own name looks like a class or session: if it is one, give the folder above it." * itself
+    above = ""
+    if "unknown_folder" in kinds.index and any(recognise(root.parts[-2:])):
+        above = " Its own name looks like a class or session: if it is one, give the folder above it."
     return (
         f"No layout of the data set recognised in {root}, which holds: {shown or 'hidden files only'}. Expected class "
         "folders such as 'İskemi Veri Seti', 'Kanama Veri Seti', 'İnme Yok_…' or 'Ischemia', 'Bleeding', 'Normal' with "

@@ -74,7 +74,8 @@ def _difference_rule(
         size = "none" if original is None else "×".join(map(str, original.shape[:2]))
         raise ValueError(f"The difference needs an original of the overlay's size; found {size}.")
     changed = (pixels != packed(original)).ravel()
-    strange = np.count_nonzero(changed) - np.count_nonzero(painted := changed[where])
+    painted = changed[where]
+    strange = np.count_nonzero(changed) - np.count_nonzero(painted)
     if strange:
         raise ValueError(
             f"{strange} grey pixels of the overlay differ from the original: another picture, or saved anew with loss."

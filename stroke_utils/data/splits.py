@@ -2,10 +2,10 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import train_test_split
+from sklearn.utils.class_weight import compute_class_weight
 
 from stroke_utils.base.errors import UserError
-from stroke_utils.data import duplicates
 
 
 def split(
@@ -14,7 +14,6 @@ def split(
     validation: float,
     seed: int,
     test_part: str | None = None,
-    together: tuple[str, ...] = (),
     classes: str | None = None,
 ) -> pd.DataFrame:
     """Return ``slices`` with a ``split`` column: ``train`` and ``validation`` of the training part, ``test``.
@@ -25,10 +24,6 @@ def split(
         validation: fraction of the training part that goes to validation, above 0 and below 1.
         seed: the split is a pure function of the slices' ids and this number.
         test_part: part whose slices become ``test``; slices of any other part are left out.
-        together: columns such as ``patient`` or ``near_group``: slices that share a value in any of them stay on one
-            side, directly or over a third; missing values share nothing. The paper keeps nothing together. The fraction
-            is then met as nearly as the groups allow, as one of ``round(1 / validation)`` parts.
-
         classes: column of which validation and test must hold every value that training has, for scores need them.
 
     Raises:
@@ -44,15 +39,8 @@ def split(
             f"Class {counts.idxmin()!r} has {counts.min()} training slice; a stratified split needs at least 2. "
             "Check the cohort's class folders, or split at random."
         )
-    if together:
-        folds = StratifiedGroupKFold(max(2, round(1 / validation)), shuffle=True, random_state=seed)
-        strata = pool[by] if by else np.zeros(len(pool))
-        places = next(folds.split(pool, strata, linked(pool, together)))
-        train, chosen = (pool.index[part].to_numpy() for part in places)
-    else:
-        train, chosen = train_test_split(
-            pool.index.to_numpy(), test_size=validation, random_state=seed, stratify=pool[by] if by else None
-        )
+    strata = pool[by] if by else None
+    train, chosen = train_test_split(pool.index.to_numpy(), test_size=validation, random_state=seed, stratify=strata)
     if test_part and not (slices["part"] == test_part).any():
         raise UserError(
             f"No usable slice of {test_part}, which is the test. Its folder is missing, or its slices lack labels or "
@@ -74,20 +62,8 @@ def split(
     return slices
 
 
-def linked(slices: pd.DataFrame, columns: tuple[str, ...]) -> np.ndarray:
-    """Number the groups of slices that are linked by a common value in any of the columns; int array (n,)."""
-    pairs = []
-    for column in columns:
-        values = slices[column].reset_index(drop=True).dropna()
-        first = values.drop_duplicates().reset_index().set_index(column)["index"]
-        pairs.append(np.stack([values.index, values.map(first)], axis=1).astype(int))
-    return duplicates.chained(pairs, len(slices))
-
-
 def class_weights(labels: pd.Series | np.ndarray) -> dict[int, float]:
-    """Return the weight of each class that makes all classes count alike: ``n / (classes * n_class)``.
-
-    The same as scikit-learn's ``compute_class_weight("balanced")``.
+    """Return the weight of each class that makes all classes count alike, as Keras takes it.
 
     Args:
         labels: integer class of each training slice.
@@ -95,10 +71,12 @@ def class_weights(labels: pd.Series | np.ndarray) -> dict[int, float]:
     Raises:
         UserError: there is one class only, or none.
     """
-    values, counts = np.unique(np.asarray(labels, dtype=int), return_counts=True)
+    labels = np.asarray(labels, dtype=int)
+    values = np.unique(labels)
     if len(values) < 2:
         raise UserError(
             f"Training needs slices of two classes; found {len(labels)} slices of class {values.tolist()} only. Check "
             "the class folders: `python -m stroke_utils.data.cohort FOLDER` tells what is there."
         )
-    return {int(v): float(len(labels) / (len(values) * n)) for v, n in zip(values, counts, strict=True)}
+    weights = compute_class_weight("balanced", classes=values, y=labels)
+    return dict(zip(values.tolist(), weights.tolist(), strict=True))

@@ -1,7 +1,6 @@
 """Soft-edged shapes on a pixel grid: the drawing tools of the phantom's anatomy."""
 
 import numpy as np
-from scipy import ndimage
 
 
 def soft(distance: np.ndarray, width: float) -> np.ndarray:
@@ -12,16 +11,6 @@ def soft(distance: np.ndarray, width: float) -> np.ndarray:
 def fade(value: float, low: float, high: float, edge: float) -> float:
     """Return 1 where ``value`` lies between ``low`` and ``high``, falling to 0 over ``edge`` beyond them."""
     return float(np.clip(min(value - low, high - value) / edge + 1.0, 0.0, 1.0))
-
-
-def smooth_noise(generator: np.random.Generator, shape: tuple, cell: float) -> np.ndarray:
-    """Return smooth noise of zero mean and unit variance; ``cell`` is its coarseness in pixels."""
-    rows, columns = (int(np.ceil(n / cell)) + 4 for n in shape)
-    coarse = generator.standard_normal((rows, columns)).astype(np.float32)
-    zoomed = ndimage.zoom(coarse, cell, order=3, mode="nearest", grid_mode=True)
-    offset = int(1.5 * cell)
-    # Cubic interpolation of unit white noise has a variance of about 0.5.
-    return zoomed[offset : offset + shape[0], offset : offset + shape[1]] / np.float32(0.7)
 
 
 class Grid:

@@ -255,8 +255,10 @@ def phantom_folder(size: str = "quick", seed: int = 0, layout: str = "portal", s
 
     Another layout than the portal's and a planted shortcut are appended to the name.
     """
-    name = f"phantom-{size}-seed{seed}-v{SPEC_VERSION}"
-    return paths.data_root() / (name + f"-{layout}" * (layout != "portal") + "-shortcut" * shortcut)
+    parts = ["phantom", size, f"seed{seed}", f"v{SPEC_VERSION}"]
+    parts += [layout] if layout != "portal" else []
+    parts += ["shortcut"] if shortcut else []
+    return paths.data_root() / "-".join(parts)
 
 
 def ensure_phantom(size: str = "quick", seed: int = 0, quiet: bool = False) -> Path:

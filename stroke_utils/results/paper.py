@@ -104,7 +104,8 @@ def verdict(row: dict, departed: list[str], cohort: Cohort) -> str:
     if cohort.origin.get("phantom"):
         return "not comparable: phantom data"
     if departed:
-        return f"not comparable: not the paper's {', '.join(departed[:3])}" + ", …" * (len(departed) > 3)
+        more = ", …" if len(departed) > 3 else ""
+        return f"not comparable: not the paper's {', '.join(departed[:3])}{more}"
     if np.isnan(row["low"]):
         return "not comparable: no interval by this convention"
     return "inside the interval" if row["low"] <= row["paper"] <= row["high"] else "outside"

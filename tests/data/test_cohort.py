@@ -14,6 +14,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pydicom
 import pytest
 from PIL import Image
@@ -677,7 +678,7 @@ def test_an_overlay_of_another_size_is_not_offered(folder):
 def test_an_unlabelled_slice_is_kept_without_a_label(folder):
     png(folder / SESSION1 / "PNG" / "10029.png")
     row = read_cohort(folder, quiet=True).slices.set_index("slice_id").loc["10029"]
-    assert row["label"] is None and row["stroke"] is not 0 and row.isna()["stroke"]  # noqa: F632
+    assert row["label"] is None and row["stroke"] is pd.NA
 
 
 def test_two_types_on_one_overlay(folder):

@@ -77,10 +77,3 @@ def test_empty_slices_have_no_near_group_but_may_be_exact_doubles(tmp_path):
     assert groups["near_group"].dropna().to_dict() == {"one": 0, "two": 0}
     nothing = duplicates.add_groups(table(tmp_path, {}), quiet=True)
     assert {"exact_group", "near_group"} <= set(nothing.columns)
-
-
-def test_doubles_in_two_parts_are_listed():
-    groups = pd.DataFrame({"slice_id": list("abcde"), "part": ["train", "session1", "train", "train", "session2"]})
-    groups = groups.assign(label="none", near_group=pd.array([0, 0, 1, 1, None], "Int64"), exact_group=pd.NA)
-    assert duplicates.across_parts(groups)["slice_id"].tolist() == ["a", "b"]
-    assert duplicates.across_parts(groups, "exact_group").empty
