@@ -2,7 +2,8 @@
 
 It knows nothing above it: no slice, no network, no notebook.
 ``vocabulary`` has the names, colours and published numbers; ``errors`` the mistakes a person can mend; ``paths`` the
-roots; ``files`` writes whole files and holds locks; ``identity`` names derived things; ``progress`` shows work.
+roots; ``files`` writes whole files and holds locks; ``identity`` names derived things; ``progress`` shows work;
+``templates`` fills texts.
 """
 
-__all__ = ["errors", "files", "identity", "paths", "progress", "vocabulary"]
+__all__ = ["errors", "files", "identity", "paths", "progress", "templates", "vocabulary"]

@@ -24,7 +24,7 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
-from stroke_utils.base import errors, files, paths
+from stroke_utils.base import errors, files, paths, templates
 from stroke_utils.course import cards
 from stroke_utils.course.headless import short_path
 from stroke_utils.course.notebook_files import read_notebook
@@ -240,11 +240,10 @@ def bind(plan: Plan) -> tuple[Path, list[str]]:
         "pages": {key: text.splitlines()[0].lstrip("# ") for key, text in further.items()},
         **cards.facts(profile),
     }
-    templates = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), trim_blocks=True, lstrip_blocks=True)
-    front = templates.get_template("front.md.j2").render(facts)
+    front = templates.render(TEMPLATES / "front.md.j2", **facts)
     chapters = render({FRONT: front, **pages, **further}, absent, folder)
     colours = HtmlFormatter(style="default").get_style_defs(".highlight")
-    page = templates.get_template("book.html.j2").render(chapters=chapters, profile=profile, colours=colours)
+    page = templates.render(TEMPLATES / "book.html.j2", chapters=chapters, profile=profile, colours=colours)
     return files.write_text(root / "book.html", page), missing + problems(page)
 
 

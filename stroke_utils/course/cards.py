@@ -7,10 +7,9 @@ CLAIM in words of its own (Mongan et al., doi 10.1148/ryai.2020200029; Tejani et
 from pathlib import Path
 from types import SimpleNamespace
 
-import jinja2
 import pandas as pd
 
-from stroke_utils.base import files, paths
+from stroke_utils.base import files, paths, templates
 from stroke_utils.results import ledger, outputs, runs, select
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -83,9 +82,7 @@ def write(profile: str) -> list[Path]:
 
 
 def _render(template: str, **context) -> str:
-    loader = jinja2.FileSystemLoader(TEMPLATES)
-    templates = jinja2.Environment(loader=loader, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    return templates.get_template(template).render(commit=commit, **context)
+    return templates.render(TEMPLATES / template, commit=commit, **context)
 
 
 def model_cards(records: list[dict]) -> dict[str, str]:

@@ -1,17 +1,20 @@
-"""Describes a cohort before anything is trained: grey values, lesions, where they lie, and a data sheet of it all."""
+"""Describes a cohort before anything is trained: grey values, lesions and their places, and a data sheet of it all."""
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 from scipy import ndimage
 
-from stroke_utils.base import progress, vocabulary
+from stroke_utils.base import progress, templates, vocabulary
 from stroke_utils.data.cohort import Cohort
 from stroke_utils.data.masks import read_class_mask
 from stroke_utils.data.pixels import read_rgb
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 BAND = 8
 """Grey values per column of :func:`grey_histograms`."""
@@ -119,64 +122,31 @@ def data_sheet(cohort: Cohort, areas: pd.DataFrame, groups: pd.DataFrame) -> str
         Markdown.
     """
     slices, counts = cohort.slices, cohort.counts()
-    sizes = slices.groupby(["width", "height"]).size().sort_values(ascending=False)
-    usual = f"{sizes.index[0][0]} × {sizes.index[0][1]}"
-    patients = slices["patient"].dropna()
-    levels = cohort.facts["grey_levels"]
-    lines = [
-        f"# Data sheet: {cohort.origin.get('name', cohort.root.name)}",
-        "",
-        "**A phantom, drawn by a program. No patient is in it.**"
-        if cohort.origin.get("phantom")
-        else "**Brain CT of people.** Counted from the files; rights and consent are the publisher's to answer for.",
-        "",
-        "## Composition",
-        "",
-        "| part | " + " | ".join(names := list(dict.fromkeys(counts.loc[counts["label"] != "all", "label"]))) + " |",
-        "|---|" + "---:|" * len(names),
-    ]
-    table = counts.pivot(index="part", columns="label", values="found")
-    for part in (p for p in vocabulary.PARTS if p in table.index):
-        cells = ["–" if pd.isna(n) else str(n) for n in (table.loc[part].get(name) for name in names)]
-        lines.append(f"| {part} | " + " | ".join(cells) + " |")
-    found = cohort.problems.groupby("kind", sort=False)["files"].sum()
-    problems = ", ".join(f"{kind} {number} files" for kind, number in found.items())
-    exact, near = (int(groups[name].notna().sum()) for name in ("exact_group", "near_group"))
-    lines += [
-        "",
-        f"- **Slices** {len(slices)}, of them {int(sizes.iloc[0])} with {usual} pixels and {int(sizes.iloc[1:].sum())} "
-        f"of another size; modes {_listed(slices['mode'])}.",
-        f"- **Windows** {levels.min()} to {levels.max()} grey levels in a slice.",
-        f"- **Files** overlays for {int(slices['overlay'].notna().sum())} slices, masks for "
-        f"{int(slices['mask'].notna().sum())}, DICOM for {int(slices['dicom'].notna().sum())}.",
-        f"- **Patients** known for {len(patients)} slices: {patients.nunique()} patients."
-        if len(patients)
-        else "- **Patients** unknown: slices of one patient may stand on both sides of any split.",
-        f"- **Duplicates** {exact} slices share their pixels with another, {near} nearly so.",
-        f"- **Problems** {problems or 'none'}.",
-        "",
-        "## Lesions",
-        "",
-        "| type | slices | median pixels | from | to | more than one piece |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
+    found = counts.dropna(subset=["found"])
+    parts = {part: rows.set_index("label")["found"].to_dict() for part, rows in found.groupby("part")}
+    sizes, levels = slices[["width", "height"]].value_counts(), cohort.facts["grey_levels"]
+    (width, height), usual = sizes.index[0], int(sizes.iloc[0])
+    lesions = []
     for name, rows in areas.groupby("type"):
         low, middle, high = rows["pixels"].quantile([0.05, 0.5, 0.95]).round().astype(int)
-        several = (rows["components"] > 1).mean()
-        lines.append(f"| {name} | {len(rows)} | {middle} | {low} | {high} | {several:.0%} |")
-    lines += [
-        "",
-        "*From* and *to* are the 5 % and 95 % quantiles. Masks are the painted regions of the overlays.",
-        "",
-        "## What it can and cannot be used for",
-        "",
-        "Single slices, picked by people who knew the diagnosis, without age, sex, time since onset or scanner: enough "
-        "to compare methods on the same slices, not enough to say how a method would do in a clinic.",
-        "",
-        f"Fingerprint `{cohort.fingerprint}`; it changes with the slices, their labels, pixels and overlays.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _listed(values: pd.Series) -> str:
-    return ", ".join(f"{value} {n}" for value, n in values.value_counts().items())
+        several = f"{(rows['components'] > 1).mean():.0%}"
+        lesions.append({"type": name, "slices": len(rows), "low": low, "middle": middle, "high": high})
+        lesions[-1]["several"] = several
+    problems = cohort.problems.groupby("kind", sort=False)["files"].sum()
+    return templates.render(
+        TEMPLATES / "data_sheet.md.j2",
+        name=cohort.origin.get("name", cohort.root.name),
+        phantom=bool(cohort.origin.get("phantom")),
+        fingerprint=cohort.fingerprint,
+        labels=list(dict.fromkeys(counts.loc[counts["label"] != "all", "label"])),
+        parts={part: parts[part] for part in vocabulary.PARTS if part in parts},
+        slices=len(slices),
+        usual={"size": f"{width} × {height}", "slices": usual},
+        modes=[f"{mode} {n}" for mode, n in slices["mode"].value_counts().items()],
+        levels={"min": levels.min(), "max": levels.max()},
+        files=slices[["overlay", "mask", "dicom"]].notna().sum().to_dict(),
+        patients={"slices": slices["patient"].count(), "number": slices["patient"].nunique()},
+        doubles={"exact": groups["exact_group"].count(), "near": groups["near_group"].count()},
+        problems=[f"{kind} {number} files" for kind, number in problems.items()],
+        lesions=lesions,
+    )
