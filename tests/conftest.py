@@ -1,8 +1,47 @@
 """Fixtures that more than one test module uses."""
 
-import pytest
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from stroke_utils.data import masks
 from stroke_utils.phantom import make_phantom, render, writer
+
+BESIDE = Path(__file__).resolve().parents[2] / "shared"  # a folder beside the checkout, for what may not enter it
+
+
+@pytest.fixture(scope="session")
+def real_samples():
+    """Folder of a few slices of the real data; a test that asks for it is skipped where it is not there."""
+    if not (BESIDE / "real_samples").is_dir():
+        pytest.skip("no real samples beside this checkout")
+    return BESIDE / "real_samples"
+
+
+@pytest.fixture(scope="session")
+def published_weights():
+    """Folder of published ImageNet weights; a test that asks for it is skipped where it is not there."""
+    if not (BESIDE / "weights").is_dir():
+        pytest.skip("no ImageNet weights beside this checkout")
+    return BESIDE / "weights"
+
+
+@pytest.fixture
+def slices(tmp_path):
+    """Table of seven slices of 40×40, each of one grey of its own, with a lesion mask."""
+    rows = []
+    for k in range(7):
+        grey = np.full((40, 40, 4), 255, np.uint8)
+        grey[..., :3] = 10 + 30 * k
+        Image.fromarray(grey).save(tmp_path / f"{k}.png")
+        classes = np.zeros((40, 40), np.uint8)
+        classes[10 : 12 + k, 20:30] = 1 + k % 2
+        masks.write_class_mask(tmp_path / f"m{k}.png", classes)
+        rows.append((str(k), str(tmp_path / f"{k}.png"), str(tmp_path / f"m{k}.png"), "ischemia", 40, 40))
+    return pd.DataFrame(rows, columns=["slice_id", "png", "class_mask", "label", "height", "width"])
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,6 @@ from stroke_utils.data.cohort import COLUMNS, read_cohort
 from stroke_utils.data.layouts import PROBLEM_COLUMNS, recognise
 from stroke_utils.data.pixels import packed, painted_types, read_rgb
 
-REAL = Path(__file__).resolve().parents[3] / "shared" / "real_samples"
 ISCHEMIA = "İNME VERİ SETİ/Eğitim Veri Seti_İskemi/İskemi Veri Seti"
 HEMORRHAGE = "İNME VERİ SETİ/Kanama Veri Seti"
 NONE = "Eğitim Veri Seti İnme Yok_kronik süreç_PNG/İnme Yok_kronik süreç_diğer Veri Set_PNG"
@@ -873,14 +872,8 @@ def test_command_line(folder, tmp_path):
     assert bad.returncode == 2 and "does not exist" in bad.stderr and "Traceback" not in bad.stderr
 
 
-def test_reading_needs_no_tensorflow():
-    code = "import sys, stroke_utils.data.cohort, stroke_utils.data.masks; sys.exit('tensorflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real samples are not part of the project")
-def test_real_samples():
-    cohort = read_cohort(REAL, quiet=True)
+def test_real_samples(real_samples):
+    cohort = read_cohort(real_samples, quiet=True)
     slices = cohort.slices.set_index("slice_id")
     assert len(slices) == 11
     train = slices[slices["part"] == "train"]["label"].value_counts().to_dict()

@@ -5,7 +5,6 @@ import random
 import time
 import tracemalloc
 import zlib
-from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -147,10 +146,6 @@ def test_a_signed_jpeg_2000_codestream_is_read_like_an_unsigned_one(tmp_path):
     assert np.array_equal(dicom.read_hounsfield(tmp_path / "a.dcm"), SIGNED * 2.0 - 1024)
 
 
-def real_pngs():
-    return sorted((Path(__file__).resolve().parents[3] / "shared" / "real_samples").rglob("*.png"))
-
-
 def test_the_width_of_a_window_is_the_step_of_the_comb():
     values = np.arange(-200, 300)
     for width in (60, 80, 85, 95, 99, 100, 110, 120, 190):
@@ -171,9 +166,8 @@ def test_the_width_of_a_window_is_the_step_of_the_comb():
     assert dicom.estimate_window_width(every[some]) is None
 
 
-@pytest.mark.skipif(not real_pngs(), reason="no real samples beside this checkout")
-def test_real_windows_have_known_widths():
-    found = {path.stem: dicom.estimate_window_width(read_rgb(path)) for path in real_pngs()}
+def test_real_windows_have_known_widths(real_samples):
+    found = {path.stem: dicom.estimate_window_width(read_rgb(path)) for path in sorted(real_samples.rglob("*.png"))}
     # The slice with 85 grey values has the comb of 90, five of whose values do not occur in it.
     assert set(found.values()) <= {80, 85, 90, 95, 99, 100, 110, 120}, found
 

@@ -14,8 +14,6 @@ from stroke_utils.base.errors import UserError
 from stroke_utils.data import class_masks, masks
 from stroke_utils.data.cohort import read_cohort
 
-REAL = Path(__file__).resolve().parents[3] / "shared" / "real_samples"
-
 
 def scan(seed: int = 0, size: tuple = (96, 80)) -> np.ndarray:
     grey = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
@@ -304,10 +302,9 @@ def test_a_damaged_overlay_does_not_stop_the_rest(folder):
     assert table.loc["10002", "class_mask"]
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real samples are not part of the project")
 @pytest.mark.parametrize("slice_id, value, pixels, paper", [("14343", 2, 7287, 0.972), ("13239", 1, 2290, 1.0)])
-def test_real_overlays(slice_id, value, pixels, paper):
-    row = read_cohort(REAL, quiet=True).slices.set_index("slice_id").loc[slice_id]
+def test_real_overlays(real_samples, slice_id, value, pixels, paper):
+    row = read_cohort(real_samples, quiet=True).slices.set_index("slice_id").loc[slice_id]
     overlay, original = masks.read_rgb(row["overlay"]), masks.read_rgb(row["png"])
     exact = masks.extract(overlay, original)
     assert np.count_nonzero(exact) == pixels and set(np.unique(exact)) == {0, value}

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import h5py
 import keras
 import numpy as np
@@ -85,9 +83,6 @@ def test_phase_2_starts_from_phase_1s_encoder(tmp_path):
         models.load_detectors_encoder(second, "resnet18", tmp_path / "cnn.weights.h5")
 
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "weights"
-
-
 def test_a_folder_of_weights_is_searched_by_the_publishers_names(tmp_path):
     source = models.BACKBONES["mobilenetv2"].build((64, 64, 3), None)
     name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5"
@@ -117,14 +112,13 @@ def test_an_encoders_weights_come_from_a_file_that_fits_or_say_so(tmp_path):
         models.unet("resnet50", 64, str(tmp_path / "cnn.weights.h5"))
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the ImageNet weights are not part of the project")
-def test_imagenet_weights_load_into_keras_networks_and_not_into_the_unets():
+def test_imagenet_weights_load_into_keras_networks_and_not_into_the_unets(published_weights):
     for name in ("mobilenetv2", "resnet50"):
         start = models.build_backbone(name, 64).get_weights()[0]
-        loaded = models.build_backbone(name, 64, str(SHARED)).get_weights()[0]
+        loaded = models.build_backbone(name, 64, str(published_weights)).get_weights()[0]
         assert not np.array_equal(start, loaded)
-        assert np.array_equal(loaded, models.build_backbone(name, 96, str(SHARED)).get_weights()[0])
-    kerass = SHARED / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+        assert np.array_equal(loaded, models.build_backbone(name, 96, str(published_weights)).get_weights()[0])
+    kerass = published_weights / "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
     with pytest.raises(UserError, match="does not hold weights of resnet50 without its top"):
         models.unet("resnet50", 64, str(kerass))
 

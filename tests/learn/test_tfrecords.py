@@ -15,21 +15,6 @@ from stroke_utils.data import masks
 from stroke_utils.learn import inputs, tfrecords
 
 
-@pytest.fixture
-def slices(tmp_path):
-    """Seven slices of 40×40, each of one grey of its own, with a lesion mask."""
-    rows = []
-    for k in range(7):
-        grey = np.full((40, 40, 4), 255, np.uint8)
-        grey[..., :3] = 10 + 30 * k
-        Image.fromarray(grey).save(tmp_path / f"{k}.png")
-        classes = np.zeros((40, 40), np.uint8)
-        classes[10 : 12 + k, 20:30] = 1 + k % 2
-        masks.write_class_mask(tmp_path / f"m{k}.png", classes)
-        rows.append((str(k), str(tmp_path / f"{k}.png"), str(tmp_path / f"m{k}.png"), "ischemia", 40, 40))
-    return pd.DataFrame(rows, columns=["slice_id", "png", "class_mask", "label", "height", "width"])
-
-
 def test_records_come_back_bit_for_bit(slices, tmp_path):
     manifest = tfrecords.write_records(slices, slices["class_mask"], 40, tmp_path / "records", quiet=True)
     assert manifest["slices"] == 7 and manifest["size"] == 40

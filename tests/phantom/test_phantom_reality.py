@@ -1,7 +1,5 @@
 """The phantom beside real slices, where those lie next to the checkout; skipped elsewhere."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,15 +9,11 @@ from stroke_utils.base.vocabulary import LABELS
 from stroke_utils.phantom import make_phantom, phantom_folder
 from stroke_utils.phantom.measure import NUMBERS, measure_slice
 
-REAL = Path(__file__).resolve().parents[3] / "shared" / "real_samples"
-
 
 @pytest.fixture(scope="module")
-def real():
-    if not REAL.is_dir():
-        pytest.skip("no real samples beside this checkout")
+def real(real_samples):
     rows = []
-    for path in sorted(REAL.rglob("*.png")):
+    for path in sorted(real_samples.rglob("*.png")):
         if path.parent.name == "OVERLAY":
             continue
         picture, region = np.asarray(Image.open(path)), None
