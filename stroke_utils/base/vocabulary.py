@@ -1,4 +1,4 @@
-"""The words, colours, counts and folder names that every other module shares.
+"""The words, names of choices, colours, counts and folder names that every other module shares.
 
 Class order is fixed as in the paper: masks count background 0, ischemia 1, hemorrhage 2; the type
 classifier counts ischemia 0, hemorrhage 1; detection counts stroke 1.
@@ -58,6 +58,27 @@ LAYOUTS = {
     "mirror-b": "Kaggle mirror with English folder names",
 }
 """Forms in which the release is found on disk."""
+
+DETECTORS = ("cnn", "resnet18", "resnet50", "mobilenetv2", "efficientnetb0", "efficientnetv2b0")
+"""Names of the stroke detectors of phase 1, in the order of the notebook."""
+
+TYPE_CLASSIFIERS = ("cnn", "resnet18", "efficientnetv2b0")
+"""Names of the classifiers that tell ischemia from hemorrhage in phase 2."""
+
+UNET_ENCODERS = ("resnet50", "efficientnetb3")
+"""Names of the encoders of the U-Nets that segment lesions in phase 2."""
+
+MASK_METHODS = ("difference", "border", "paper")
+"""Names of the rules that turn an overlay into a class mask, the exact one first."""
+
+AUGMENTATIONS = ("none", "light", "strong")
+"""Names of the amounts by which training slices are changed."""
+
+PIXEL_FORMS = ("unit", "imagenet")
+"""Pixels of a U-Net: [0, 1] as in the paper, or what segmentation-models prepares its ImageNet encoders for."""
+
+PHANTOM_SIZES = ("tiny", "quick", "paper")
+"""Names of the sizes of the phantom cohort."""
 
 # Aliases are in the form `plain` gives. A folder name may carry more words than the alias (the portal
 # writes "İskemi Veri Seti", "Eğitim Veri Seti_İskemi"), so `layouts` looks for the alias inside it.

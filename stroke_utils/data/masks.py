@@ -10,8 +10,7 @@ from stroke_utils.base import files, vocabulary
 from stroke_utils.base.errors import UserError
 from stroke_utils.data.pixels import coloured, packed, painted_types, read_rgb, unpacked
 
-METHODS = ("difference", "border", "paper")
-"""Names of the extractors, the exact one first."""
+METHODS = vocabulary.MASK_METHODS
 
 PAPER_OPTIONS = {"hue_to": 10, "hue_from": 160, "saturation": 100, "value": 50}
 """Options of the paper's rule. It gives the hues; the least saturation and value are ours."""

@@ -3,13 +3,13 @@
 import contextlib
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from stroke_utils.base import files, identity, paths
 from stroke_utils.base.errors import UserError
-from stroke_utils.base.vocabulary import MASK_CLASSES
+from stroke_utils.base.vocabulary import MASK_CLASSES, PIXEL_FORMS
 from stroke_utils.learn import inputs
 from stroke_utils.learn.backend import Classifiers, keras, sm, tf
 
@@ -113,7 +113,7 @@ UNET_ENCODERS = {"resnet50": "U-Net-ResNet50", "efficientnetb3": "U-Net-Efficien
 """Segmentation encoders by parameter name, with the paper's names."""
 
 
-def _known(name: str, table: dict, what: str) -> None:
+def _known(name: str, table: Iterable[str], what: str) -> None:
     if name not in table:
         raise UserError(f"{name!r} is no {what}. Known: {', '.join(table)}.")
 
@@ -350,13 +350,9 @@ def unet(encoder: str, size: int, weights: str = "none", momentum: float | None 
     return _finished(model, momentum)
 
 
-UNET_INPUTS = ("unit", "imagenet")
-"""Pixels of a U-Net: [0, 1] as in the paper, or what segmentation-models prepares its ImageNet encoders for."""
-
-
 def unet_preprocess(encoder: str, pixels: str) -> Preprocess:
-    """Return the preprocessing of a U-Net's input, 0-255 in, by a name of :data:`UNET_INPUTS`."""
-    _known(pixels, dict.fromkeys(UNET_INPUTS), "input of a U-Net")
+    """Return the preprocessing of a U-Net's input, 0-255 in; ``pixels`` is one of the vocabulary's ``PIXEL_FORMS``."""
+    _known(pixels, PIXEL_FORMS, "input of a U-Net")
     return inputs.unit_range if pixels == "unit" else sm.get_preprocessing(encoder)
 
 
