@@ -14,7 +14,8 @@ import sys
 
 from stroke_utils.base import identity, paths
 from stroke_utils.base.errors import UserError
-from stroke_utils.course import notebook_files, plan
+from stroke_utils.course import plan
+from stroke_utils.results.parameters import settings
 
 try:
     PLAN = plan.make_plan(*(config.get(key, "") for key in ("profile", "data", "seeds", "models")))
@@ -40,7 +41,7 @@ if not PLAN.data:
         output:
             PHANTOM,
         params:
-            size=notebook_files.read_parameters(PLAN.parameters(PLAN.notebooks[0])).get("phantom_size", "quick"),
+            size=getattr(settings(PLAN.notebooks[0], PLAN.profile), "phantom_size", "quick"),
         shell:
             "{PYTHON:q} -c 'import sys; from stroke_utils.data import open_cohort; "
             "open_cohort(size=sys.argv[1])' {params.size:q} && echo {params.size:q} > {output:q}"

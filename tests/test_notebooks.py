@@ -10,9 +10,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from papermill.translators import PythonTranslator
 
 from stroke_utils.base import errors
 from stroke_utils.course import notebook_files
+from stroke_utils.results import parameters
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks"
@@ -81,9 +83,22 @@ def one_cell_of_commented_literals(notebook, path):
 
 def defaults_are_the_quick_profile(notebook, path):
     defaults = notebook_files.defaults_of(notebook, path.name)
-    quick = notebook_files.read_parameters(ROOT / "params" / "quick" / f"{path.stem}.yaml")
+    quick = parameters.read_parameters(ROOT / "params" / "quick" / f"{path.stem}.yaml")
     if {k: (v, type(v)) for k, v in defaults.items()} != {k: (v, type(v)) for k, v in quick.items()}:
         yield f"the cell says {defaults}, params/quick says {quick}"
+
+
+def parameters_are_those_of_the_table(notebook, path):
+    defaults = notebook_files.defaults_of(notebook, path.name)
+    read, said = parameters.faults(path.stem, defaults, defaults)
+    yield from said
+    yield from (
+        f"{name} is {defaults[name]!r}, read as {v!r}" for name, v in read.items() if repr(v) != repr(defaults[name])
+    )
+    for shown in PythonTranslator.inspect(tagged(notebook, "parameters")[0]):  # what `papermill --help-notebook` shows
+        row = parameters.TABLE.get(shown.name)
+        if row and shown.help != row.help_in(path.stem):
+            yield f"{shown.name} is explained as {shown.help!r}, in the table as {row.help_in(path.stem)!r}"
 
 
 def facts_are_checked(notebook, path):
@@ -205,6 +220,7 @@ RULES = [
     executed_in_order,
     one_cell_of_commented_literals,
     defaults_are_the_quick_profile,
+    parameters_are_those_of_the_table,
     facts_are_checked,
     figures_are_not_compared,
     outputs_are_clean,
@@ -232,8 +248,7 @@ def test_form(path, rule):
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_parameters_files_hold_every_key_and_say_why(path, profile):
     file = ROOT / "params" / profile / f"{path.stem}.yaml"
-    values, defaults = notebook_files.read_parameters(file), notebook_files.defaults(path)
-    notebook_files.check_parameters(values, defaults, str(file))
+    values, defaults = parameters.read_parameters(file), notebook_files.defaults(path)
     assert set(values) == set(defaults) and values["profile"] == profile
     if profile != "quick":  # there the notebook's own cell says it
         lines = file.read_text(encoding="utf-8").splitlines()
@@ -256,6 +271,9 @@ def spoil(notebook, rule):
             tagged(notebook, "parameters")[0].source += "\nmore = 1"
         case "defaults_are_the_quick_profile":
             tagged(notebook, "parameters")[0].source += "\nmore = 1  # more"
+        case "parameters_are_those_of_the_table":
+            cell = tagged(notebook, "parameters")[0]
+            cell.source = cell.source.replace("the slices that are shown", "slices")
         case "facts_are_checked":
             checked[0].outputs = []
         case "figures_are_not_compared":

@@ -2,10 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
 from stroke_utils.base.errors import UserError
 
 
@@ -26,7 +23,7 @@ def home(folder: str | os.PathLike | None = None) -> Path:
         return checkout
     raise UserError(
         f"stroke_utils is installed at {checkout}, which is no checkout of the project (no notebooks/ there). "
-        "Set STROKE_HOME to the folder where data and results shall go."
+        "Set STROKE_HOME to a folder with the project's notebooks/ and params/; data and results go there too."
     )
 
 

@@ -95,7 +95,7 @@ def model_cards(records: list[dict]) -> dict[str, str]:
             made = [record for record in own if record["run_id"] in set(rows["run_id"])]
             if made:
                 settings = ledger.ledger(notebook, made[-1]["parameters"])
-                settings = settings[~settings["parameter"].isin(ledger.WAYS | {"models"})].to_dict("records")
+                settings = ledger.recipe(settings).to_dict("records")
                 what = {"model": model, "task": task, "notebook": notebook, "runs": made, "last": made[-1]}
                 how = made[-1].get("conventions") or runs.score_definitions(made[-1]["metrics"])
                 found = {"scores": over_seeds(rows), "extras": extras(made[-1], model), "conventions": how}

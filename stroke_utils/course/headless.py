@@ -24,11 +24,10 @@ from stroke_utils.base.errors import UserError
 from stroke_utils.course.notebook_files import (
     OwnKernelManager,
     check_parameters,
-    defaults,
     last_heading,
     read_notebook,
-    read_parameters,
 )
+from stroke_utils.results.parameters import read_parameters
 
 LOG_FIRST, LOG_EVERY = 5, 60
 """Seconds after which a running cell is first mentioned, and mentioned again, where the output is no terminal."""
@@ -117,7 +116,7 @@ def run(notebook, values: dict, output, log=None, timeout: int | None = None, ma
 
     notebook, output = Path(notebook).resolve(), Path(output).resolve()
     log = Path(log).resolve() if log else output.parent / "logs" / output.name
-    values = check_parameters(values, defaults(notebook), notebook.name)
+    values = check_parameters(notebook, values)
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
     for folder in (output.parent, log.parent):
         folder.mkdir(parents=True, exist_ok=True)
@@ -200,7 +199,6 @@ def main(arguments: list[str] | None = None) -> int:
         end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     try:
         values = read_parameters(given.parameters) if given.parameters else {}
-        check_parameters(values, defaults(given.notebook), given.parameters or "")
         values |= dict(given.p)
         done = run(given.notebook, values, given.output, given.log, given.timeout, given.made_by)
         return 0 if done else 1

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import ipykernel.kernelspec
 import nbformat
-import yaml
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import default
@@ -84,34 +83,17 @@ def defaults_of(notebook: nbformat.NotebookNode, name: str) -> dict[str, object]
     return found
 
 
-def read_parameters(path: str | os.PathLike) -> dict[str, object]:
-    """Read a flat parameters file.
+def check_parameters(notebook: str | os.PathLike, given: dict[str, object]) -> dict[str, object]:
+    """Return parameters for a notebook file in their types.
+
+    Args:
+        notebook: the file; its cell tagged ``parameters`` says which parameters it has.
+        given: the parameters, as of a file or a command line.
 
     Raises:
-        UserError: no such file, no valid YAML, or not a mapping.
+        UserError: names every fault.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"There is no parameters file {path}.")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{path} must hold lines 'key: value', found {type(values).__name__}.")
-    return values
-
-
-def check_parameters(given: dict[str, object], known: dict[str, object], where: str) -> dict[str, object]:
-    """Return ``given`` in the types of ``known``, the defaults of the notebook's parameters cell.
-
-    Raises:
-        UserError: an unknown key (a near match is suggested), or a value of another type than the default's.
-    """
-    parameters.check_names(set(given), set(known), where)
-    switches = {"true": True, "false": False}  # a command line knows words only
-    words = {k: switches.get(str(v).lower(), v) if isinstance(known[k], bool) else v for k, v in given.items()}
-    return {key: parameters.coerce(key, value, known[key]) for key, value in words.items()}
+    return parameters.check(Path(notebook).stem, given, defaults(notebook), Path(notebook).name)
 
 
 def last_heading(cells: list, index: int) -> str:

@@ -8,7 +8,9 @@ from pathlib import Path
 from stroke_utils.base import identity, paths
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.identity import Identity
-from stroke_utils.course.notebook_files import check_parameters, defaults, read_notebook, read_parameters
+from stroke_utils.course.notebook_files import defaults, read_notebook
+from stroke_utils.results import parameters
+from stroke_utils.results.parameters import read_parameters
 from stroke_utils.results.runs import TASKS
 
 PER_SEED = tuple(TASKS)
@@ -91,10 +93,8 @@ def make_plan(profile: str = "", data: str = "", seeds: str = "", models: str = 
     Raises:
         UserError: unknown profile, no such data folder, ill seeds, unknown models, or an ill parameters file.
     """
-    params, profile = paths.home() / "params", profile or "quick"
-    profiles = sorted(path.name for path in params.glob("*") if path.is_dir())
-    if profile not in profiles:
-        raise UserError(f"There is no profile {profile!r}; PROFILE can be {' or '.join(profiles) or '… (none found)'}.")
+    profile = profile or "quick"
+    parameters.params_folder(profile)  # refuses an unknown one
     data = str(data or os.environ.get("STROKE_DATA", ""))
     if data:
         folder = Path(data).expanduser().resolve()
@@ -111,7 +111,7 @@ def make_plan(profile: str = "", data: str = "", seeds: str = "", models: str = 
     if not all(word.isascii() and word.isdigit() for word in words):
         raise UserError(f"SEEDS={seeds} is no list of whole numbers. Write for instance SEEDS=0,1,2.")
     plan = Plan(profile, data, tuple(sorted({int(word) for word in words})))
-    _check_files(plan, profiles)
+    _check_files(plan)
     if not words:
         plan = replace(plan, seeds=(read_parameters(plan.parameters(plan.notebooks[0])).get("seed", 0),))
     names = tuple(str(models).replace(",", " ").split())
@@ -126,26 +126,27 @@ def make_plan(profile: str = "", data: str = "", seeds: str = "", models: str = 
     return replace(plan, models=names, _known={})
 
 
-def _check_files(plan: Plan, profiles: list[str]) -> None:
+def _check_files(plan: Plan) -> None:
     """Compare the parameters files of all profiles with the notebooks; report every problem at once."""
     if not plan.notebooks:
         raise UserError(f"There are no notebooks in {paths.home() / 'notebooks'}. Restore them from git.")
-    problems = []
+    said = {}
     known = {notebook: defaults(paths.home() / "notebooks" / f"{notebook}.ipynb") for notebook in plan.notebooks}
-    for profile in profiles:
-        here = Plan(profile, "", ())
-        strays = {path.stem for path in here.parameters("").parent.glob("*.y*ml")} - set(known)
-        problems += [f"params/{profile}/{stem}.yaml belongs to no notebook." for stem in sorted(strays)]
+    for profile in parameters.profiles():
+        folder = parameters.params_folder(profile)
+        strays = {path.stem for path in folder.glob("*.y*ml")} - set(known)
+        said |= {f"params/{profile}/{stem}.yaml": ["belongs to no notebook."] for stem in sorted(strays)}
         for notebook in plan.notebooks:
             name = f"params/{profile}/{notebook}.yaml"
             try:
-                values = check_parameters(read_parameters(here.parameters(notebook)), known[notebook], name)
-                if values.get("profile", profile) != profile:
-                    problems.append(f"{name} says profile: {values['profile']}; expected {profile}.")
+                given = read_parameters(folder / f"{notebook}.yaml")
             except UserError as error:
-                problems.append(str(error) if name in str(error) else f"{name}: {error}")
-    if problems:
-        raise UserError("\n".join(problems))
+                said[name] = [str(error)]
+                continue
+            values, said[name] = parameters.faults(notebook, given, known[notebook])
+            if values.get("profile", profile) != profile:
+                said[name].append(f"'profile' is {values['profile']!r}; expected {profile!r}.")
+    parameters.refuse(said)
 
 
 def _identity(plan: Plan, notebook: str, seed: int) -> Identity:

@@ -1,9 +1,9 @@
 """Runs and what they found: from a notebook's parameters to its record, and from records to tables.
 
 It knows run records and the paper's numbers.
-``parameters`` checks settings, ``runs`` writes and reads records, ``provenance`` says what made them, ``outputs`` finds
-what lies beside them, ``select`` says which count; ``paper``, ``ledger`` and ``tables`` lay them out; ``phase1`` hands
-the encoder of detection on to phase 2.
+``parameters`` has the table of all settings and checks them, ``runs`` writes and reads records, ``provenance`` says
+what made them, ``outputs`` finds what lies beside them, ``select`` says which count; ``paper``, ``ledger`` and
+``tables`` lay them out; ``phase1`` hands the encoder of detection on to phase 2.
 """
 
 __all__ = ["ledger", "outputs", "paper", "parameters", "phase1", "provenance", "runs", "select", "tables"]

@@ -6,7 +6,7 @@ import pandas as pd
 import yaml
 
 from stroke_utils.base.errors import UserError
-from stroke_utils.results.parameters import parameters_file
+from stroke_utils.results.parameters import parameters_file, params_folder, role, settings
 
 
 def annotated_parameters(path: Path) -> pd.DataFrame:
@@ -46,15 +46,19 @@ def ledger(notebook: str, parameters: dict) -> pd.DataFrame:
     return paper.rename(columns={"value": "paper profile"})
 
 
-WAYS = {"profile", "data_dir", "phantom_size", "seed", "reuse", "experiment_seeds"}
-"""Parameters that say where, on what and how often something runs, not what is computed."""
-
-
 def departures(notebook: str, parameters: dict) -> pd.DataFrame:
-    """Return the rows of the ledger in which the settings of a run differ from the paper's."""
+    """Return the rows of the ledger in which the recipe of a run differs from the paper's.
+
+    Where and how often something runs, and what is shown, are no part of the recipe.
+    """
     table = ledger(notebook, parameters)
     differs = table["here"].astype(str) != table["paper profile"].astype(str)
-    return table[differs & ~table["parameter"].isin(WAYS)].reset_index(drop=True)
+    return recipe(table[differs]).reset_index(drop=True)
+
+
+def recipe(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows of a ledger that say how something is computed: parameters that ``identifies`` is the role of."""
+    return table[table["parameter"].map(role).eq("identifies")]
 
 
 def full_ledger(records: list[dict], profile: str = "quick") -> pd.DataFrame:
@@ -64,9 +68,8 @@ def full_ledger(records: list[dict], profile: str = "quick") -> pd.DataFrame:
     """
     made = {record["notebook"]: record["parameters"] for record in records}
     tables = []
-    for path in sorted(parameters_file("x").parent.glob("*.yaml")):
-        file = annotated_parameters(parameters_file(path.stem, profile)).set_index("parameter")["value"]
-        here = file.to_dict() | made.get(path.stem, {})
+    for path in sorted(params_folder("paper").glob("*.yaml")):
+        here = vars(settings(path.stem, profile)) | made.get(path.stem, {})
         tables.append(ledger(path.stem, here).assign(notebook=path.stem[:2]))
     return pd.concat(tables)[["notebook", "parameter", "here", "paper profile", "source"]].reset_index(drop=True)
 

@@ -98,7 +98,6 @@ def verdict(row: dict, departed: list[str], cohort: Cohort) -> str:
         departed: parameters of our runs that differ from the paper's.
         cohort: the data of our runs.
     """
-    departed = [name for name in departed if name != "models"]
     if not row["seeds"]:
         return "not run"
     if cohort.origin.get("phantom"):

@@ -1,15 +1,519 @@
-"""Parameters of notebooks: their files, types, ranges and choices."""
+"""Parameters of notebooks: one table of them, their files, and one check that names every fault at once.
+
+Types, ranges, choices, papermill's help, what belongs to a run's name and what to the ledger of assumptions: all of it
+comes from :data:`TABLE`. A new parameter is one more row there.
+"""
 
 import ast
 import difflib
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import yaml
 
+from stroke_utils.base import paths
 from stroke_utils.base.errors import UserError
+from stroke_utils.base.vocabulary import (
+    AUGMENTATIONS,
+    DETECTORS,
+    MASK_METHODS,
+    PHANTOM_SIZES,
+    PIXEL_FORMS,
+    TYPE_CLASSIFIERS,
+    UNET_ENCODERS,
+)
+
+ROLES = {
+    "identifies": "how something is computed: the recipe, which the paper states or leaves open",
+    "how often": "on how many things the recipe is tried: seeds, networks, slices",
+    "display": "how much of the result is shown",
+    "where": "where data and results are, and whether older results may be loaded",
+}
+"""Roles of parameters. A run's name depends on all but ``where``; runs that agree in what ``identifies`` them belong to
+one experiment, and these parameters alone count in the ledger of assumptions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One parameter, the same in every notebook that has it.
+
+    ``help``, ``choices`` and ``multiple_of`` may be dictionaries by the number of the notebook (``03``), where the key
+    ``""`` stands for all others.
+
+    Attributes:
+        name: the variable in the cell tagged ``parameters``.
+        kind: ``bool``, ``int``, ``float`` or ``str``; of a list, that of its items.
+        role: a key of :data:`ROLES`.
+        help: the comment beside it in that cell, which papermill shows as help.
+        many: whether it is a list; it may also come as comma-separated text.
+        may_be_empty: whether the list may have no items.
+        low: least value, itself included.
+        high: greatest value, itself included.
+        multiple_of: what a whole number must be a multiple of.
+        choices: the only values it may have; empty: any.
+        trains: whether a single trained network depends on it.
+    """
+
+    name: str
+    kind: type
+    role: str
+    help: str | dict[str, str]
+    many: bool = False
+    may_be_empty: bool = False
+    low: float | None = None
+    high: float | None = None
+    multiple_of: int | dict[str, int] = 1
+    choices: tuple[str, ...] | dict[str, tuple[str, ...]] = ()
+    trains: bool = True
+
+    def help_in(self, notebook: str) -> str:
+        """Return the help text of a notebook, given by its stem."""
+        return _in(notebook, self.help)
+
+    def expected(self, notebook: str) -> str:
+        """Say in words which values a notebook takes."""
+        if choices := _in(notebook, self.choices):
+            return f"{'one or more' if self.many else 'one'} of {', '.join(choices)}"
+        if self.kind in (str, bool):
+            return "text" if self.kind is str else "true or false"
+        one, several = ("whole number", "whole numbers") if self.kind is int else ("number", "numbers")
+        words = f"{several}, comma-separated, each" if self.many else f"a {one}"
+        words += f" from {self.low:.15g} to {self.high:.15g}"
+        multiple = _in(notebook, self.multiple_of)
+        return words if multiple == 1 else f"{words}, a multiple of {multiple}"
+
+    def read(self, value: object, notebook: str) -> object:
+        """Return ``value`` in the type of the parameter.
+
+        Words of a command line are understood: ``"0.5"``, ``"true"``, ``"cnn, resnet18"``.
+
+        Raises:
+            ValueError: the value is none that the notebook takes; the text says what was found and expected.
+        """
+        items = _listed(value) if self.many else [value]
+        if not items and not self.may_be_empty:
+            raise ValueError(f"{self.name!r} is empty; expected {self.expected(notebook)}.")
+        read, wrong = [], []
+        for item in items:
+            try:
+                read.append(self._read_one(item, notebook))
+            except (TypeError, ValueError, OverflowError):
+                wrong.append(f"{item!r}{_near(item, _in(notebook, self.choices))}")
+        if wrong:
+            found = f"{self.name!r} {'has' if self.many else 'is'} {', '.join(wrong)}"
+            raise ValueError(f"{found}; expected {self.expected(notebook)}.")
+        if len(set(read)) < len(read):
+            raise ValueError(f"{self.name!r} is {read}; expected nothing twice.")
+        return read if self.many else read[0]
+
+    def _read_one(self, item: object, notebook: str) -> object:
+        read, choices = _READERS[self.kind](item), _in(notebook, self.choices)
+        if (choices and read not in choices) or not self._in_range(read, notebook):
+            raise ValueError
+        return read
+
+    def _in_range(self, read: object, notebook: str) -> bool:
+        if self.low is None:
+            return True
+        fits = self.kind is float or read % _in(notebook, self.multiple_of) == 0
+        return fits and self.low <= read <= self.high
+
+
+def _listed(value: object) -> list:
+    """Return the items of a list; it may come as comma-separated text or as one item alone."""
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _in(notebook: str, entry: object) -> object:
+    """Return what an entry of the table says of a notebook."""
+    return entry.get(notebook[:2], entry.get("")) if isinstance(entry, dict) else entry
+
+
+def _near(word: object, known: Iterable[str]) -> str:
+    """Return a question after the nearest known word, or an empty text."""
+    near = difflib.get_close_matches(str(word), sorted(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _text(value: object) -> str:
+    """Read text; papermill turns ``-p data_dir 2021`` into a number, which is turned back."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | os.PathLike):
+        raise TypeError
+    return str(value)
+
+
+def _switch(value: object) -> bool:
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.strip().lower())
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool):
+        raise TypeError
+    return float(value)
+
+
+def _whole_number(value: object) -> int:
+    number = _number(value)
+    if not number.is_integer():
+        raise ValueError
+    return int(number)
+
+
+_READERS = {str: _text, bool: _switch, float: _number, int: _whole_number}
+
+
+def _or(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+_GREATEST_SEED = 2**32 - 1  # what numpy and Keras take
+
+_ROWS = (
+    Parameter(
+        name="profile",
+        kind=str,
+        role="where",
+        help={
+            "06": "name of the settings whose records are read, and of the folder under results/",
+            "": "name of the settings, and of the folder under results/",
+        },
+    ),
+    Parameter(
+        name="data_dir",
+        kind=str,
+        role="where",
+        help="folder of the unpacked data set; empty: the environment variable STROKE_DATA, else the phantom",
+    ),
+    Parameter(
+        name="phantom_size",
+        kind=str,
+        role="how often",
+        choices=PHANTOM_SIZES,
+        help=f"{_or(PHANTOM_SIZES)}; counts only where the phantom is used",
+    ),
+    Parameter(
+        name="seed",
+        kind=int,
+        role="how often",
+        low=0,
+        high=_GREATEST_SEED,
+        help={
+            "01": "chooses the slices that are shown",
+            "02": "chooses the slices on which the rules are compared",
+            "05": "of the split, the starting weights and the order",
+            "06": "nothing here is random; part of the run's name",
+            "07": "nothing here is random; part of the run's name",
+            "": "of the split, the starting weights, the order and the augmentation",
+        },
+    ),
+    Parameter(
+        name="samples", kind=int, role="display", trains=False, low=1, high=1000, help="slices shown of each class"
+    ),
+    Parameter(
+        name="grey_sample",
+        kind=int,
+        role="display",
+        trains=False,
+        low=1,
+        high=1_000_000,
+        help="slices of each class whose grey values are drawn",
+    ),
+    Parameter(
+        name="compare_slices",
+        kind=int,
+        role="how often",
+        trains=False,
+        low=1,
+        high=1_000_000,
+        help="overlays on which the rules are compared",
+    ),
+    Parameter(
+        name="saturation",
+        kind=int,
+        role="identifies",
+        low=1,  # grey has 0
+        high=255,
+        help="least saturation of the paper's rule, 1 to 255; the paper gives no number",
+    ),
+    Parameter(
+        name="value",
+        kind=int,
+        role="identifies",
+        low=0,
+        high=255,
+        help="least value (brightness) of the paper's rule, 0 to 255; the paper gives no number",
+    ),
+    Parameter(
+        name="mask_method",
+        kind=str,
+        role="identifies",
+        choices=MASK_METHODS,
+        help={
+            "02": f"rule that writes the masks of the later notebooks: {_or(MASK_METHODS)}",
+            "": f"rule that makes the masks, see notebook 2: {_or(MASK_METHODS)}",
+        },
+    ),
+    Parameter(
+        name="models",
+        kind=str,
+        role="how often",
+        trains=False,
+        many=True,
+        choices={
+            "03": DETECTORS,
+            "04": TYPE_CLASSIFIERS,
+            "05": UNET_ENCODERS,
+            "": tuple(dict.fromkeys(DETECTORS + TYPE_CLASSIFIERS + UNET_ENCODERS)),
+        },
+        help={
+            "03": "detectors to train",
+            "04": "classifiers to train",
+            "05": f"encoders of the U-Nets to train: {', '.join(UNET_ENCODERS)}",
+            "": "networks to train",
+        },
+    ),
+    Parameter(
+        name="size",
+        kind=int,
+        role="identifies",
+        low=32,  # the least that Keras' networks take
+        high=4096,
+        multiple_of={"05": 32, "": 1},  # a U-Net halves its input five times
+        help={"05": "side of the images in pixels, a multiple of 32", "": "side of the images in pixels"},
+    ),
+    Parameter(
+        name="pixels",
+        kind=str,
+        role="identifies",
+        choices=PIXEL_FORMS,
+        help="what the networks see: unit ([0, 1], as the paper) or imagenet (as the library's weights expect)",
+    ),
+    Parameter(name="batch", kind=int, role="identifies", low=1, high=4096, help="slices per training step"),
+    Parameter(
+        name="epochs",
+        kind=int,
+        role="identifies",
+        low=1,
+        high=10_000,
+        help={"05": "passes over the training slices", "": "passes over the training slices at most"},
+    ),
+    Parameter(
+        name="epochs_cnn",
+        kind=int,
+        role="identifies",
+        low=1,
+        high=10_000,
+        help={
+            "03": "the same for the CNN, which is small and starts from random weights",
+            "": "the same for the CNN, which is small",
+        },
+    ),
+    Parameter(
+        name="epochs_efficientnetb3",
+        kind=int,
+        role="identifies",
+        low=1,
+        high=10_000,
+        help="the same for EfficientNetB3, whose graph takes longer to build",
+    ),
+    Parameter(
+        name="validation",
+        kind=float,
+        role="identifies",
+        low=0.01,
+        high=0.99,
+        help="share of the training part that goes to validation",
+    ),
+    Parameter(
+        name="stratified",
+        kind=bool,
+        role="identifies",
+        help="keep the share of both types in the split; the paper splits at random",
+    ),
+    Parameter(name="learning_rate", kind=float, role="identifies", low=1e-9, high=10, help="of Adam"),
+    Parameter(
+        name="reduce_after",
+        kind=int,
+        role="identifies",
+        low=1,
+        high=10_000,
+        help="epochs without a better validation loss before the rate is halved",
+    ),
+    Parameter(
+        name="stop_after",
+        kind=int,
+        role="identifies",
+        low=0,
+        high=10_000,
+        help="epochs without a better validation loss before training stops; 0: never",
+    ),
+    Parameter(
+        name="dropout", kind=float, role="identifies", low=0, high=0.99, help="share of features dropped in the head"
+    ),
+    Parameter(
+        name="batchnorm_momentum",
+        kind=float,
+        role="identifies",
+        low=0,
+        high=0.9999,
+        help="memory of BatchNorm's statistics; 0 keeps each network's own",
+    ),
+    Parameter(name="augmentation", kind=str, role="identifies", choices=AUGMENTATIONS, help=_or(AUGMENTATIONS)),
+    Parameter(
+        name="weights",
+        kind=str,
+        role="identifies",
+        help={
+            "05": "starting weights of the encoder: none, imagenet, a file or a folder of files",
+            "": "starting weights of the backbones: none, imagenet, a file or a folder of files",
+        },
+    ),
+    Parameter(
+        name="phase1_encoder",
+        kind=str,
+        role="identifies",
+        help="start of ResNet-18: auto (phase 1's), none, or a detector's weights file",
+    ),
+    Parameter(
+        name="recall",
+        kind=float,
+        role="identifies",
+        trains=False,
+        low=0.01,
+        high=1,
+        help="share of strokes that the threshold must find on validation",
+    ),
+    Parameter(
+        name="experiment_seeds",
+        kind=int,
+        role="how often",
+        trains=False,
+        many=True,
+        may_be_empty=True,
+        low=0,
+        high=_GREATEST_SEED,
+        help="of the augmentation experiment; an empty list leaves it out",
+    ),
+    Parameter(
+        name="reuse", kind=bool, role="where", help="load a finished run of the same settings instead of training again"
+    ),
+)
+
+TABLE = {row.name: row for row in _ROWS}
+"""Every parameter that a notebook has, by name."""
+
+
+def role(name: str) -> str:
+    """Return the role of a parameter; one that the table knows no more, as in an old record, ``identifies``."""
+    return TABLE[name].role if name in TABLE else "identifies"
+
+
+def of_run(values: Mapping[str, object]) -> dict[str, object]:
+    """Keep the parameters that a run's name depends on: all that do not only say where something is."""
+    return {name: value for name, value in values.items() if role(name) != "where"}
+
+
+def of_network(values: Mapping[str, object]) -> dict[str, object]:
+    """Keep the parameters that a single trained network depends on."""
+    return {name: value for name, value in of_run(values).items() if name not in TABLE or TABLE[name].trains}
+
+
+def faults(notebook: str, given: Mapping[str, object], known: Collection[str]) -> tuple[dict[str, object], list[str]]:
+    """Read parameters of a notebook by the table.
+
+    Args:
+        notebook: stem of the notebook.
+        given: the parameters.
+        known: names of the parameters that the notebook has.
+
+    Returns:
+        The values that could be read, in their types, and one sentence for each fault.
+    """
+    values, said = {}, []
+    unknown = [f"{name!r}{_near(name, known)}" for name in given if name not in known]
+    if unknown:
+        said.append(f"unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}.")
+    for name in [name for name in given if name in known]:
+        if name not in TABLE:
+            said.append(f"{name!r} has no row in the table of stroke_utils/results/parameters.py; add one.")
+            continue
+        try:
+            values[name] = TABLE[name].read(given[name], notebook)
+        except ValueError as error:
+            said.append(str(error))
+    return values, said
+
+
+def check(notebook: str, given: Mapping[str, object], known: Collection[str], where: str) -> dict[str, object]:
+    """Return parameters of a notebook in their types.
+
+    Args:
+        notebook: stem of the notebook.
+        given: the parameters.
+        known: names of the parameters that the notebook has.
+        where: what the parameters are from, for the message.
+
+    Raises:
+        UserError: names every fault: unknown names, wrong types, values out of range or of no known choice.
+    """
+    values, said = faults(notebook, given, known)
+    refuse({where: said})
+    return values
+
+
+def refuse(said: Mapping[str, list[str]]) -> None:
+    """Do nothing where there is no fault.
+
+    Args:
+        said: sentences by what they are about, a notebook or a file.
+
+    Raises:
+        UserError: all sentences, one a line.
+    """
+    lines = [f"{where}: {fault}" for where, faults_there in said.items() for fault in faults_there]
+    if lines:
+        raise UserError("\n".join([*lines, "Nothing has run yet. Correct this, then start again."]))
+
+
+def profiles() -> list[str]:
+    """Return the names of all profiles: the folders under ``<home>/params``.
+
+    Raises:
+        UserError: there is none.
+    """
+    root = paths.home() / "params"
+    found = sorted(path.name for path in root.glob("*") if path.is_dir())
+    if not found:
+        raise UserError(
+            f"There are no profiles in {root}. The project's folder needs its notebooks/ and params/: copy both there "
+            "from a checkout, or set STROKE_HOME to a folder that has them."
+        )
+    return found
+
+
+def params_folder(profile: str = "quick") -> Path:
+    """Return the folder with the parameters files of a profile.
+
+    Raises:
+        UserError: no such profile.
+    """
+    known = profiles()
+    if profile not in known:
+        raise UserError(
+            f"There is no profile {profile!r} under params/{_near(profile, known)}; known are {', '.join(known)}. "
+            "Copy one to make your own."
+        )
+    return paths.home() / "params" / profile
 
 
 def parameters_file(notebook: str, profile: str = "quick") -> Path:
@@ -18,53 +522,41 @@ def parameters_file(notebook: str, profile: str = "quick") -> Path:
     Raises:
         UserError: no such profile.
     """
-    folder = Path(__file__).resolve().parents[2] / "params"
-    if not (folder / profile).is_dir():
-        known = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_dir()))
-        raise UserError(f"There is no profile {profile!r} under params/. Known: {known}. Copy one to make your own.")
-    return folder / profile / f"{notebook}.yaml"
+    return params_folder(profile) / f"{notebook}.yaml"
+
+
+def read_parameters(path: str | os.PathLike) -> dict[str, object]:
+    """Read a flat parameters file.
+
+    Raises:
+        UserError: no such file, no valid YAML, or not a mapping.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"There is no parameters file {path}.")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path} must hold lines 'key: value', found {type(values).__name__}.")
+    return values
 
 
 def settings(notebook: str, profile: str = "quick") -> SimpleNamespace:
-    """Return the values of a notebook's parameters file, one attribute each.
+    """Return the parameters of a notebook in a profile, one attribute each.
+
+    What the profile's file leaves out is as in ``quick``, whose files equal the notebooks' own cells.
 
     Raises:
-        UserError: no such profile.
+        UserError: no such profile or file, or faults in it.
     """
-    return SimpleNamespace(**yaml.safe_load(parameters_file(notebook, profile).read_text(encoding="utf-8")))
+    quick = read_parameters(parameters_file(notebook))
+    values = quick | read_parameters(parameters_file(notebook, profile))
+    return SimpleNamespace(**check(notebook, values, quick, f"params/{profile}/{notebook}.yaml"))
 
 
-def coerce(name: str, value: object, default: object) -> object:
-    """Return ``value`` in the type of ``default``; lists may come as comma-separated text.
-
-    Raises:
-        UserError: the value cannot be read as that type.
-    """
-    if isinstance(default, list):
-        items = [v.strip() for v in value.split(",") if v.strip()] if isinstance(value, str) else value
-        items = list(items) if isinstance(items, list | tuple) else [items]
-        return [coerce(name, item, default[0]) for item in items] if default else items
-    wrong = UserError(
-        f"Parameter {name!r} is {value!r}, a {type(value).__name__}; expected a {type(default).__name__} such as "
-        f"{default!r}. Correct it in the parameters cell, the parameters file or the -p option."
-    )
-    if isinstance(default, bool) or isinstance(value, bool):
-        if isinstance(value, bool) and isinstance(default, bool):
-            return value
-        raise wrong
-    if isinstance(default, str):
-        # papermill turns `-p data_dir 2021` into a number: give the text back.
-        return str(value)
-    try:
-        number = type(default)(value)
-    except (TypeError, ValueError):
-        raise wrong from None
-    if number != float(value):
-        raise wrong
-    return number
-
-
-def _injected_names() -> set[str]:
+def injected_names() -> set[str]:
     """Return the names that papermill assigned in this kernel, empty when a person runs the notebook."""
     shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
     names = set()
@@ -75,58 +567,21 @@ def _injected_names() -> set[str]:
     return names
 
 
-def check_names(given: set[str], known: set[str], where: str) -> None:
-    """Refuse parameter names that a notebook does not have.
-
-    Raises:
-        UserError: names the unknown keys, the nearest known one and all known ones.
-    """
-    for name in sorted(given - known):
-        near = difflib.get_close_matches(name, sorted(known), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise UserError(f"{where} has no parameter {name!r}.{hint} It knows: {', '.join(sorted(known))}.")
-
-
-RANGES = {
-    "size": (8, 4096),
-    "batch": (1, 4096),
-    "epochs": (1, 10_000),
-    "epochs_cnn": (1, 10_000),
-    "validation": (0.01, 0.99),
-    "learning_rate": (1e-9, 10),
-    "reduce_after": (1, 10_000),
-    "stop_after": (0, 10_000),
-    "dropout": (0, 0.99),
-    "batchnorm_momentum": (0, 0.9999),
-    "recall": (0.01, 1),
-}
-"""Sensible values of parameters that several notebooks have, both ends included."""
-
-
-def _check_ranges(parameters: dict) -> None:
-    for name, (low, high) in RANGES.items():
-        value = parameters.get(name)
-        if value is not None and not low <= value <= high:
-            raise UserError(
-                f"Parameter {name!r} is {value}; expected {low} to {high}. Correct it before anything runs."
-            )
-
-
-def check_choices(params: SimpleNamespace, **known: Iterable[str]) -> None:
-    """Refuse values that are not among the known ones, before anything long starts.
+def of_notebook(notebook: str, namespace: Mapping[str, object]) -> dict[str, object]:
+    """Return the checked parameters of a running notebook.
 
     Args:
-        params: the parameters of a run.
-        known: by parameter name, the values it may take; of a list each item.
+        notebook: stem of the notebook, as ``03_phase1_detection``.
+        namespace: the notebook's ``globals()``, which holds the parameters.
 
     Raises:
-        UserError: names the parameter, the value and the known ones.
+        UserError: names every fault, and every parameter that is not set.
     """
-    for name, choices in known.items():
-        value = getattr(params, name)
-        given = value if isinstance(value, list) else [value]
-        if not given:
-            raise UserError(f"Parameter {name!r} is empty. Name at least one of: {', '.join(choices)}.")
-        for item in given:
-            if item not in choices:
-                raise UserError(f"Parameter {name!r} has {item!r}. Known: {', '.join(choices)}.")
+    known = list(vars(settings(notebook)))
+    given = {name: namespace[name] for name in known if name in namespace}
+    values, said = faults(notebook, given | {name: namespace.get(name) for name in injected_names()}, known)
+    missing = [name for name in known if name not in namespace]
+    if missing:
+        said.append(f"run the cell tagged 'parameters' first: {', '.join(missing)} not set.")
+    refuse({f"Notebook {notebook}": said})
+    return {name: values[name] for name in known}

@@ -91,9 +91,8 @@ def encoder(phase1_encoder: str, name: str, cohort: Cohort, profile: str, seed: 
 
 
 def _settings(profile: str, seed: int) -> dict:
-    """Return the settings of phase 1 in a profile, in the types that its own runs have them."""
-    given, usual = vars(parameters.settings(NOTEBOOK, profile)), vars(parameters.settings(NOTEBOOK))
-    return {name: parameters.coerce(name, value, usual[name]) for name, value in given.items()} | {"seed": seed}
+    """Return the settings of phase 1 in a profile, with this seed."""
+    return vars(parameters.settings(NOTEBOOK, profile)) | {"seed": seed}
 
 
 def _identity(name: str, settings: dict, cohort: Cohort) -> identity.Identity:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stroke_utils.base import progress
+from stroke_utils.base import paths, progress
+from stroke_utils.base.errors import UserError
 
 PACKAGES = (
     *("numpy", "pandas", "scipy", "scikit-learn", "scikit-image", "statsmodels", "pillow", "imagecodecs", "pydicom"),
@@ -46,15 +47,15 @@ def hardware() -> dict[str, object]:
 
 
 def git_state() -> dict[str, object]:
-    """Return the checkout's commit and whether files differ from it; both None outside a git checkout."""
+    """Return the commit of the project's folder and whether files differ from it; both None outside a git checkout."""
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", Path(__file__).resolve().parents[2], *arguments]
+        command = ["git", "-C", paths.home(), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
 
     try:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError, UserError):
         return {"commit": None, "dirty": None}
 
 

@@ -30,11 +30,6 @@ RECORD = files.read_json(Path(__file__).with_name("record.schema.json"))
 EVALUATION = "evaluation.json"
 """File beside a record: what a later session that reused the run's networks found with them."""
 
-# Where the data lies and whether an older run may be used do not change what a run computes.
-_NOT_IDENTIFYING = {"data_dir", "reuse", "profile"}
-# These say which networks are trained, or what is done with them afterwards; they change no single network.
-_NOT_TRAINING = {"models", "experiment_seeds", "recall"}
-
 
 @dataclass(frozen=True)
 class Task:
@@ -85,8 +80,7 @@ def network_identity(
         fingerprint: of the cohort.
         inputs: what else it was made from, such as another network's digest.
     """
-    left_out = _NOT_IDENTIFYING | _NOT_TRAINING
-    kept = {name: value for name, value in settings.items() if name not in left_out}
+    kept = parameters.of_network(settings)
     return identity.Identity(
         "networks",
         TASKS[notebook].rooms,
@@ -113,9 +107,9 @@ class Run:
         reuse: whether what a finished run of the same identity left may be loaded instead of made again.
     """
 
-    def __init__(self, notebook: str, parameters: dict):
+    def __init__(self, notebook: str, params: dict):
         self.notebook = notebook
-        self.params = SimpleNamespace(**parameters)
+        self.params = SimpleNamespace(**params)
         self.started = datetime.datetime.now(datetime.UTC)
         self._clock = time.monotonic()
         self.run_id: str | None = None
@@ -134,7 +128,7 @@ class Run:
         Raises:
             UserError: the folder cannot be made.
         """
-        settings = {k: v for k, v in vars(self.params).items() if k not in _NOT_IDENTIFYING}
+        settings = parameters.of_run(vars(self.params))
         models, self.inputs = getattr(self.params, "models", []), inputs
         if self.notebook in TASKS:
             made = {m: network_identity(self.notebook, m, settings, cohort.fingerprint, inputs) for m in models}
@@ -213,16 +207,9 @@ def start(notebook: str, namespace: dict) -> Run:
         namespace: the notebook's ``globals()``, which holds the parameters.
 
     Raises:
-        UserError: an unknown, missing or mistyped parameter, or one outside its range.
+        UserError: names every unknown, missing or mistyped parameter and every value that the table does not allow.
     """
-    defaults = vars(parameters.settings(notebook))
-    parameters.check_names(parameters._injected_names(), set(defaults), f"Notebook {notebook}")
-    missing = [name for name in defaults if name not in namespace]
-    if missing:
-        raise UserError(f"Run the cell tagged 'parameters' of {notebook} first: {', '.join(missing)} not set.")
-    values = {name: parameters.coerce(name, namespace[name], default) for name, default in defaults.items()}
-    parameters._check_ranges(values)
-    return Run(notebook, values)
+    return Run(notebook, parameters.of_notebook(notebook, namespace))
 
 
 def _finite(value: object) -> object:

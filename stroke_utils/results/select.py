@@ -8,6 +8,7 @@ from stroke_utils.base.errors import UserError
 from stroke_utils.data.cohort import Cohort
 from stroke_utils.results import outputs
 from stroke_utils.results.outputs import TABLE_NOTEBOOKS
+from stroke_utils.results.parameters import role
 
 
 def typical_slices(table: pd.DataFrame) -> dict[str, str]:
@@ -33,15 +34,11 @@ def latest(scores: pd.DataFrame) -> pd.DataFrame:
     return scores[scores["run_id"] == last]
 
 
-# Runs that differ in these alone are runs of one experiment.
-_VARIED = {"seed", "models", "reuse", "profile", "experiment_seeds"}
-
-
 def comparable_records(records: list[dict], cohort: Cohort) -> tuple[list[dict], list[str]]:
     """Keep the records of one cohort and, of each training notebook, of the settings it was run with last.
 
-    Settings are all parameters but the seed and the models, so that a batch over models and seeds stays together and
-    nothing else is mixed into it.
+    Settings are the parameters that say how something is computed, so that a batch over models and seeds stays together
+    and nothing else is mixed into it.
 
     Args:
         records: of one profile, oldest first.
@@ -71,7 +68,7 @@ def comparable_records(records: list[dict], cohort: Cohort) -> tuple[list[dict],
 
 
 def _settings(record: dict) -> dict:
-    return {name: value for name, value in record["parameters"].items() if name not in _VARIED}
+    return {name: value for name, value in record["parameters"].items() if role(name) == "identifies"}
 
 
 def scores_of(scores: pd.DataFrame, notebook: str, part: str, metrics: list[str]) -> pd.DataFrame:

@@ -16,9 +16,13 @@ from stroke_utils.base import errors
 from stroke_utils.course import headless, notebook_files, refresh
 from stroke_utils.course.plan import make_plan
 
-PARAMETERS = (
-    'profile = "quick"  # a\nseed = 0  # b\nreuse = False  # c\nrate = 0.1  # d\nmodels = ["a"]  # e\ndata_dir = ""'
-)
+PARAMETERS = """profile = "quick"  # a
+seed = 0  # b
+reuse = False  # c
+dropout = 0.1  # d
+models = ["cnn"]  # e
+data_dir = ""
+"""
 
 
 def write(path, *cells, kernel="python3", parameters=PARAMETERS):
@@ -48,7 +52,7 @@ def outputs(path):
 
 def test_parameters_of_a_notebook(tmp_path):
     found = notebook_files.defaults(write(tmp_path / "a.ipynb"))
-    assert found == {"profile": "quick", "seed": 0, "reuse": False, "rate": 0.1, "models": ["a"], "data_dir": ""}
+    assert found == {"profile": "quick", "seed": 0, "reuse": False, "dropout": 0.1, "models": ["cnn"], "data_dir": ""}
 
 
 def test_parameters_must_be_literals_in_exactly_one_cell(tmp_path):
@@ -64,18 +68,18 @@ def test_parameters_must_be_literals_in_exactly_one_cell(tmp_path):
         notebook_files.defaults(path)
 
 
-def test_command_line_values_take_the_type_of_the_default(tmp_path):
-    known = notebook_files.defaults(write(tmp_path / "a.ipynb"))
-    given = {"seed": "3", "reuse": "true", "rate": "1e-3", "models": "x, y", "data_dir": "2021"}
-    expected = {"seed": 3, "reuse": True, "rate": 0.001, "models": ["x", "y"], "data_dir": "2021"}
-    assert notebook_files.check_parameters(given, known, "here") == expected
+def test_command_line_values_take_the_type_of_the_table(tmp_path):
+    path = write(tmp_path / "a.ipynb")
+    given = {"seed": "3", "reuse": "true", "dropout": "1e-3", "models": "cnn, resnet18", "data_dir": "2021"}
+    expected = {"seed": 3, "reuse": True, "dropout": 0.001, "models": ["cnn", "resnet18"], "data_dir": "2021"}
+    assert notebook_files.check_parameters(path, given) == expected
 
 
 @pytest.mark.parametrize(("given", "said"), [({"sed": 1}, "seed"), ({"seed": "x"}, "seed"), ({"reuse": 1}, "reuse")])
 def test_wrong_parameters_are_refused(tmp_path, given, said):
-    known = notebook_files.defaults(write(tmp_path / "a.ipynb"))
-    with pytest.raises(errors.UserError, match=said):
-        notebook_files.check_parameters(given, known, "here")
+    path = write(tmp_path / "a.ipynb")
+    with pytest.raises(errors.UserError, match=f"a.ipynb: .*'{said}'"):
+        notebook_files.check_parameters(path, given)
 
 
 def test_the_kernel_is_this_environment_and_the_folder_the_notebooks(tmp_path, monkeypatch, capfd):
@@ -122,10 +126,12 @@ def test_a_hung_and_a_dead_kernel_are_told_apart(tmp_path, capfd, code, timeout,
 
 def test_a_mistyped_key_stops_before_anything_runs(tmp_path):
     path = write(tmp_path / "a.ipynb", "open('ran', 'w')")
-    (tmp_path / "p.yaml").write_text("sede: 1\n")
-    process = command(path, "--parameters", tmp_path / "p.yaml", "--output", tmp_path / "out.ipynb")
+    (tmp_path / "p.yaml").write_text("sede: 1\nreuse: maybe\n")
+    words = ["--parameters", tmp_path / "p.yaml", "-p", "dropout", "2", "--output", tmp_path / "out.ipynb"]
+    process = command(path, *words)
     said, _ = process.communicate(timeout=120)
-    assert process.returncode == 2 and "'seed'" in said and "Traceback" not in said
+    assert process.returncode == 2 and "Traceback" not in said
+    assert "'sede' (did you mean 'seed'?)" in said and "'reuse' is 'maybe'" in said and "'dropout' is '2'" in said
     assert not (tmp_path / "ran").exists() and not (tmp_path / "out.ipynb").exists()
 
 
@@ -186,7 +192,8 @@ def course(tmp_path, monkeypatch):
     """A checkout of two throwaway notebooks, as STROKE_HOME."""
     for stem in ("01_exploration", "03_phase1_detection"):
         write(
-            tmp_path / "notebooks" / f"{stem}.ipynb", "from stroke_utils import cohort\nprint(data_dir, seed, sep='|')"
+            tmp_path / "notebooks" / f"{stem}.ipynb",
+            "from stroke_utils.data import cohort\nprint(data_dir, seed, sep='|')",
         )
         for profile in ("quick", "paper"):
             file = tmp_path / "params" / profile / f"{stem}.yaml"
@@ -235,7 +242,7 @@ def test_the_data_folder_defaults_to_the_environment(course, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"profile": "papre"}, "'papre'.*paper or quick"),
+        ({"profile": "papre"}, "'papre'.*did you mean 'paper'"),
         ({"profile": "paper"}, "DATA="),
         ({"data": "/no/such/folder"}, "does not exist"),
         ({"seeds": "0,x"}, "SEEDS=0,1,2"),
@@ -257,9 +264,10 @@ def test_an_empty_data_folder_is_refused(course):
     ("file", "text", "said"),
     [
         ("paper/03_phase1_detection", "profile: paper\nsede: 1\n", "paper/03_phase1_detection.*'seed'"),
-        ("quick/01_exploration", "profile: paper\n", "01_exploration.*says profile: paper; expected quick"),
+        ("paper/03_phase1_detection", "profile: paper\nseed: -1\nreuse: 3\n", "'seed' is -1.*\n.*'reuse' is 3"),
+        ("quick/01_exploration", "profile: paper\n", "01_exploration.*'profile' is 'paper'; expected 'quick'"),
         ("quick/01_exploration", "a: [\n", "not valid YAML"),
-        ("quick/09_more", "seed: 1\n", "09_more.yaml belongs to no notebook"),
+        ("quick/09_more", "seed: 1\n", "09_more.yaml: belongs to no notebook"),
     ],
 )
 def test_mistakes_in_parameters_files_of_any_profile(course, file, text, said):
@@ -293,7 +301,7 @@ def test_snakemake_knows_every_notebook_and_runs_only_what_changed(course):
     assert f"{data}|1" in outputs(copy)
     book = (results / "book.html").read_text()
     assert str(results / "book.html") in first.stdout and f"{copy.name}</code>" in book
-    (course / "params" / "quick" / "03_phase1_detection.yaml").write_text("seed: 5\nrate: 0.2\n")
+    (course / "params" / "quick" / "03_phase1_detection.yaml").write_text("seed: 5\ndropout: 0.2\n")
     second = subprocess.run([*call, "--seeds", "1"], capture_output=True, text=True, timeout=300)
     assert second.returncode == 0, second.stderr
     assert second.stderr.count("started") == 1 and "03_phase1_detection-seed1-" in second.stderr

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from stroke_utils.base.errors import UserError
 from stroke_utils.data.cohort import Cohort
@@ -21,13 +20,16 @@ def cohort():
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("STROKE_RESULTS", str(tmp_path))
     file = tmp_path / "defaults.yaml"
-    file.write_text("profile: quick\ndata_dir: ''\nseed: 0\nmodels: [cnn]\nrate: 0.001\nepochs: 3\nreuse: false\n")
+    file.write_text(
+        "profile: quick\ndata_dir: ''\nseed: 0\nmodels: [cnn]\nlearning_rate: 0.001\nepochs: 3\nreuse: false\n"
+    )
     monkeypatch.setattr(parameters, "parameters_file", lambda notebook, profile="quick": file)
     return tmp_path
 
 
 PARAMETERS = {
-    "profile": "quick", "data_dir": "", "seed": 0, "models": ["cnn"], "rate": 0.001, "epochs": 3, "reuse": True,
+    "profile": "quick", "data_dir": "", "seed": 0, "models": ["cnn"], "learning_rate": 0.001, "epochs": 3,
+    "reuse": True,
 }  # fmt: skip
 
 
@@ -44,7 +46,7 @@ def test_a_record_holds_what_is_needed_to_trace_a_number(home, cohort):
     assert hardware["gpus"] is None or "tensorflow" in sys.modules
     assert runs.fault(record) is None
     assert record["cohort"]["fingerprint"] == "abc123" and record["cohort"]["origin"] == {"phantom": True}
-    assert record["parameters"]["rate"] == 0.001 and "data_dir" not in record["parameters"]
+    assert record["parameters"]["learning_rate"] == 0.001 and "data_dir" not in record["parameters"]
     assert record["versions"]["numpy"] == np.__version__
     assert record["peak_memory_mib"] > 10
 
@@ -56,7 +58,13 @@ def test_identity_follows_parameters_and_cohort_but_not_the_place_of_the_data(ho
         return run.run_id
 
     assert identity() == identity(data_dir="/elsewhere", reuse=False)
-    others = {identity(), identity(seed=1), identity(rate=0.01), identity(models=["cnn", "b"]), identity("other")}
+    others = {
+        identity(),
+        identity(seed=1),
+        identity(learning_rate=0.01),
+        identity(models=["cnn", "resnet18"]),
+        identity("other"),
+    }
     assert len(others) == 5
 
 
@@ -157,48 +165,6 @@ def test_results_that_cannot_be_written_are_named(tmp_path, cohort, monkeypatch)
         detection(cohort)
 
 
-def test_values_are_checked_before_anything_long_starts():
-    params = runs.SimpleNamespace(models=["cnn", "resnet19"], augmentation="light")
-    with pytest.raises(UserError, match="Parameter 'models' has 'resnet19'. Known: cnn, resnet18"):
-        parameters.check_choices(params, models=["cnn", "resnet18"])
-    parameters.check_choices(params, augmentation=["none", "light"])
-    with pytest.raises(UserError, match="'models' is empty"):
-        parameters.check_choices(runs.SimpleNamespace(models=[]), models=["cnn"])
-
-
-def test_an_unknown_profile_is_named():
-    with pytest.raises(UserError, match="There is no profile 'mine' under params/. Known: paper, quick"):
-        parameters.parameters_file("03_phase1_detection", "mine")
-
-
-def test_parameters_are_read_in_the_type_of_their_default():
-    assert parameters.coerce("models", "cnn, resnet18", ["cnn"]) == ["cnn", "resnet18"]
-    assert parameters.coerce("seeds", "0,1", [0]) == [0, 1]
-    assert parameters.coerce("seeds", 2, [0]) == [2]
-    assert parameters.coerce("rate", 1, 0.001) == 1.0
-    assert parameters.coerce("data_dir", 2021, "") == "2021"
-    assert parameters.coerce("epochs", 3.0, 1) == 3
-
-
-@pytest.mark.parametrize(("value", "default"), [("many", 3), (2.5, 3), ("yes", True), (1, True), (True, 3)])
-def test_a_mistyped_value_is_refused(value, default):
-    with pytest.raises(UserError, match="Parameter 'x' is .* expected a"):
-        parameters.coerce("x", value, default)
-
-
-def test_a_mistyped_name_gets_a_suggestion(home, monkeypatch):
-    with pytest.raises(UserError, match=r"has no parameter 'sede'. Did you mean 'seed'\? It knows: "):
-        parameters.check_names({"sede"}, {"seed", "size"}, "Notebook 03")
-    monkeypatch.setattr(parameters, "_injected_names", lambda: {"seeed"})
-    with pytest.raises(UserError, match="Notebook 03 has no parameter 'seeed'"):
-        runs.start("03", PARAMETERS)
-
-
-def test_missing_parameters_are_named(home):
-    with pytest.raises(UserError, match="Run the cell tagged 'parameters' of 03 first: rate not set"):
-        runs.start("03", {k: v for k, v in PARAMETERS.items() if k != "rate"})
-
-
 def test_scores_are_flattened_and_foreign_files_are_named(home, cohort):
     run = runs.start("03", PARAMETERS)
     run.finish(cohort, {"cnn": {"session1": {"auc": runs_score(0.9)}, "threshold": 0.4}, "problems": 3})
@@ -267,16 +233,3 @@ def runs_score(value):
 def test_numbers_that_json_lacks_become_null(home, cohort):
     path = runs.start("03", PARAMETERS).finish(cohort, {"a": float("nan"), "b": [np.inf, 1]})
     assert json.loads(path.read_text())["metrics"] == {"a": None, "b": [None, 1]}
-
-
-@pytest.mark.parametrize("name, value", [("epochs", 0), ("epochs", -3), ("epochs", 20_000)])
-def test_values_that_make_no_sense_are_refused_before_anything_runs(home, name, value):
-    with pytest.raises(UserError, match=f"Parameter '{name}' is {value}; expected 1 to 10000"):
-        runs.start("03", PARAMETERS | {name: value})
-
-
-def test_every_profile_is_within_the_ranges():
-    for path in sorted((Path(__file__).resolve().parents[2] / "params").glob("*/*.yaml")):
-        parameters._check_ranges(yaml.safe_load(path.read_text()))
-    with pytest.raises(UserError, match="'recall' is 1.2; expected 0.01 to 1"):
-        parameters._check_ranges({"recall": 1.2})
