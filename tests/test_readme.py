@@ -3,6 +3,8 @@
 import base64
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +128,11 @@ def test_the_table_is_made_from_records():
         f"| segmentation | U-Net-ResNet50 | session 2, 50 hemorrhages | {DICE} | 0.60 (0.70–0.90) | 0.33 |",
         f"| segmentation | U-Net-EfficientNetB3 | session 2, 50 ischemias | {DICE} | 0.50 (0.70–0.90) | 0.33 |",
     ]
+
+
+def test_refreshing_loads_no_tensorflow():
+    code = "import sys; from stroke_utils.course import refresh; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_only_what_stands_between_the_marks_is_written():

@@ -51,6 +51,25 @@ PAPER_TABLES = {
 }
 """The paper's results as fractions, by table, model and metric: I detection, II type, III segmentation."""
 
+MODEL_TITLES = {
+    "cnn": "CNN",
+    "resnet18": "ResNet-18",
+    "resnet50": "ResNet50",
+    "mobilenetv2": "MobileNetV2",
+    "efficientnetb0": "EfficientNetB0",
+    "efficientnetv2b0": "EfficientNetV2B0",
+}
+"""The paper's name of each detector and type classifier: what a reader sees; records and files keep the keys."""
+
+UNET_TITLES = {"resnet50": "U-Net-ResNet50", "efficientnetb3": "U-Net-EfficientNetB3"}
+"""The paper's name of each segmentation network, by its encoder."""
+
+
+def model_title(model: str, table: str) -> str:
+    """Return the name that a reader sees of a model of the paper's table ``I``, ``II`` or ``III``; an unknown stays."""
+    return (UNET_TITLES if table == "III" else MODEL_TITLES).get(model, model)
+
+
 LAYOUTS = {
     "portal": "Ministry portal",
     "ftp": "competition server (FTP)",

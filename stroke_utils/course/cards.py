@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pandas as pd
 
 from stroke_utils.base import files, paths, templates
+from stroke_utils.base.vocabulary import model_title
 from stroke_utils.results import ledger, outputs, runs, select
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -99,7 +100,7 @@ def model_cards(records: list[dict]) -> dict[str, str]:
                 what = {"model": model, "task": task, "notebook": notebook, "runs": made, "last": made[-1]}
                 how = made[-1].get("conventions") or runs.score_definitions(made[-1]["metrics"])
                 found = {"scores": over_seeds(rows), "extras": extras(made[-1], model), "conventions": how}
-                found["settings"] = settings
+                found |= {"settings": settings, "title": model_title(model, outputs.NOTEBOOK_TABLES[notebook])}
                 pages[f"card-{notebook[:2]}-{model}"] = _render("model_card.md.j2", **what, **found)
     return pages
 

@@ -126,14 +126,9 @@ def copy_figures(results: Path, figures: Path) -> list[Path]:
 
 def chosen_scores(records: list[dict]) -> pd.DataFrame:
     """Return the scores that the README shows, one row a model and score, with the model's name in the paper."""
-    from stroke_utils.learn.models import BACKBONES, UNET_ENCODERS  # loads TensorFlow
-
     scores = select.latest(runs.scores(records))
     table = pd.concat([_of(scores, *where) for *where, _, _ in README_SCORES]).drop(columns="run_id")
-    titles = {name: backbone.title for name, backbone in BACKBONES.items()}
-    named = {"05_segmentation": UNET_ENCODERS}
-    pairs = zip(table["notebook"], table["model"], strict=True)
-    table.insert(0, "name", [named.get(notebook, titles).get(model, model) for notebook, model in pairs])
+    table.insert(0, "name", tables.titled(table)["model"])
     return table.round(6)  # what rounds to two digits must not be rounded before
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stroke_utils.base import files, identity, paths
 from stroke_utils.base.errors import UserError
-from stroke_utils.base.vocabulary import MASK_CLASSES, PIXEL_FORMS
+from stroke_utils.base.vocabulary import MASK_CLASSES, MODEL_TITLES, PIXEL_FORMS, UNET_TITLES
 from stroke_utils.learn import inputs
 from stroke_utils.learn.backend import Classifiers, keras, sm, tf
 
@@ -70,27 +70,31 @@ def _cnn(shape: tuple[int, int, int], weights: str | None) -> keras.Model:
 
 
 BACKBONES = {
-    "cnn": Backbone("CNN", _cnn, inputs.raw, "", "none"),
+    "cnn": Backbone(MODEL_TITLES["cnn"], _cnn, inputs.raw, "", "none"),
     "resnet18": Backbone(
-        "ResNet-18", _resnet18, inputs.raw, "resnet18_imagenet_1000_no_top.h5", "image-classifiers on GitHub"
+        MODEL_TITLES["resnet18"],
+        _resnet18,
+        inputs.raw,
+        "resnet18_imagenet_1000_no_top.h5",
+        "image-classifiers on GitHub",
     ),
     "resnet50": Backbone(
-        "ResNet50",
+        MODEL_TITLES["resnet50"],
         _application(apps.ResNet50),
         apps.resnet50.preprocess_input,
         "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
     ),
     "mobilenetv2": Backbone(
-        "MobileNetV2",
+        MODEL_TITLES["mobilenetv2"],
         _application(apps.MobileNetV2),
         apps.mobilenet_v2.preprocess_input,
         "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_*_no_top.h5",
     ),
     "efficientnetb0": Backbone(
-        "EfficientNetB0", _application(apps.EfficientNetB0), inputs.raw, "efficientnetb0_notop.h5"
+        MODEL_TITLES["efficientnetb0"], _application(apps.EfficientNetB0), inputs.raw, "efficientnetb0_notop.h5"
     ),
     "efficientnetv2b0": Backbone(
-        "EfficientNetV2B0", _application(apps.EfficientNetV2B0), inputs.raw, "efficientnetv2-b0_notop.h5"
+        MODEL_TITLES["efficientnetv2b0"], _application(apps.EfficientNetV2B0), inputs.raw, "efficientnetv2-b0_notop.h5"
     ),
 }
 """Detection backbones by parameter name. EfficientNets rescale inside; ResNet-18's own preprocessing is none."""
@@ -109,7 +113,7 @@ ENCODER_FILES = {
 """Names of the files with the ImageNet weights of the segmentation encoders. They are segmentation-models' own: its
 ResNet50 is another architecture than Keras', whose files do not fit."""
 
-UNET_ENCODERS = {"resnet50": "U-Net-ResNet50", "efficientnetb3": "U-Net-EfficientNetB3"}
+UNET_ENCODERS = UNET_TITLES
 """Segmentation encoders by parameter name, with the paper's names."""
 
 

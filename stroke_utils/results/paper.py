@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from stroke_utils.base.vocabulary import PAPER_TABLES
+from stroke_utils.base.vocabulary import PAPER_TABLES, model_title
 from stroke_utils.data.cohort import Cohort
 from stroke_utils.evaluate import compare, forensics, metrics
 from stroke_utils.results import outputs
@@ -64,8 +64,9 @@ def as_printed(table: str, scores: dict[str, dict]) -> pd.DataFrame:
         average = _OTHERWISE.get((table, model), usual)
         paper, here = PAPER_TABLES[table].get(model, {}), scores.get(model, {}).get(part, {})
         here = {name: here.get(f"{average}_{name}", {}).get("value", np.nan) for name in ("precision", "recall", "f1")}
-        rows[model] = {f"{who} {n}": 100 * v for who, row in (("paper", paper), ("here", here)) for n, v in row.items()}
-        rows[model]["average"] = average
+        title = model_title(model, table)
+        rows[title] = {f"{who} {n}": 100 * v for who, row in (("paper", paper), ("here", here)) for n, v in row.items()}
+        rows[title]["average"] = average
     return pd.DataFrame.from_dict(rows, orient="index").round(2)
 
 
@@ -131,7 +132,7 @@ def paper_matrix(table: str, model: str) -> np.ndarray:
 
 
 def matrices(tested: dict[str, dict], run: tuple[str, int], table: str, model: str) -> dict[str, np.ndarray]:
-    """Return the confusion matrices of a figure by title: ours, where there is one, and the paper's.
+    """Return the confusion matrices of a figure by title: ours, where there is one, and last the paper's.
 
     Args:
         tested: predictions of :func:`stroke_utils.results.outputs.read_tables`.
@@ -139,8 +140,9 @@ def matrices(tested: dict[str, dict], run: tuple[str, int], table: str, model: s
         table, model: the row of the paper.
     """
     ours = outputs.table_of_run(tested, run)
-    here = {f"here: {run[0]}, seed {run[1]}": metrics.confusion(ours["truth"], ours["predicted"])} if len(ours) else {}
-    return here | {f"the paper: {model}": paper_matrix(table, model)}
+    title = f"here: {model_title(run[0], table)}, seed {run[1]}"
+    here = {title: metrics.confusion(ours["truth"], ours["predicted"])} if len(ours) else {}
+    return here | {f"the paper: {model_title(model, table)}": paper_matrix(table, model)}
 
 
 def paired(made: pd.DataFrame, cohort: Cohort) -> pd.DataFrame:

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from stroke_utils.base.vocabulary import MASK_CLASSES
+from stroke_utils.base.vocabulary import MASK_CLASSES, MODEL_TITLES, model_title
 from stroke_utils.data.cohort import Cohort
 from stroke_utils.data.masks import read_class_mask
+from stroke_utils.results.outputs import NOTEBOOK_TABLES
 
 
 def shown_score(score: dict) -> str:
@@ -16,7 +17,17 @@ def shown_score(score: dict) -> str:
     return f"{score['value']:.2f} ({score['low']:.2f}–{score['high']:.2f})"
 
 
-def score_table(scores: dict[str, dict], part: str, metrics: list[str]) -> pd.DataFrame:
+def titled(rows: pd.DataFrame) -> pd.DataFrame:
+    """Give the models of a table (``model``, or ``a`` and ``b``; and their ``notebook``) the names that readers see."""
+    tables = rows["notebook"].map(NOTEBOOK_TABLES)
+    names = [column for column in ("model", "a", "b") if column in rows]
+    shown = {column: [model_title(*pair) for pair in zip(rows[column], tables, strict=True)] for column in names}
+    return rows.assign(**shown)
+
+
+def score_table(
+    scores: dict[str, dict], part: str, metrics: list[str], titles: dict[str, str] = MODEL_TITLES
+) -> pd.DataFrame:
     """Lay out the scores of several models, one row a model, each with its 95 % interval; then the baseline and n.
 
     ``n`` counts the slices behind a score, which differ: a recall counts strokes only, a precision what was predicted
@@ -26,8 +37,9 @@ def score_table(scores: dict[str, dict], part: str, metrics: list[str]) -> pd.Da
         scores: score dictionaries by model, part and metric, as a run record holds them.
         part: ``session1``, ``session2`` or ``validation``.
         metrics: columns.
+        titles: names of the rows by model: ``MODEL_TITLES``, or ``UNET_TITLES`` for segmentation.
     """
-    parts = {model: found[part] for model, found in scores.items()}
+    parts = {titles.get(model, model): found[part] for model, found in scores.items()}
     first = next(iter(parts.values()))
     metrics = [m for m in metrics if m in first]  # a type may be absent
     rows = {model: [shown_score(found[m]) for m in metrics] for model, found in parts.items()}
@@ -78,8 +90,9 @@ def run_table(records: list[dict], cohort: Cohort) -> pd.DataFrame:
 
 def beside_the_paper(results: pd.DataFrame, table: str) -> Styler:
     """Return one of the paper's tables as text: the paper's value, ours with its interval, what stands behind it."""
-    rows = []
-    for row in results[results["table"] == table].itertuples():
+    rows, shown = [], results[results["table"] == table]
+    shown = shown.assign(model=[model_title(model, table) for model in shown["model"]])
+    for row in shown.itertuples():
         interval = f" ({row.low:.2f}–{row.high:.2f})" if not np.isnan(row.low) else ""
         spread = f"{row.lowest:.2f}–{row.highest:.2f} of {row.seeds}" if row.seeds > 1 else f"{row.seeds}"
         ours = (
@@ -87,7 +100,7 @@ def beside_the_paper(results: pd.DataFrame, table: str) -> Styler:
         )
         rows.append((row.model, row.score, f"{row.paper:.4f}".rstrip("0"), *ours, row.verdict))
     columns = ["model", "score", "paper", "here", "seeds", "n", "baseline here", "verdict"]
-    said = results.loc[results["table"] == table].groupby("convention", sort=False)["model"].unique().map(", ".join)
+    said = shown.groupby("convention", sort=False)["model"].unique().map(", ".join)
     caption = "; ".join(f"{who}: {how}" if len(said) > 1 else how for how, who in said.items())
     return pd.DataFrame(rows, columns=columns).style.hide(axis="index").set_caption(f"here: {caption}")
 
@@ -95,7 +108,7 @@ def beside_the_paper(results: pd.DataFrame, table: str) -> Styler:
 def shown_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     """Return the comparisons of :func:`paired` as text, one row each."""
     rows = []
-    for row in pairs.itertuples():
+    for row in titled(pairs).itertuples():
         seeds = f"{row.lowest:+.3f} to {row.highest:+.3f} of {row.seeds}" if row.seeds > 1 else f"{row.seeds}"
         p = ["" if v != v else f"{v:.3f}" if v >= 0.0005 else "< 0.001" for v in (row.p_holm, row.p_bootstrap_holm)]
         interval = f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})"

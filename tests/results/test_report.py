@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from stroke_utils.base.errors import UserError
-from stroke_utils.base.vocabulary import PAPER_TABLES
+from stroke_utils.base.vocabulary import PAPER_TABLES, UNET_TITLES, model_title
 from stroke_utils.data import masks
 from stroke_utils.data.cohort import Cohort
 from stroke_utils.evaluate import metrics
@@ -112,11 +112,11 @@ def test_a_number_without_an_interval_has_no_verdict():
 def test_a_table_shows_interval_spread_and_verdict():
     seeds = results_of(rows([(0, 0.9), (1, 0.7), (2, 0.8)]))
     table = tables.beside_the_paper(seeds, "I").data.set_index(["model", "score"])
-    shown = table.loc[("cnn", "f1"), ["paper", "here", "seeds", "n", "baseline here", "verdict"]].tolist()
+    shown = table.loc[("CNN", "f1"), ["paper", "here", "seeds", "n", "baseline here", "verdict"]].tolist()
     assert shown == ["0.9256", "0.80 (0.70–0.90)", "0.70–0.90 of 3", 200, "0.39", "not comparable: phantom data"]
-    assert table.loc[("resnet50", "f1")].tolist() == ["0.9327", "", "", "", "", "not run"]
+    assert table.loc[("ResNet50", "f1")].tolist() == ["0.9327", "", "", "", "", "not run"]
     caption = tables.beside_the_paper(seeds, "I").caption
-    assert "mobilenetv2: weighted average" in caption and "cnn, efficientnetb0: macro average" in caption
+    assert "MobileNetV2: weighted average" in caption and "CNN, EfficientNetB0: macro average" in caption
 
 
 def test_other_scores_are_told_by_model_with_the_spread_of_their_seeds():
@@ -146,9 +146,22 @@ def test_the_papers_matrices_are_those_of_notebook_7():
 def test_ours_stands_beside_the_papers_matrix_where_it_ran():
     table = pd.DataFrame({"truth": [0, 1, 1], "predicted": [0, 0, 1]})
     both = paper.matrices({"cnn": {3: table}}, ("cnn", 3), "I", "efficientnetv2b0")
-    assert list(both) == ["here: cnn, seed 3", "the paper: efficientnetv2b0"]
-    assert both["here: cnn, seed 3"].tolist() == [[1, 0], [1, 1]]
-    assert list(paper.matrices({}, ("", -1), "I", "efficientnetv2b0")) == ["the paper: efficientnetv2b0"]
+    assert list(both) == ["here: CNN, seed 3", "the paper: EfficientNetV2B0"]
+    assert both["here: CNN, seed 3"].tolist() == [[1, 0], [1, 1]]
+    assert list(paper.matrices({}, ("", -1), "I", "efficientnetv2b0")) == ["the paper: EfficientNetV2B0"]
+
+
+def test_a_model_has_its_name_by_the_task_it_is_trained_for():
+    both = rows([(0, 0.8)], model="resnet50"), rows([(0, 0.6)], "05_segmentation", "resnet50", "session2", "soft_f1")
+    assert tables.titled(pd.concat(both))["model"].tolist() == ["ResNet50", "U-Net-ResNet50"]
+    pair = pd.DataFrame({"notebook": ["04_phase2_classification"], "a": ["cnn"], "b": ["my_own"]})
+    assert tables.titled(pair)[["a", "b"]].values.tolist() == [["CNN", "my_own"]]
+    assert paper.as_printed("II", {"my_own": {}}).index.tolist() == ["CNN", "EfficientNetV2B0", "ResNet-18", "my_own"]
+
+
+def test_every_model_of_the_papers_tables_has_a_name():
+    for table, published in PAPER_TABLES.items():
+        assert [model for model in published if model_title(model, table) == model] == []
 
 
 def test_parameters_files_are_read_with_their_comments(tmp_path):
@@ -242,7 +255,9 @@ def test_score_table_ends_with_the_baseline_and_the_slices_behind_each_score():
     two = one | {"positive_precision": score(n=81)}
     table = tables.score_table({"cnn": {"session1": one}, "resnet50": {"session1": two}}, "session1", [*one, "absent"])
     assert table["macro f1"].tolist() == ["0.87 (0.80–0.93)", "0.87 (0.80–0.93)", "0.39", "200"]
-    assert table.index[-2:].tolist() == ["trivial baseline", "n"]
+    assert table.index.tolist() == ["CNN", "ResNet50", "trivial baseline", "n"]
+    masked = tables.score_table({"resnet50": {"session2": one}}, "session2", ["macro_f1"], UNET_TITLES)
+    assert masked.index[0] == "U-Net-ResNet50"
     assert table.loc["n", ["positive recall", "positive precision"]].tolist() == ["70", "64–81"]
 
 
