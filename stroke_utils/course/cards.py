@@ -5,12 +5,12 @@ CLAIM in words of its own (Mongan et al., doi 10.1148/ryai.2020200029; Tejani et
 """
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 
 from stroke_utils.base import files, paths, templates
 from stroke_utils.base.vocabulary import model_title
+from stroke_utils.data import DataSet
 from stroke_utils.results import ledger, outputs, runs, select
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -24,7 +24,8 @@ def chosen(profile: str) -> list[dict]:
     trained = [record for record in records if record["notebook"] in TASKS]
     if not trained:
         return [record for record in records if record["cohort"]["slices"]][-1:]  # 07 works on no slices
-    kept, _ = select.comparable_records(records, SimpleNamespace(fingerprint=trained[-1]["cohort"]["fingerprint"]))
+    last = trained[-1]["cohort"]
+    kept, _ = select.comparable_records(records, DataSet(last["fingerprint"], last["origin"]))
     return kept
 
 

@@ -6,11 +6,12 @@ It knows folders, labels, colours and integrity, and no network.
 ``describe`` work on the table.
 """
 
-from stroke_utils.data.cohort import Cohort, read_cohort
+from stroke_utils.data.cohort import Cohort, DataSet, read_cohort
 from stroke_utils.data.opening import open_cohort
 
 __all__ = [
     "Cohort",
+    "DataSet",
     "checks",
     "class_masks",
     "cohort",

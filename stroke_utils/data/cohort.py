@@ -39,6 +39,22 @@ _TOLERATED = 0.05  # share of the originals that may be set aside before the res
 
 
 @dataclass(frozen=True)
+class DataSet:
+    """What tells one data set from another: as much as a run record keeps of it.
+
+    Attributes:
+        fingerprint: hex digits that change with the data.
+        origin: content of the data folder's ``DATASET.json``, or {}.
+        slices, problems: rows of the cohort's tables; 0 where the data are no slices.
+    """
+
+    fingerprint: str
+    origin: dict
+    slices: int = 0
+    problems: int = 0
+
+
+@dataclass(frozen=True)
 class Cohort:
     """One data folder as tables.
 
@@ -65,6 +81,11 @@ class Cohort:
     fingerprint: str
     layout: str = "other"
     facts: pd.DataFrame | None = None
+
+    @property
+    def data_set(self) -> DataSet:
+        """The cohort's identity without its tables."""
+        return DataSet(self.fingerprint, self.origin, len(self.slices), len(self.problems))
 
     @property
     def true_masks(self) -> Path | None:

@@ -7,7 +7,6 @@ idea of the GRIM and SPRITE tests (Brown & Heathers 2017, doi 10.1177/1948550616
 
 import itertools
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ import pandas as pd
 from stroke_utils.base import identity
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.vocabulary import PAPER_TABLES, PUBLISHED_COUNTS
-from stroke_utils.data.cohort import Cohort
+from stroke_utils.data.cohort import DataSet
 
 METRICS = ("precision", "recall", "f1")
 """The three published scores, in the order of every triple here."""
@@ -30,10 +29,9 @@ SLACK = 1e-6
 """Slices by which a range of candidates is widened before exact arithmetic decides; rounding errors are below 1e-9."""
 
 
-def published_data() -> Cohort:
-    """Return the paper's printed scores and the release's counts as a cohort without slices, for the run record."""
-    code = identity.digest([PAPER_TABLES, PUBLISHED_COUNTS], 10)
-    return Cohort(Path(), pd.DataFrame(), pd.DataFrame(), {"name": "the paper's printed tables"}, code)
+def published_data() -> DataSet:
+    """Return what the run record keeps of the paper's printed scores and the release's counts: data without slices."""
+    return DataSet(identity.digest([PAPER_TABLES, PUBLISHED_COUNTS], 10), {"name": "the paper's printed tables"})
 
 
 def printed(scores: dict[str, float], decimals: int = 2) -> np.ndarray:

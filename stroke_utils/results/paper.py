@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from stroke_utils.base.vocabulary import PAPER_TABLES, model_title
-from stroke_utils.data.cohort import Cohort
+from stroke_utils.data.cohort import Cohort, DataSet
 from stroke_utils.evaluate import compare, forensics, metrics
 from stroke_utils.results import outputs
 from stroke_utils.results.ledger import departures
@@ -70,7 +70,7 @@ def as_printed(table: str, scores: dict[str, dict]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").round(2)
 
 
-def results(seeds: pd.DataFrame, records: list[dict], cohort: Cohort) -> pd.DataFrame:
+def results(seeds: pd.DataFrame, records: list[dict], cohort: Cohort | DataSet) -> pd.DataFrame:
     """Set our scores beside the paper's, one row per published number, and judge.
 
     Args:
@@ -91,7 +91,7 @@ def results(seeds: pd.DataFrame, records: list[dict], cohort: Cohort) -> pd.Data
     return pd.DataFrame(rows).rename(columns={"value": "ours"})
 
 
-def verdict(row: dict, departed: list[str], cohort: Cohort) -> str:
+def verdict(row: dict, departed: list[str], cohort: Cohort | DataSet) -> str:
     """Say whether a published number lies inside our interval, or why that means nothing.
 
     Args:

@@ -5,6 +5,7 @@ A run is one execution of one notebook with one set of parameters on one cohort.
 record is a finished run.
 """
 
+import dataclasses
 import datetime
 import json
 import time
@@ -17,7 +18,7 @@ import pandas as pd
 
 from stroke_utils.base import files, identity, paths
 from stroke_utils.base.errors import UserError, reason
-from stroke_utils.data.cohort import Cohort
+from stroke_utils.data.cohort import Cohort, DataSet
 from stroke_utils.results import parameters
 from stroke_utils.results.provenance import git_state, hardware, peak_memory_mib, versions
 
@@ -118,7 +119,7 @@ class Run:
         self.networks: dict[str, str] = {}
         self.inputs: dict[str, str] = {}
 
-    def open(self, cohort: Cohort, **inputs: str) -> Path:
+    def open(self, cohort: Cohort | DataSet, **inputs: str) -> Path:
         """Give the run its identity on a cohort and return its folder, made if it is missing.
 
         Args:
@@ -151,7 +152,7 @@ class Run:
                 old.unlink(missing_ok=True)
         return self.folder
 
-    def finish(self, cohort: Cohort, metrics: dict) -> Path:
+    def finish(self, cohort: Cohort | DataSet, metrics: dict) -> Path:
         """Write the record, once it fits ``record.schema.json``, and return its path.
 
         A run that reused networks keeps the record of the session that trained them: that one says with which code and
@@ -178,12 +179,7 @@ class Run:
             "wall_s": round(time.monotonic() - self._clock, 1),
             "peak_memory_mib": round(peak_memory_mib()),
             "parameters": {k: v for k, v in vars(self.params).items() if k != "data_dir"},
-            "cohort": {
-                "fingerprint": cohort.fingerprint,
-                "origin": cohort.origin,
-                "slices": len(cohort.slices),
-                "problems": len(cohort.problems),
-            },
+            "cohort": dataclasses.asdict(cohort.data_set if isinstance(cohort, Cohort) else cohort),
             "inputs": self.inputs,
             "networks": self.networks,
             "versions": versions(),

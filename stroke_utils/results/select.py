@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from stroke_utils.base.errors import UserError
-from stroke_utils.data.cohort import Cohort
+from stroke_utils.data.cohort import Cohort, DataSet
 from stroke_utils.results import outputs
 from stroke_utils.results.outputs import TABLE_NOTEBOOKS
 from stroke_utils.results.parameters import role
@@ -34,7 +34,7 @@ def latest(scores: pd.DataFrame) -> pd.DataFrame:
     return scores[scores["run_id"] == last]
 
 
-def comparable_records(records: list[dict], cohort: Cohort) -> tuple[list[dict], list[str]]:
+def comparable_records(records: list[dict], cohort: Cohort | DataSet) -> tuple[list[dict], list[str]]:
     """Keep the records of one cohort and, of each training notebook, of the settings it was run with last.
 
     Settings are the parameters that say how something is computed, so that a batch over models and seeds stays together

@@ -7,7 +7,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from stroke_utils.base.vocabulary import MASK_CLASSES, MODEL_TITLES, model_title
-from stroke_utils.data.cohort import Cohort
+from stroke_utils.data.cohort import Cohort, DataSet
 from stroke_utils.data.masks import read_class_mask
 from stroke_utils.results.outputs import NOTEBOOK_TABLES
 
@@ -77,7 +77,7 @@ def pixel_confusion(slice_ids: pd.Series, references: pd.Series, predicted: Path
     return table.map("{:.1%}".format).assign(pixels=counts.sum(axis=1))
 
 
-def run_table(records: list[dict], cohort: Cohort) -> pd.DataFrame:
+def run_table(records: list[dict], cohort: Cohort | DataSet) -> pd.DataFrame:
     """List run records: notebook, run, cohort (this one or another), minutes, memory, commit."""
     rows = []
     for record in records:

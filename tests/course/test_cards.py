@@ -71,7 +71,7 @@ def test_without_a_training_run_there_are_no_cards_and_old_ones_go(results):
 def test_a_card_says_what_the_record_says(results):
     made = record(parts={"validation": {"auc": score(0.917, n=180)}}, conventions={"auc": "no threshold"})
     card = results(made)["card-03-cnn"]
-    assert "- *auc:* no threshold" in card
+    assert card.startswith("# Model card: CNN, detection\n") and "- *auc:* no threshold" in card
     assert "| session1 | macro f1 | 0.800 | 0.700–0.900 (patients) | 200 | 0.394 | one seed |" in card
     assert "| validation | auc | 0.917 | 0.817–1.017 (patients) | 180 | 0.394 | one seed |" in card
     assert "**Threshold:** 0.2122" in card and "720 train, 200 test" in card and "fingerprint `aaaa`" in card

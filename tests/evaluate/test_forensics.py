@@ -195,4 +195,4 @@ def test_one_pair_of_sizes_need_not_be_a_list():
 
 def test_the_published_data_are_named_in_a_run_record():
     data = forensics.published_data()
-    assert len(data.slices) == 0 and len(data.fingerprint) == 10 and "paper" in data.origin["name"]
+    assert data.slices == 0 and len(data.fingerprint) == 10 and "paper" in data.origin["name"]

@@ -7,15 +7,15 @@ import pytest
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.vocabulary import PAPER_TABLES, UNET_TITLES, model_title
 from stroke_utils.data import masks
-from stroke_utils.data.cohort import Cohort
+from stroke_utils.data.cohort import DataSet
 from stroke_utils.evaluate import metrics
 from stroke_utils.results import ledger, paper, parameters, select, tables
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-PHANTOM = Cohort(None, None, None, {"phantom": True}, "abc")
-REAL = Cohort(None, None, None, {}, "abc")
+PHANTOM = DataSet("abc", {"phantom": True})
+REAL = DataSet("abc", {})
 
 
 def rows(values, notebook="03_phase1_detection", model="cnn", part="session1", metric="macro_f1"):
@@ -225,7 +225,7 @@ def record(fingerprint="abc", notebook="03_phase1_detection", **settings):
 
 
 def test_records_of_another_cohort_are_listed_but_not_used():
-    cohort = Cohort(None, None, None, {}, "abc")
+    cohort = DataSet("abc", {})
     table = tables.run_table([record(), record("other")], cohort)
     assert table["cohort"].tolist() == ["this", "another"]
     assert table.loc[0, ["minutes", "memory, GiB", "commit"]].tolist() == [1.5, 1.5, "0123456+"]
@@ -236,7 +236,7 @@ def test_records_of_another_cohort_are_listed_but_not_used():
 
 
 def test_runs_of_other_settings_are_not_mixed_into_one_table():
-    cohort = Cohort(None, None, None, {}, "abc")
+    cohort = DataSet("abc", {})
     batch = [record(seed=seed, models=[model]) for seed in (0, 1) for model in ("cnn", "resnet50")]
     old, other = record(epochs=99), record(notebook="04_phase2_classification", epochs=3)
     kept, notes = select.comparable_records([old, other, *batch], cohort)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from stroke_utils.base.errors import UserError
-from stroke_utils.data.cohort import Cohort
+from stroke_utils.data.cohort import Cohort, DataSet
 from stroke_utils.results import parameters, runs
 
 
@@ -51,10 +51,17 @@ def test_a_record_holds_what_is_needed_to_trace_a_number(home, cohort):
     assert record["peak_memory_mib"] > 10
 
 
+@pytest.mark.parametrize("known", [lambda cohort: cohort, lambda cohort: cohort.data_set])
+def test_a_record_keeps_of_a_cohort_what_tells_it_from_another(home, cohort, known):
+    path = runs.start("03", PARAMETERS).finish(known(cohort), {})
+    about = {"fingerprint": "abc123", "origin": {"phantom": True}, "slices": 1, "problems": 0}
+    assert json.loads(path.read_text())["cohort"] == about
+
+
 def test_identity_follows_parameters_and_cohort_but_not_the_place_of_the_data(home, cohort):
     def identity(fingerprint="abc123", **changed):
         run = runs.start("03", PARAMETERS | changed)
-        run.open(Cohort(cohort.root, cohort.slices, cohort.problems, {}, fingerprint))
+        run.open(DataSet(fingerprint, {}))
         return run.run_id
 
     assert identity() == identity(data_dir="/elsewhere", reuse=False)
