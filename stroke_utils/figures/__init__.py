@@ -1,9 +1,12 @@
 """Every figure of the project: one function each, in one style; nothing else draws.
 
-``style`` has colours, grids and the note on figures of phantom data; ``data`` draws slices and cohorts, ``training``
-the course of trainings, ``segmentation`` and ``results`` what networks found.
+A function of one picture takes ``ax=None``, one of several pictures ``figure=None``, a Figure or a SubFigure; without
+them it makes a figure. Both return what they drew on, axes or a flat array of axes, row by row.
+``canvas`` makes, stamps and saves figures, ``style`` has colours and the grid of images; ``data`` draws slices,
+``training`` the course of trainings, ``segmentation`` and ``results`` what networks found.
 """
 
+from stroke_utils.figures.canvas import mark_paper, save, use_origin
 from stroke_utils.figures.data import (
     class_balance,
     dice_by_size,
@@ -30,5 +33,40 @@ from stroke_utils.figures.results import (
     threshold_choice,
 )
 from stroke_utils.figures.segmentation import convention_ranges, failure_gallery
-from stroke_utils.figures.style import COLOURS, DPI, OUTLINES, agreement, crop, image_grid, save, stamp, use_style
+from stroke_utils.figures.style import COLOURS, agreement, crop, image_grid, use_style
 from stroke_utils.figures.training import augmentation_curves
+
+__all__ = [
+    "COLOURS",
+    "agreement",
+    "augmentation_curves",
+    "batch_preview",
+    "beside_the_paper",
+    "class_balance",
+    "confusion_matrices",
+    "convention_ranges",
+    "crop",
+    "dice_by_area",
+    "dice_by_size",
+    "failure_gallery",
+    "fits_by_size",
+    "grey_bands",
+    "grey_histograms",
+    "hue_rule",
+    "image_grid",
+    "lesion_sizes",
+    "location_maps",
+    "loss_curves",
+    "mark_paper",
+    "outlined",
+    "predictions_gallery",
+    "printable_scores",
+    "samples",
+    "save",
+    "seed_losses",
+    "segmentation_demo",
+    "threshold_choice",
+    "use_origin",
+    "use_style",
+    "window_widths",
+]

@@ -1,26 +1,26 @@
 """Figures of the data, before anything is trained: notebooks 01 and 02."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb, to_rgb
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 from PIL import Image
 
 from stroke_utils.base.vocabulary import LABELS, PARTS
-from stroke_utils.data.cohort import Cohort
 from stroke_utils.data.pixels import grey_levels
-from stroke_utils.figures.style import COLOURS, nothing, stamp
+from stroke_utils.figures.canvas import nothing, several, single
+from stroke_utils.figures.style import COLOURS
 
 
-def class_balance(counts: pd.DataFrame, cohort: Cohort | dict) -> Figure:
+def class_balance(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Show the share of each label in each part, from ``Cohort.counts``."""
     names = [*LABELS, "stroke of unknown type", "unlabelled"]
     shades = [*COLOURS.values(), "#cc79a7", "#e0e0e0"]
     table = counts[counts["label"].isin(names)].pivot(index="part", columns="label", values="found")
     table = table.fillna(0).astype(float).reindex([part for part in PARTS if part in table.index])
-    figure, axis = plt.subplots(figsize=(7, 0.45 * len(table) + 0.9))
+    axis = single(ax, (7, 0.45 * len(table) + 0.9))
     left = np.zeros(len(table))
     for name, shade in zip(names, shades, strict=True):
         if name in table and table[name].any():
@@ -32,10 +32,10 @@ def class_balance(counts: pd.DataFrame, cohort: Cohort | dict) -> Figure:
     axis.set(xlabel="% of the part's slices (numbers: slices)", xlim=(0, 100))
     axis.invert_yaxis()
     axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False)
-    return stamp(figure, cohort)
+    return axis
 
 
-def grey_bands(image: np.ndarray, cohort: Cohort | dict) -> Figure:
+def grey_bands(image: np.ndarray, figure: Figure | SubFigure | None = None) -> np.ndarray:
     """Show a slice beside a map of what its grey values can stand for, and the histogram behind both.
 
     Bands are set in Hounsfield units from the commonest value, brain: fluid is more than 14 below it, fresh blood more
@@ -51,7 +51,7 @@ def grey_bands(image: np.ndarray, cohort: Cohort | dict) -> Figure:
         (brain + 16 * unit, 255, "bright: fresh blood, calcium", "#d55e00"),
         (255, 256, "white: bone", "#ffffff"),
     )
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.3), width_ratios=(1, 1, 1.1))
+    (axes,) = several(figure, 1, 3, (11, 3.3), width_ratios=(1, 1, 1.1))
     painted = np.zeros((*grey.shape, 3))
     for low, high, _, colour in bands:
         painted[(grey >= low) & (grey < high)] = to_rgb(colour)
@@ -65,29 +65,29 @@ def grey_bands(image: np.ndarray, cohort: Cohort | dict) -> Figure:
     axes[2].bar(values, number, width=1, color="0.15", lw=0)
     axes[2].set(xlabel="grey value", ylabel="pixels", title="between black and white: one tooth per HU", xlim=(0, 255))
     handles = [Patch(facecolor=colour, edgecolor="0.5", label=name) for *_, name, colour in bands]
-    figure.legend(handles=handles, loc="outside lower left", ncols=5, frameon=False, fontsize=8)
-    return stamp(figure, cohort)
+    axes[0].get_figure().legend(handles=handles, loc="outside lower left", ncols=5, frameon=False, fontsize=8)
+    return axes
 
 
-def window_widths(widths: pd.DataFrame, cohort: Cohort | dict) -> Figure:
+def window_widths(widths: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Show how many slices of each label have which number of grey levels (columns ``label``, ``grey_levels``)."""
-    figure, axis = plt.subplots(figsize=(7, 2.6))
+    axis = single(ax, (7, 2.6))
     shares = pd.crosstab(widths["grey_levels"], widths["label"], normalize="columns") * 100
     shares = shares[[name for name in LABELS if name in shares]]
     shares.plot.bar(ax=axis, color=[COLOURS[name] for name in shares], width=0.75, rot=0)
     axis.set(xlabel="grey levels of the slice = width of its window in HU", ylabel="% of the label's slices")
     axis.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
-    return stamp(figure, cohort)
+    return axis
 
 
-def grey_histograms(histograms: pd.DataFrame, cohort: Cohort | dict) -> Figure:
+def grey_histograms(histograms: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Show the grey values of each label's slices, of :func:`stroke_utils.describe.grey_histograms`.
 
     A line is the median slice of a label, its shade the middle half of them; the scale is logarithmic, so that the few
     bright pixels of a hemorrhage can be seen beside the brain.
     """
     shares = histograms * 100
-    figure, axis = plt.subplots(figsize=(8, 3))
+    axis = single(ax, (8, 3))
     for name in (n for n in LABELS if n in shares.index.get_level_values("label")):
         low, middle, high = shares.xs(name, level="label").quantile([0.25, 0.5, 0.75]).to_numpy()
         centres = shares.columns.astype(float) + 4
@@ -96,14 +96,14 @@ def grey_histograms(histograms: pd.DataFrame, cohort: Cohort | dict) -> Figure:
     axis.set(yscale="log", ylim=(0.02, 40), xlim=(0, 256), xlabel="grey value", ylabel="% of the pixels\nthat are grey")
     axis.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
     axis.legend(frameon=False)
-    return stamp(figure, cohort)
+    return axis
 
 
-def lesion_sizes(lesions: pd.DataFrame, cohort: Cohort | dict) -> Figure:
+def lesion_sizes(lesions: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Show how many slices have lesions of which size, of :func:`stroke_utils.describe.lesions`."""
     if lesions.empty:
-        return nothing("lesion with a mask", cohort)
-    figure, axis = plt.subplots(figsize=(8, 2.8))
+        return nothing("lesion with a mask", ax=ax)
+    axis = single(ax, (8, 2.8))
     low, high = np.log10(lesions["pixels"].min()), np.log10(lesions["pixels"].max() + 1)
     edges = 10 ** np.arange(np.floor(10 * low) / 10, high + 0.1, 0.1)
     for name, rows in lesions.groupby("type"):
@@ -114,29 +114,29 @@ def lesion_sizes(lesions: pd.DataFrame, cohort: Cohort | dict) -> Figure:
     axis.set_xticks(ticks, [str(n) for n in ticks])
     axis.minorticks_off()
     axis.legend(frameon=False, loc="upper left")
-    return stamp(figure, cohort)
+    return axis
 
 
-def location_maps(maps: dict[str, tuple], cohort: Cohort | dict) -> Figure:
+def location_maps(maps: dict[str, tuple], figure: Figure | SubFigure | None = None) -> np.ndarray:
     """Show where lesions lie, of :func:`stroke_utils.describe.location_maps`, on the mean of their slices."""
     if not maps:
-        return nothing("lesion with a mask", cohort)
-    figure, axes = plt.subplots(1, len(maps), figsize=(3.9 * len(maps) + 0.8, 3.6), squeeze=False)
+        return np.array([nothing("lesion with a mask", figure=figure)])
+    (axes,) = several(figure, 1, len(maps), (3.9 * len(maps) + 0.8, 3.6))
     top = 100 * max(share.max() for share, *_ in maps.values())
-    for axis, (name, (share, grey, n)) in zip(axes[0], maps.items(), strict=True):
+    for axis, (name, (share, grey, n)) in zip(axes, maps.items(), strict=True):
         axis.imshow(grey, cmap="gray", vmin=0, vmax=255)
         drawn = axis.imshow(np.ma.masked_less(100 * share, 0.5), cmap="inferno", vmin=0, vmax=top, alpha=0.75)
         axis.set(xticks=[], yticks=[], title=f"{name}, {n} slices")
         axis.spines[:].set_visible(False)
-    figure.colorbar(drawn, ax=axes, label="% of the type's slices\nwith a lesion here", shrink=0.8)
-    return stamp(figure, cohort)
+    axes[0].get_figure().colorbar(drawn, ax=axes, label="% of the type's slices\nwith a lesion here", shrink=0.8)
+    return axes
 
 
-def hue_rule(overlay: np.ndarray, cohort: Cohort | dict, hue_to: int = 10, hue_from: int = 160) -> Figure:
+def hue_rule(overlay: np.ndarray, hue_to: int = 10, hue_from: int = 160, ax: Axes | None = None) -> Axes:
     """Show which hues an overlay's coloured pixels have in PIL's HSV and which of them the paper's rule takes."""
     hue, saturation, _ = (np.asarray(c) for c in Image.fromarray(overlay[..., :3]).convert("HSV").split())
     number = np.bincount(hue[saturation > 0], minlength=256)
-    figure, axis = plt.subplots(figsize=(8.5, 2.6))
+    axis = single(ax, (8.5, 2.6))
     for low, high in ((-4, hue_to + 0.5), (hue_from - 0.5, 259)):
         axis.axvspan(low, high, color="0.88", lw=0)
     present = np.flatnonzero(number)
@@ -145,20 +145,20 @@ def hue_rule(overlay: np.ndarray, cohort: Cohort | dict, hue_to: int = 10, hue_f
     for place, name in ((6, "red"), (42, "yellow"), (85, "green"), (170, "blue"), (212, "magenta")):
         axis.text(place, 5 * number.max(), name, ha="center", va="center", fontsize=9)
     axis.text(191, 1.2, "shaded: taken\nby the rule", ha="center", va="bottom", fontsize=8, color="0.35")
-    return stamp(figure, cohort)
+    return axis
 
 
-def dice_by_size(scores: pd.DataFrame, cohort: Cohort | dict) -> Figure:
+def dice_by_size(scores: pd.DataFrame, figure: Figure | SubFigure | None = None) -> np.ndarray:
     """Show Dice against lesion size, one panel per extractor (columns ``method``, ``type``, ``pixels``, ``dice``)."""
     methods = list(dict.fromkeys(scores["method"]))
-    figure, axes = plt.subplots(1, len(methods), figsize=(max(5, 3.4 * len(methods)), 3), sharey=True, squeeze=False)
-    for axis, method in zip(axes[0], methods, strict=True):
+    (axes,) = several(figure, 1, len(methods), (max(5, 3.4 * len(methods)), 3), sharey=True)
+    for axis, method in zip(axes, methods, strict=True):
         for kind, group in scores[scores["method"] == method].groupby("type"):
             axis.scatter(group["pixels"], group["dice"], s=14, alpha=0.7, color=COLOURS[kind], label=kind, lw=0)
         axis.set(xscale="log", xlabel="lesion size in pixels", title=method)
         axis.set_xticks([200, 500, 1000, 2000, 5000, 10000], ["200", "500", "1000", "2000", "5000", "10⁴"])
         axis.minorticks_off()
         axis.axhline(1, color="0.8", lw=0.8, zorder=0)
-    axes[0, 0].set_ylabel("Dice")
-    axes[0, -1].legend(frameon=False, loc="lower right")
-    return stamp(figure, cohort)
+    axes[0].set_ylabel("Dice")
+    axes[-1].legend(frameon=False, loc="lower right")
+    return axes

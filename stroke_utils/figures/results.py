@@ -3,39 +3,42 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Rectangle
 
-from stroke_utils.base.vocabulary import MASK_CLASSES, TYPES
-from stroke_utils.data.cohort import Cohort
+from stroke_utils.base.vocabulary import MASK_CLASSES, MODEL_TITLES, TYPES, model_title
 from stroke_utils.data.masks import read_class_mask
 from stroke_utils.data.pixels import read_rgb
-from stroke_utils.figures.style import COLOURS, OUTLINES, image_grid, nothing, stamp
+from stroke_utils.figures.canvas import mark_paper, nothing, several, single
+from stroke_utils.figures.style import COLOURS, OUTLINES, image_grid
 
 
-def _row_of(number: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
+def _row_of(figure: Figure | SubFigure | None, number: int, width: float, height: float) -> np.ndarray:
     """Make axes for ``number`` pictures of one kind, three in a row; those left over are hidden."""
     columns = min(3, number)
     rows = -(-number // columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False)
+    axes = several(figure, rows, columns, (width * columns, height * rows))
     for axis in axes.flat[number:]:
-        axis.axis("off")
-    return fig, axes
+        axis.set_visible(False)
+    return axes.flat[:number]
 
 
-def loss_curves(histories: dict[str, pd.DataFrame], cohort: Cohort, quantity: str = "loss") -> Figure:
+def loss_curves(
+    histories: dict[str, pd.DataFrame], quantity: str = "loss", figure: Figure | SubFigure | None = None
+) -> np.ndarray:
     """Draw a training quantity of several models over epochs, training dashed and validation solid.
 
     Args:
         histories: history of :func:`stroke_utils.learn.training.fit` by model title.
         quantity: column name; the validation column has ``val_`` before it.
+        figure: where to draw.
     """
-    fig, axes = _row_of(len(histories), 3.4, 3.0)
-    for axis, (title, history) in zip(axes.flat, histories.items(), strict=False):
+    axes = _row_of(figure, len(histories), 3.4, 3.0)
+    for axis, (title, history) in zip(axes, histories.items(), strict=True):
         axis.plot(history["epoch"], history[quantity], "--", label="training")
         axis.plot(history["epoch"], history[f"val_{quantity}"], label="validation")
         best = history.loc[history["val_loss"].idxmin(), "epoch"]
@@ -45,28 +48,28 @@ def loss_curves(histories: dict[str, pd.DataFrame], cohort: Cohort, quantity: st
         )
         axis.set(title=title, xlabel="epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
-    axes[0, 0].set_ylabel(quantity.replace("_", " "))
-    axes[0, 0].legend()
-    return stamp(fig, cohort)
+    axes[0].set_ylabel(quantity.replace("_", " "))
+    axes[0].legend()
+    return axes
 
 
-def seed_losses(histories: dict[int, pd.DataFrame], title: str, cohort: Cohort) -> Figure:
+def seed_losses(histories: dict[int, pd.DataFrame], title: str, ax: Axes | None = None) -> Axes:
     """Draw training and validation loss of one model over epochs, one line a seed; a dot is the kept epoch."""
     if not histories:
-        return nothing("training history", cohort, "left by a run")
-    fig, axis = plt.subplots(figsize=(5, 3))
+        return nothing("training history", "left by a run", ax=ax)
+    axis = single(ax, (5, 3))
     for k, history in enumerate(histories.values()):
         axis.plot(history["epoch"], history["loss"], "C0--", alpha=0.7, label=None if k else "training")
         axis.plot(history["epoch"], history["val_loss"], "C1", alpha=0.7, label=None if k else "validation")
         axis.plot(*history.loc[history["val_loss"].idxmin(), ["epoch", "val_loss"]], "C1o", ms=5)
     seeds = ", ".join(map(str, histories))
-    axis.set(title=f"{title}, seed{'s' * (len(histories) > 1)} {seeds}", xlabel="epoch", ylabel="loss")
+    axis.set(title=f"{title}, {'seeds' if len(histories) > 1 else 'seed'} {seeds}", xlabel="epoch", ylabel="loss")
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend()
-    return stamp(fig, cohort)
+    return axis
 
 
-def samples(slices: pd.DataFrame, column: str, cohort: Cohort) -> Figure:
+def samples(slices: pd.DataFrame, column: str, figure: Figure | SubFigure | None = None) -> np.ndarray:
     """Show the files in ``column`` (``png``, ``overlay``) of some slices, a row per label."""
     width = slices["label"].value_counts().max() if len(slices) else 0
     images, titles, labels = [], [], [name for name in ("none", *TYPES) if (slices["label"] == name).any()]
@@ -75,13 +78,15 @@ def samples(slices: pd.DataFrame, column: str, cohort: Cohort) -> Figure:
         blank = width - len(rows)
         images += [*map(read_rgb, rows[column]), *[np.full((150, 150, 3), 255, np.uint8)] * blank]
         titles += [*rows["slice_id"], *[""] * blank]
-    return image_grid(images, titles, cohort, columns=width, rows=labels, side=1.9)
+    return image_grid(images, titles, columns=width, rows=labels, side=1.9, figure=figure)
 
 
-def confusion_matrices(matrices: dict[str, np.ndarray], names: tuple[str, str], cohort: Cohort) -> Figure:
+def confusion_matrices(
+    matrices: dict[str, np.ndarray], names: tuple[str, str], figure: Figure | SubFigure | None = None
+) -> np.ndarray:
     """Draw 2 × 2 confusion matrices side by side; a cell shows its count and its share of the row."""
-    fig, axes = _row_of(len(matrices), 3.2, 3.2)
-    for axis, (title, matrix) in zip(axes.flat, matrices.items(), strict=False):
+    axes = _row_of(figure, len(matrices), 3.2, 3.2)
+    for axis, (title, matrix) in zip(axes, matrices.items(), strict=True):
         share = matrix / matrix.sum(axis=1, keepdims=True)
         texts = [[f"{n}\n{s:.0%}" for n, s in zip(*rows, strict=True)] for rows in zip(matrix, share, strict=True)]
         sns.heatmap(
@@ -89,12 +94,12 @@ def confusion_matrices(matrices: dict[str, np.ndarray], names: tuple[str, str], 
             xticklabels=names, yticklabels=names, ax=axis,
         )  # fmt: skip
         axis.set(title=title, xlabel="predicted", ylabel="truth")
-    return stamp(fig, cohort)
+    return axes
 
 
-def threshold_choice(curve: pd.DataFrame, threshold: float, recall: float, title: str, cohort: Cohort) -> Figure:
+def threshold_choice(curve: pd.DataFrame, threshold: float, recall: float, title: str, ax: Axes | None = None) -> Axes:
     """Draw precision and recall over the threshold with the chosen one and the recall it must keep."""
-    fig, axis = plt.subplots(figsize=(6, 3.4))
+    axis = single(ax, (6, 3.4))
     axis.plot(curve["threshold"], curve["precision"], label="precision")
     axis.plot(curve["threshold"], curve["recall"], label="recall")
     axis.axhline(recall, color="0.6", ls=":", lw=1)
@@ -103,12 +108,13 @@ def threshold_choice(curve: pd.DataFrame, threshold: float, recall: float, title
     axis.annotate(f" chosen: {threshold:.2f}", (threshold, 0.05), xycoords=("data", "axes fraction"))
     axis.set(title=title, xlabel="threshold on the stroke probability", xlim=(0, 1), ylim=(0, 1.03))
     axis.legend(loc="lower left")
-    return stamp(fig, cohort)
+    return axis
 
 
 def predictions_gallery(
-    predictions: pd.DataFrame, slices: pd.DataFrame, names: tuple[str, str], cohort: Cohort, each: int = 4
-) -> Figure:
+    predictions: pd.DataFrame, slices: pd.DataFrame, names: tuple[str, str], each: int = 4,
+    figure: Figure | SubFigure | None = None,
+) -> np.ndarray:  # fmt: skip
     """Draw right and wrong predictions with their probability: one row an outcome, the surest first.
 
     Args:
@@ -116,15 +122,16 @@ def predictions_gallery(
         slices: rows with ``slice_id`` and ``png``.
         names: of class 0 and 1.
         each: slices per outcome.
+        figure: where to draw.
     """
     titles = {
         "TP": f"{names[1]},\ncalled {names[1]}", "TN": f"{names[0]},\ncalled {names[0]}",
         "FN": f"{names[1]},\ncalled {names[0]}", "FP": f"{names[0]},\ncalled {names[1]}",
     }  # fmt: skip
     if predictions.empty:
-        return nothing("prediction", cohort, "left by a run")
+        return np.array([nothing("prediction", "left by a run", figure=figure)])
     pngs = slices.set_index("slice_id")["png"]
-    fig, axes = plt.subplots(4, each, figsize=(1.8 * each + 0.7, 7.8))
+    axes = several(figure, 4, each, (1.8 * each + 0.7, 7.8))
     for row, (outcome, title) in zip(axes, titles.items(), strict=True):
         # Surest is farthest on its side of the threshold, wherever that lies.
         chosen = predictions[predictions["outcome"] == outcome]
@@ -138,35 +145,39 @@ def predictions_gallery(
         mark = "✓" if outcome[0] == "T" else "✗"
         row[0].text(-0.17, 0.5, f"{mark} {title}\nn = {count}", rotation=90, va="center", ha="center",
                     transform=row[0].transAxes, fontsize=9)  # fmt: skip
-    return stamp(fig, cohort)
+    return axes.ravel()
 
 
-def outlined(axis: Axes, pixels: np.ndarray, classes: np.ndarray | None, title: str) -> None:
-    """Show a slice with the outlines of a class mask: ischemia blue, hemorrhage green."""
-    axis.imshow(pixels)
+def _outline(axis: Axes, classes: np.ndarray) -> None:
+    """Draw the outlines of a class mask (H, W): ischemia blue, hemorrhage green."""
     for value, name in enumerate(MASK_CLASSES):
-        if classes is not None and value and (classes == value).any():
+        if value and (classes == value).any():
             axis.contour(classes == value, levels=[0.5], colors=[OUTLINES[name]], linewidths=1.4)
+
+
+def outlined(pixels: np.ndarray, classes: np.ndarray | None = None, title: str = "", ax: Axes | None = None) -> Axes:
+    """Show a slice with the outlines of a class mask, where there is one: ischemia blue, hemorrhage green."""
+    axis = single(ax, (2.2, 2.3))
+    axis.imshow(pixels)
+    if classes is not None:
+        _outline(axis, classes)
     axis.set_title(title, fontsize=9)
     axis.axis("off")
+    return axis
 
 
-def batch_preview(images: np.ndarray, truth: np.ndarray, cohort: Cohort | dict) -> Figure:
+def batch_preview(images: np.ndarray, truth: np.ndarray, figure: Figure | SubFigure | None = None) -> np.ndarray:
     """Draw a training batch, float (b, H, W, 3) in [0, 1], with the outlines of its one-hot masks (b, H, W, 3)."""
-    columns = min(4, len(images))
-    rows = -(-len(images) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(2.2 * columns, 2.3 * rows), squeeze=False)
-    for axis in axes.flat[len(images) :]:
-        axis.set_axis_off()
-    for axis, image, one_hot in zip(axes.flat, images, truth, strict=False):
-        outlined(axis, image, one_hot.argmax(axis=-1), "")
-    return stamp(figure, cohort)
+    axes = image_grid(images, [""] * len(images), columns=min(4, len(images)), figure=figure)
+    for axis, one_hot in zip(axes, truth, strict=True):
+        _outline(axis, one_hot.argmax(axis=-1))
+    return axes
 
 
 def segmentation_demo(
     picks: dict[str, str], slices: pd.DataFrame, references: pd.Series, predicted: Path, scores: pd.DataFrame,
-    cohort: Cohort,
-) -> Figure:  # fmt: skip
+    figure: Figure | SubFigure | None = None,
+) -> np.ndarray:  # fmt: skip
     """Draw original, truth and prediction of some slices, one row each.
 
     Args:
@@ -174,25 +185,25 @@ def segmentation_demo(
         slices, references: rows with ``slice_id``, ``png``, and the paths of the true masks, of one index.
         predicted: folder of predicted class masks.
         scores: table of :func:`stroke_utils.learn.predict.segment`.
+        figure: where to draw.
     """
     if not picks:
-        return nothing("predicted mask", cohort, "left by a run")
+        return np.array([nothing("predicted mask", "left by a run", figure=figure)])
     rows, truths = slices.set_index("slice_id"), references.set_axis(slices["slice_id"])
     dices = scores.set_index("slice_id")["lesion_dice"]
-    fig, axes = plt.subplots(len(picks), 3, figsize=(6.6, 2.3 * len(picks)), squeeze=False)
+    axes = several(figure, len(picks), 3, (6.6, 2.3 * len(picks)))
     for row, (title, slice_id) in zip(axes, picks.items(), strict=True):
         pixels = read_rgb(rows.loc[slice_id, "png"])
-        outlined(row[0], pixels, None, f"{title} ({slice_id})")
-        outlined(row[1], pixels, read_class_mask(truths[slice_id]), "truth")
-        outlined(
-            row[2], pixels, read_class_mask(predicted / f"{slice_id}.png"), f"prediction, Dice {dices[slice_id]:.2f}"
-        )
-    return stamp(fig, cohort)
+        found = read_class_mask(predicted / f"{slice_id}.png")
+        outlined(pixels, None, f"{title} ({slice_id})", row[0])
+        outlined(pixels, read_class_mask(truths[slice_id]), "truth", row[1])
+        outlined(pixels, found, f"prediction, Dice {dices[slice_id]:.2f}", row[2])
+    return axes.ravel()
 
 
-def dice_by_area(scores: pd.DataFrame, cohort: Cohort) -> Figure:
+def dice_by_area(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw each slice's lesion Dice over its true lesion area, by type."""
-    fig, axis = plt.subplots(figsize=(7.2, 3.6))
+    axis = single(ax, (7.2, 3.6))
     for name in TYPES:
         part = scores[scores["label"] == name]
         colour = COLOURS[name]
@@ -204,46 +215,52 @@ def dice_by_area(scores: pd.DataFrame, cohort: Cohort) -> Figure:
     axis.set_xticks([], minor=True)
     axis.set_xlim(0.9 * scores["reference_px"].min(), 1.1 * scores["reference_px"].max())
     axis.legend(title="dashed: mean", loc="upper left", bbox_to_anchor=(1.01, 1))  # dots may lie anywhere inside
-    return stamp(fig, cohort)
+    return axis
 
 
-def beside_the_paper(results: pd.DataFrame, seeds: pd.DataFrame, table: str, cohort: Cohort) -> Figure:
+def beside_the_paper(results: pd.DataFrame, seeds: pd.DataFrame, table: str, ax: Axes | None = None) -> Axes:
     """Draw our scores of one of the paper's tables, all seeds, with the median's interval, beside the published values.
 
     Args:
         results: table of :func:`stroke_utils.results.paper.results`.
         seeds: table of :func:`stroke_utils.results.paper.per_seed`.
         table: ``I``, ``II`` or ``III``.
+        ax: where to draw.
     """
     rows, seeds = results[results["table"] == table].iloc[::-1], seeds[seeds["table"] == table]
-    fig, axis = plt.subplots(figsize=(7, 0.9 + 0.32 * len(rows)))
+    axis = single(ax, (7, 0.9 + 0.32 * len(rows)))
     for y, row in enumerate(rows.itertuples()):
         values = seeds.loc[(seeds["model"] == row.model) & (seeds["score"] == row.score), "value"]
-        first = "_" * (y > 0)  # matplotlib leaves labels with an underscore out of the legend
+        first = "_" if y else ""  # matplotlib leaves labels with an underscore out of the legend
         axis.plot([row.low, row.high], [y, y], color="C0", lw=2, label=f"{first}95 % interval of the median")
         axis.plot(row.ours, y, "|", color="C0", ms=11, mew=2, label=f"{first}here, median of the seeds")
         axis.plot(values, [y] * len(values), "C0o", ms=6, mec="w", mew=0.6, alpha=0.8, label=f"{first}here, each seed")
         axis.plot(row.baseline, y, "|", color="0.4", ms=12, mew=2, label=f"{first}trivial baseline here")
         axis.plot(row.paper, y, "C1D", ms=6, label=f"{first}the paper, its data")
-    axis.set_yticks(range(len(rows)), [f"{r.model}, {r.score}" for r in rows.itertuples()])
+    axis.set_yticks(range(len(rows)), [f"{model_title(r.model, table)}, {r.score}" for r in rows.itertuples()])
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     axis.set(title=f"Table {table}", xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
-    return stamp(fig, cohort)
+    return axis
 
 
-def printable_scores(triples: np.ndarray, published: np.ndarray, within: float = 1.0) -> Figure:
+def printable_scores(
+    triples: np.ndarray, published: np.ndarray, within: float = 1.0, figure: Figure | SubFigure | None = None
+) -> np.ndarray:
     """Draw the precision and recall that the matrices of one test set can print, all of them and close to a row.
 
     Args:
         triples: (n, 3) of :func:`stroke_utils.evaluate.forensics.digits` with two decimals.
         published: the row, as :func:`stroke_utils.evaluate.forensics.printed` gives it.
         within: half the width of the second picture, in points.
+        figure: where to draw.
     """
     triples, (p, r, _) = triples / 100, published / 100
     close = triples[(abs(triples - published / 100) <= within).all(axis=1)]
-    fig, (whole, zoom) = plt.subplots(1, 2, figsize=(8.4, 4.2))
+    (axes,) = several(figure, 1, 2, (8.4, 4.2))
+    mark_paper(axes)
+    whole, zoom = axes
     whole.scatter(triples[:, 0], triples[:, 1], s=1, color="0.55", linewidths=0)
-    whole.add_patch(plt.Rectangle((p - within, r - within), 2 * within, 2 * within, fill=False, color="C3", lw=1.5))
+    whole.add_patch(Rectangle((p - within, r - within), 2 * within, 2 * within, fill=False, color="C3", lw=1.5))
     whole.set(title=f"all {len(triples)} matrices", xlim=(0, 102), ylim=(0, 102))
     zoom.scatter(close[:, 0], close[:, 1], s=22, color="0.35", label="can be printed")
     zoom.plot(p, r, "o", color="C3", ms=13, mfc="none", mew=1.5, label="the published row")
@@ -251,14 +268,14 @@ def printable_scores(triples: np.ndarray, published: np.ndarray, within: float =
     zoom.set(xlim=(p - within, p + within), ylim=(r - within, r + within))
     zoom.locator_params(nbins=5)
     zoom.legend(loc="lower right")
-    for axis in (whole, zoom):
+    for axis in axes:
         axis.set(xlabel="precision (%)", ylabel="recall (%)", aspect="equal")
-    return fig
+    return axes
 
 
 def fits_by_size(
-    fits: pd.DataFrame, models: Sequence[str], tried: Sequence[int], mean: float, sd: float
-) -> Figure:  # fmt: skip
+    fits: pd.DataFrame, models: Sequence[str], tried: Sequence[int], mean: float, sd: float, ax: Axes | None = None
+) -> Axes:
     """Draw which class sizes can print each row of a table, over the sizes that a random split gives.
 
     Args:
@@ -266,13 +283,15 @@ def fits_by_size(
         models: rows of the table, those without any solution too.
         tried: all class sizes that were tried.
         mean, sd: of the number of positives in a random split.
+        ax: where to draw.
     """
-    fig, axis = plt.subplots(figsize=(8, 0.8 + 0.45 * len(models)))
+    axis = single(ax, (8, 0.8 + 0.45 * len(models)))
+    mark_paper(axis)
     axis.axvspan(mean - 2 * sd, mean + 2 * sd, color="C0", alpha=0.15, lw=0, label="random split: mean ± 2 sd")
     axis.axvline(mean, color="C0", lw=1, ls="--", label="stratified split")
     axis.plot(fits["positives"], fits["model"].map(list(models).index), "o", color="k", ms=6, label="a matrix fits")
-    axis.set_yticks(range(len(models)), models)
+    axis.set_yticks(range(len(models)), [MODEL_TITLES.get(model, model) for model in models])
     axis.set(xlim=(min(tried), max(tried)), ylim=(len(models) - 0.5, -0.5))
     axis.set(xlabel=f"slices of the positive class ({min(tried)} to {max(tried)} tried)")
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    return fig
+    return axis

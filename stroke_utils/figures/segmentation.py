@@ -2,17 +2,18 @@
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 
-from stroke_utils.data.cohort import Cohort
 from stroke_utils.data.masks import read_class_mask
 from stroke_utils.data.pixels import read_rgb
-from stroke_utils.figures.style import agreement, image_grid, stamp
+from stroke_utils.figures.canvas import single
+from stroke_utils.figures.style import agreement, image_grid
 
 
-def convention_ranges(tables: dict[str, pd.DataFrame], cohort: Cohort | dict) -> Figure:
+def convention_ranges(tables: dict[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
     """Draw what all-background and a perfect answer score by each convention as a bar, and models' scores on it.
 
     Args:
@@ -20,7 +21,7 @@ def convention_ranges(tables: dict[str, pd.DataFrame], cohort: Cohort | dict) ->
     """
     first = next(iter(tables.values())).drop(index="hd95", errors="ignore")
     first = first.assign(baseline=first["baseline"].fillna(0))
-    fig, axis = plt.subplots(figsize=(8, 0.9 + 0.3 * len(first)))
+    axis = single(ax, (8, 0.9 + 0.3 * len(first)))
     places = range(len(first))
     axis.barh(places, first["perfect"] - first["baseline"], left=first["baseline"], color="0.88", height=0.7)
     for k, (title, table) in enumerate(tables.items()):
@@ -30,12 +31,13 @@ def convention_ranges(tables: dict[str, pd.DataFrame], cohort: Cohort | dict) ->
     axis.set_yticks(places, [name.replace("_", " ") for name in first.index])
     axis.set(xlim=(0, 1.02), ylim=(len(first) - 0.4, -0.6), xlabel="score; grey: from all background to perfect")
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-    return stamp(fig, cohort)
+    return axis
 
 
 def failure_gallery(
-    table: pd.DataFrame, slices: pd.DataFrame, references: pd.Series, predicted: Path, cohort: Cohort, each: int = 4
-) -> Figure:
+    table: pd.DataFrame, slices: pd.DataFrame, references: pd.Series, predicted: Path, each: int = 4,
+    figure: Figure | SubFigure | None = None,
+) -> np.ndarray:  # fmt: skip
     """Draw the slices of lowest typed Dice, one row a type: found sky blue, missed vermilion, added yellow.
 
     Args:
@@ -54,4 +56,4 @@ def failure_gallery(
         masks = read_class_mask(truths[row.slice_id]), read_class_mask(predicted / f"{row.slice_id}.png")
         images.append(agreement(read_rgb(rows.loc[row.slice_id, "png"]), *masks))
         titles.append(f"{row.slice_id}: {row.lesion_dice:.2f}, typed {row.typed_dice:.2f}")
-    return image_grid(images, titles, cohort, each, list(dict.fromkeys(worst["label"])), side=2.4)
+    return image_grid(images, titles, each, list(dict.fromkeys(worst["label"])), side=2.4, figure=figure)

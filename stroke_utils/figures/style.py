@@ -1,17 +1,14 @@
-"""What all figures share: colours, style, the note on figures of phantom data, grids of slices."""
+"""What all figures share: colours, style, and grids of slices."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import seaborn as sns
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
-from stroke_utils.base import files
-from stroke_utils.data.cohort import Cohort
+from stroke_utils.figures.canvas import nothing, several
 
 # Three colours of the Okabe-Ito palette, told apart with every kind of colour vision and in print.
 COLOURS = {"none": "#7f7f7f", "ischemia": "#0072b2", "hemorrhage": "#d55e00"}
@@ -40,45 +37,33 @@ def use_style() -> None:
     )
 
 
-def stamp(figure: Figure, cohort: Cohort | dict) -> Figure:
-    """Say below a figure that its data are a phantom's, where the cohort (or its ``origin``) says so; return it."""
-    origin = getattr(cohort, "origin", cohort)
-    if origin.get("phantom"):
-        figure.supxlabel("phantom data, no patients", x=0.995, ha="right", fontsize=7, color="0.45")
-    return figure
-
-
-def save(figure: Figure, target: str | Path, data: pd.DataFrame | None = None) -> None:
-    """Save a figure as PNG, whole or not at all, and the data behind it as CSV beside it; folders above are made."""
-    if data is not None:
-        files.write_table(Path(target).with_suffix(".csv"), data)
-    with files.atomic_path(target) as temporary:
-        figure.savefig(temporary, format="png")
-
-
-def nothing(what: str, cohort: Cohort | dict, where: str = "in this data set") -> Figure:
-    """Say in place of a figure that there is nothing to draw: a user's data may lack what the phantom has."""
-    figure = plt.figure(figsize=(5, 0.6))
-    figure.text(0.5, 0.5, f"No {what} {where}", ha="center", va="center", color="0.4")
-    return stamp(figure, cohort)
-
-
 def image_grid(
     images: Sequence[np.ndarray],
     titles: Sequence[str],
-    cohort: Cohort | dict,
     columns: int = 4,
     rows: Sequence[str] = (),
     side: float = 2.2,
-) -> Figure:
-    """Show images in a grid, row by row; small crops keep hard pixels. ``rows`` names the rows at the left margin."""
+    figure: Figure | SubFigure | None = None,
+) -> np.ndarray:
+    """Show images in a grid, row by row; small crops keep hard pixels.
+
+    Args:
+        images: grey (H, W) or RGB (H, W, 3), 0 to 255, or RGB in [0, 1].
+        titles: of the images.
+        columns: images in a row.
+        rows: names of the rows, at the left margin.
+        side: of an image in a new figure, in inches.
+        figure: where to draw.
+    """
     if not len(images):
-        return nothing("such slice", cohort)
-    height = max(1, -(-len(images) // columns))
-    figure, axes = plt.subplots(height, columns, figsize=(side * columns, (side + 0.3) * height), squeeze=False)
+        return np.array([nothing("such slice", figure=figure)])
+    height = -(-len(images) // columns)
+    axes = several(figure, height, columns, (side * columns, (side + 0.3) * height))
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
+    for axis in axes.flat[len(images) :]:
+        axis.set_visible(False)
     for axis, image, title in zip(axes.flat, images, titles, strict=False):
         axis.imshow(
             image, cmap="gray", vmin=0, vmax=255, interpolation="nearest" if len(image) < 150 else "antialiased"
@@ -86,7 +71,7 @@ def image_grid(
         axis.set_title(title)
     for axis, name in zip(axes[:, 0], rows, strict=False):
         axis.set_ylabel(name, fontweight="bold")
-    return stamp(figure, cohort)
+    return axes.flat[: len(images)]
 
 
 def crop(image: np.ndarray, region: np.ndarray, margin: int = 30) -> np.ndarray:

@@ -34,7 +34,7 @@ def test_grey_histograms_count_neither_black_white_nor_markers(tmp_path):
     table = describe.grey_histograms(slices, quiet=True)
     assert table.loc[("a", "none"), [96, 8]].tolist() == [0.75, 0.25] and table.loc[("a", "none")].sum() == 1
     assert table.loc[("b", "ischemia")].isna().all()
-    axis = figures.grey_histograms(table, {}).axes[0]
+    axis = figures.grey_histograms(table)
     assert [line.get_label() for line in axis.lines] == ["none", "ischemia"]
 
 
@@ -47,7 +47,7 @@ def test_lesions_are_measured_by_type(tmp_path):
     assert found["pixels"].to_dict() == {"ischemia": 41, "hemorrhage": 4}
     assert found["components"].to_dict() == {"ischemia": 2, "hemorrhage": 1}
     assert found.loc["hemorrhage", ["x", "y", "percent"]].tolist() == pytest.approx([0.61, 0.62, 0.08])
-    bars = figures.lesion_sizes(found.reset_index(), {}).axes[0].patches
+    bars = figures.lesion_sizes(found.reset_index()).patches
     assert len(bars) == 4
 
 
@@ -64,7 +64,7 @@ def test_location_maps_are_shares_of_a_types_slices(tmp_path):
     share, mean, n = maps["ischemia"]
     assert n == 2 and share[0, 0] == 1 and share[0, 7] == 0.5 and share[7, 0] == 0 and (mean == 20).all()
     assert maps["hemorrhage"][2] == 1 and maps["hemorrhage"][0][7, 7] == 1
-    assert [a.get_title() for a in figures.location_maps(maps, {}).axes[:2]] == [
+    assert [a.get_title() for a in figures.location_maps(maps)] == [
         "ischemia, 2 slices",
         "hemorrhage, 1 slices",
     ]
