@@ -57,8 +57,8 @@ def image_grid(
     """
     if not len(images):
         return np.array([nothing("such slice", figure=figure)])
-    height = -(-len(images) // columns)
-    axes = several(figure, height, columns, (side * columns, (side + 0.3) * height))
+    height, titled = -(-len(images) // columns), 0.3 if any(titles) else 0.1
+    axes = several(figure, height, columns, (side * columns, (side + titled) * height))
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
