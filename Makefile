@@ -10,6 +10,9 @@ export PYTHON
 # PY=python uses the environment you are in (conda, for instance) and installs nothing.
 PY      ?= .venv/bin/python
 
+# The package's command line, from the same environment as $(PY).
+COMMAND  = $(if $(findstring /,$(PY)),$(dir $(PY)))stroke-regions
+
 # One resolution for every supported Python and system; without header and index addresses, so that it says only pins.
 COMPILE = uv pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest \
 	--no-header --no-annotate
@@ -18,26 +21,30 @@ GENERATED = .venv .venv-bench results data/derived data/phantom-*-seed*-v* data/
 	*.egg-info
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test lab refresh bench lock clean
+.PHONY: help env reproduce test verify lab refresh bench lock clean clean-derived
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
-	@echo '  PROFILE=quick|paper DATA=/path SEEDS=0,1,2 MODELS=cnn,resnet18 CORES=2 for reproduce; PYTHON=/path/to/python3.12 for all.'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@echo '  PROFILE=quick|smoke|paper DATA=/path SEEDS=0,1,2 MODELS=cnn,resnet18 CORES=2 for reproduce; PYTHON=/path/to/python3.12 for all.'
 
 env:
-	@case '$(PY)' in .venv/*) sh .ci/install.sh;; esac
+	@case '$(PY)' in .venv/*) sh .ci/install.sh;; *) command -v '$(COMMAND)' >/dev/null || { echo \
+	"There is no $(COMMAND): install the package into the environment of $(PY), with: $(PY) -m pip install -e ." >&2; exit 2; };; esac
 
 reproduce: env  ## run all notebooks headless; what is finished is not run again
-	@$(PY) -m stroke_utils.course.reproduce --profile '$(PROFILE)' --data '$(DATA)' --seeds '$(SEEDS)' --models '$(MODELS)' --cores '$(CORES)'
+	@$(COMMAND) reproduce --profile '$(PROFILE)' --data '$(DATA)' --seeds '$(SEEDS)' --models '$(MODELS)' --cores '$(CORES)'
 
-test: env  ## unit tests, then every notebook against its stored outputs, then the expected scores
+test: env  ## unit tests, then every notebook (in profile smoke) against its stored outputs, then the expected scores
 	@$(PY) -m pytest --nbval
+
+verify: env  ## compare the scores of a finished make reproduce with the expected ones; runs nothing
+	@$(COMMAND) verify --profile '$(PROFILE)'
 
 lab: env  ## open the notebooks in JupyterLab
 	@env -u JUPYTER_PATH JUPYTER_PREFER_ENV_PATH=1 $(PY) -m jupyterlab notebooks
 
 refresh: env  ## execute the committed notebooks in place and renew figures/ (NB=03_phase1_detection for some)
-	@$(PY) -m stroke_utils.course.refresh $(NB)
+	@$(COMMAND) refresh $(NB)
 
 # The peers' environment holds nothing but them, and sees the project's through a path file.
 bench: env  ## ratios against plain work and peers (OpenCV), measured side by side; ten minutes or so
@@ -49,6 +56,9 @@ bench: env  ## ratios against plain work and peers (OpenCV), measured side by si
 lock: env  ## resolve pyproject.toml again into requirements.lock
 	@scratch=$$(mktemp -d) && $(PY) -m venv $$scratch && $$scratch/bin/python -m pip install --quiet uv && \
 	$$scratch/bin/python -m $(COMPILE) --output-file requirements.lock; status=$$?; rm -rf $$scratch; exit $$status
+
+clean-derived: env  ## remove derived data that today's code would not make; results stay
+	@$(COMMAND) clean-derived
 
 clean:  ## remove .venv, results/, generated data and caches; never your own data
 	@for path in $(wildcard $(GENERATED)); do echo "removing $$path"; rm -rf "$$path"; done

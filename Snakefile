@@ -1,4 +1,4 @@
-"""One rule per notebook. ``make reproduce`` calls this through ``stroke_utils.course.reproduce``; by hand:
+"""One rule per notebook. ``make reproduce`` calls this through ``stroke-regions reproduce``; by hand:
 
     snakemake --cores 2                                            # the quick profile on the phantom
     snakemake --cores 8 --config profile=paper data=/path seeds=0,1,2 models=cnn,resnet18
@@ -14,8 +14,7 @@ import sys
 
 from stroke_utils.base import identity, paths
 from stroke_utils.base.errors import UserError
-from stroke_utils.course import plan
-from stroke_utils.results.parameters import settings
+from stroke_utils.course import commands, plan
 
 try:
     PLAN = plan.make_plan(*(config.get(key, "") for key in ("profile", "data", "seeds", "models")))
@@ -23,8 +22,9 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 PYTHON = sys.executable
+RUN = commands.here("run")
 PHANTOM = str(PLAN.executed / "phantom.txt")
-CELL_TIMEOUT = {"quick": 3600}.get(PLAN.profile, 7 * 24 * 3600)  # seconds; a hung cell must not hang the run
+CELL_TIMEOUT = {"quick": 3600, "smoke": 3600}.get(PLAN.profile, 7 * 24 * 3600)  # seconds; a hung cell must not hang the run
 
 
 rule all:
@@ -41,7 +41,7 @@ if not PLAN.data:
         output:
             PHANTOM,
         params:
-            size=getattr(settings(PLAN.notebooks[0], PLAN.profile), "phantom_size", "quick"),
+            size=PLAN.values(PLAN.notebooks[0]).get("phantom_size", "quick"),
         shell:
             "{PYTHON:q} -c 'import sys; from stroke_utils.data import open_cohort; "
             "open_cohort(size=sys.argv[1])' {params.size:q} && echo {params.size:q} > {output:q}"
@@ -76,6 +76,6 @@ for notebook, seed in JOBS:
         resources:
             mem_mb=8000 if notebook in plan.PER_SEED else 3000,
         shell:
-            "exec {PYTHON:q} -m stroke_utils.course.headless {input.notebook:q} --parameters {input.parameters:q} "
+            "exec {RUN:q} {input.notebook:q} --parameters {input.parameters:q} "
             "{params.changes:q} --made-by {params.made_by:q} --output {output:q} --log {log:q} "
             "--timeout {CELL_TIMEOUT} --end-with-parent"

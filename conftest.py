@@ -1,6 +1,9 @@
 """One test session: unit tests, then the notebooks' cells (with --nbval), then the scores those notebooks wrote.
 
 It stands at the root so that it also holds where only a notebook is named on the command line.
+
+Notebooks run in the profile ``smoke``: what ``params/smoke/<notebook>.yaml`` says is appended to their cell tagged
+``parameters``. ``STROKE_PROFILE=quick`` runs them as they are stored.
 """
 
 import os
@@ -12,12 +15,16 @@ from pathlib import Path
 import pytest
 
 EXPECTED = "test_expected.py"
+PROFILES = ("smoke", "quick")
 UNTESTED = {"data", "results", "figures"}  # at the root only: the tests have folders of these names
 SESSION = pytest.StashKey[dict]()
 
 
 def pytest_configure(config):
     """Give the session a fresh folder for results and derived data; kernels inherit the environment."""
+    profile = os.environ.setdefault("STROKE_PROFILE", PROFILES[0])  # test_expected.py reads it too
+    if profile not in PROFILES:
+        raise pytest.UsageError(f"STROKE_PROFILE={profile}: the tests run in {' or '.join(PROFILES)}.")
     folder = Path(tempfile.mkdtemp(prefix="stroke-tests-"))
     config.stash[SESSION] = {"folder": folder, "start": time.time()}
     os.environ.update(STROKE_RESULTS=str(folder / "results"), STROKE_DERIVED=str(folder / "derived"))
@@ -32,8 +39,27 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_collection_modifyitems(items):
-    """Order unit tests, notebooks, expected scores; within each the order stays."""
+    """Order unit tests, notebooks, expected scores; within each the order stays. Give notebooks their parameters."""
+    profile = os.environ["STROKE_PROFILE"]
+    for item in items:
+        cell = getattr(item, "cell", None)  # nbval's items have one
+        if profile != "quick" and cell and "parameters" in cell.metadata.get("tags", []):
+            cell.source += assignments(item.path, profile)
     items.sort(key=lambda item: 2 if item.path.name == EXPECTED else int(item.path.suffix == ".ipynb"))
+
+
+def assignments(notebook, profile):
+    """Return the parameters file of a notebook in a profile as lines of code, checked before any cell runs."""
+    from stroke_utils.base.errors import UserError
+    from stroke_utils.course.notebook_files import check_parameters
+    from stroke_utils.results.parameters import read_parameters
+
+    file = Path(__file__).parent / "params" / profile / f"{notebook.stem}.yaml"
+    try:
+        values = check_parameters(notebook, read_parameters(file))
+    except UserError as error:
+        raise pytest.UsageError(str(error)) from None
+    return "".join(f"\n{name} = {value!r}" for name, value in values.items())
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,20 @@
-"""The course as a whole: running notebooks without a browser, refreshing them, binding them.
+"""The course as a whole: its command line, running notebooks without a browser, refreshing and binding them.
 
 It knows notebooks as files; no notebook imports it.
-``plan`` says what a run consists of, ``notebook_files`` reads notebooks, ``headless`` runs one and ``reproduce`` all;
-``refresh`` renews the committed ones; ``derived`` names what is outdated; ``cards`` and ``book`` bind what runs left,
-with the texts in ``templates``.
+``commands`` is the command line, ``plan`` says what a run consists of, ``notebook_files`` reads notebooks, ``headless``
+runs one and ``reproduce`` all, ``verify`` compares their scores with what is expected, ``refresh`` renews the committed
+notebooks, ``derived`` names what is outdated, ``cards`` and ``book`` bind what runs left, with ``templates``.
 """
 
-__all__ = ["book", "cards", "derived", "headless", "notebook_files", "plan", "refresh", "reproduce"]
+__all__ = [
+    "book",
+    "cards",
+    "commands",
+    "derived",
+    "headless",
+    "notebook_files",
+    "plan",
+    "refresh",
+    "reproduce",
+    "verify",
+]

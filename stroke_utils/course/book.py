@@ -1,16 +1,14 @@
-"""Bind a profile's executed notebooks into one HTML file: ``python -m stroke_utils.course.book --profile quick``.
+"""Bind a profile's executed notebooks into one HTML file: ``stroke-regions book --profile quick``.
 
 nbconvert renders; added here is what one file for offline reading needs: one set of anchors, links between notebooks
 that stay inside the book, formulas as pictures, and a word on what is missing. ``make reproduce`` calls it last.
 """
 
-import argparse
 import base64
 import datetime
 import html
 import io
 import re
-import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -28,7 +26,7 @@ from stroke_utils.base import errors, files, paths, templates
 from stroke_utils.course import cards
 from stroke_utils.course.headless import short_path
 from stroke_utils.course.notebook_files import read_notebook
-from stroke_utils.course.plan import Plan, make_plan
+from stroke_utils.course.plan import Plan
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 GLOSSARY, FRONT = "glossary.md", "top"
@@ -303,27 +301,7 @@ def problems(page: str) -> list[str]:
     return said + [f"The anchor {a} stands {n} times." for a, n in Counter(found.anchors).items() if n > 1]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Bind the book from the command line; return an exit status."""
-    parser = argparse.ArgumentParser(prog="python -m stroke_utils.course.book", description="Bind executed notebooks.")
-    parser.add_argument("--profile", default="quick")
-    parser.add_argument("--data", default="", help="data folder of the run (default: STROKE_DATA, else the phantom)")
-    parser.add_argument("--seeds", default="", help="of the run (default: the parameters files' seed)")
-    parser.add_argument("--models", default="", help="of the run (default: the parameters files')")
-    given = parser.parse_args(arguments)
-    try:
-        print(summary(*bind(make_plan(given.profile, given.data, given.seeds, given.models))))
-    except errors.UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
 def summary(path: Path, remarks: list[str]) -> str:
     """Return where the book lies, its size and what is wrong with it."""
     size = path.stat().st_size / 1e6
     return "\n".join([f"Book:                {short_path(path)} ({size:.1f} MB)", *(f"  {line}" for line in remarks)])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,16 +1,13 @@
-"""Run one notebook without a browser: ``python -m stroke_utils.course.headless NOTEBOOK --output OUT.ipynb …``.
+"""Run one notebook without a browser: ``stroke-regions run NOTEBOOK.ipynb --output OUT.ipynb …``.
 
 Papermill does the running. Added here is what it leaves open: unknown or ill-typed parameters stop before anything
 runs, the kernel is surely this environment's own, a person sees which cell is at work, and the output appears only
 when the whole notebook succeeded.
 """
 
-import argparse
 import errno
-import json
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -27,7 +24,6 @@ from stroke_utils.course.notebook_files import (
     last_heading,
     read_notebook,
 )
-from stroke_utils.results.parameters import read_parameters
 
 LOG_FIRST, LOG_EVERY = 5, 60
 """Seconds after which a running cell is first mentioned, and mentioned again, where the output is no terminal."""
@@ -180,35 +176,3 @@ def _note(log: Path, number: int, reason: str) -> None:
 def _indented(text: str, lines: int = 12) -> str:
     kept = text.strip().splitlines()
     return "\n".join(f"  {line}" for line in (kept if len(kept) <= lines else [kept[0], "…", *kept[2 - lines :]]))
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run one notebook from the command line; return 0, 1 after a failed cell, 2 after a person's mistake."""
-    parser = argparse.ArgumentParser(prog="python -m stroke_utils.course.headless", description="Run one notebook.")
-    parser.add_argument("notebook")
-    parser.add_argument("--parameters", metavar="FILE.yaml", help="flat file of parameters")
-    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="one parameter")
-    parser.add_argument("--output", required=True, metavar="OUT.ipynb", help="executed copy, written on success")
-    parser.add_argument("--log", metavar="LOG.ipynb", help="executed copy while it runs (default: logs/ beside OUT)")
-    parser.add_argument("--timeout", type=int, metavar="SECONDS", help="per cell (default: none)")
-    parser.add_argument("--made-by", metavar="JSON", type=json.loads, help="identity of the copy, kept in its metadata")
-    parser.add_argument("--end-with-parent", action="store_true", help="stop when the calling program is gone")
-    given = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    if given.end_with_parent:
-        end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    try:
-        values = read_parameters(given.parameters) if given.parameters else {}
-        values |= dict(given.p)
-        done = run(given.notebook, values, given.output, given.log, given.timeout, given.made_by)
-        return 0 if done else 1
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        progress.StatusLine().show("Stopped.", final=True)
-        return 130
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -41,7 +41,7 @@ class Plan:
 
     def wanted(self, notebook: str) -> list[str]:
         """Those of a training notebook's models that are wanted."""
-        return [name for name in read_parameters(self.parameters(notebook)).get("models", []) if name in self.models]
+        return [name for name in self.values(notebook).get("models", []) if name in self.models]
 
     @property
     def executed(self) -> Path:
@@ -71,6 +71,10 @@ class Plan:
         which = f"{notebook}-seed{seed}" if notebook in PER_SEED else notebook
         return str(self.executed / folder / f"{which}-{self.identity(notebook, seed).digest[:8]}.ipynb")
 
+    def values(self, notebook: str) -> dict[str, object]:
+        """All parameters of a notebook in this profile: what its file leaves out has the notebook's own default."""
+        return defaults(paths.home() / "notebooks" / f"{notebook}.ipynb") | read_parameters(self.parameters(notebook))
+
     def outputs(self, notebook: str) -> list[str]:
         """Paths of all executed copies of a notebook, in the order of the seeds."""
         return list(dict.fromkeys(self.output(notebook, seed) for seed in self.seeds))
@@ -96,29 +100,27 @@ def make_plan(profile: str = "", data: str = "", seeds: str = "", models: str = 
     profile = profile or "quick"
     parameters.params_folder(profile)  # refuses an unknown one
     data = str(data or os.environ.get("STROKE_DATA", ""))
-    if data:
-        folder = Path(data).expanduser().resolve()
-        if not folder.is_dir() or not any(folder.iterdir()):
-            what = "is empty" if folder.is_dir() else "does not exist"
-            raise UserError(f"The data folder {folder} {what}. Give the unpacked data set: DATA=/path/to/folder.")
-        data = str(folder)
-    elif profile != "quick":
-        raise UserError(
-            f"PROFILE={profile} works on the real data; give its folder: "
-            f"make reproduce PROFILE={profile} DATA=/path/to/data (or set STROKE_DATA). See data/README.md."
-        )
     words = str(seeds).replace(",", " ").split()
     if not all(word.isascii() and word.isdigit() for word in words):
         raise UserError(f"SEEDS={seeds} is no list of whole numbers. Write for instance SEEDS=0,1,2.")
     plan = Plan(profile, data, tuple(sorted({int(word) for word in words})))
     _check_files(plan)
-    if not words:
-        plan = replace(plan, seeds=(read_parameters(plan.parameters(plan.notebooks[0])).get("seed", 0),))
+    if data:
+        folder = Path(data).expanduser().resolve()
+        if not folder.is_dir() or not any(folder.iterdir()):
+            what = "is empty" if folder.is_dir() else "does not exist"
+            raise UserError(f"The data folder {folder} {what}. Give the unpacked data set: DATA=/path/to/folder.")
+        plan = replace(plan, data=str(folder))
+    elif any(plan.values(notebook).get("phantom_size") == "paper" for notebook in plan.notebooks):
+        raise UserError(
+            f"PROFILE={profile} works on the real data; give its folder: "
+            f"make reproduce PROFILE={profile} DATA=/path/to/data (or set STROKE_DATA). See data/README.md."
+        )
+    if not plan.seeds:
+        plan = replace(plan, seeds=(plan.values(plan.notebooks[0]).get("seed", 0),))
     names = tuple(str(models).replace(",", " ").split())
     training = [notebook for notebook in plan.notebooks if notebook in PER_SEED]
-    known = list(
-        dict.fromkeys(n for notebook in training for n in read_parameters(plan.parameters(notebook)).get("models", []))
-    )
+    known = list(dict.fromkeys(name for notebook in training for name in plan.values(notebook).get("models", [])))
     if strangers := [name for name in names if name not in known]:
         raise UserError(
             f"MODELS={models}: no notebook of this profile trains {strangers[0]}. Known: {', '.join(known)}."

@@ -1,10 +1,9 @@
-"""Execute the committed notebooks in place, renew ``figures/`` and the README's scores: what ``make refresh`` calls.
+"""Execute the committed notebooks in place, renew ``figures/`` and the README's scores: ``stroke-regions refresh``.
 
 The only part of the project that writes what git tracks. Notebooks run with their stored defaults, and their runs go
 to a folder of their own, so that nothing a person computed earlier shows up in the committed outputs.
 """
 
-import argparse
 import base64
 import io
 import os
@@ -178,28 +177,28 @@ def renew_readme(home: Path) -> None:
     files.write_text(home / "README.md", with_table(readme, readme_table(scores)))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Refresh all notebooks, or those named; return an exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m stroke_utils.course.refresh", description="Execute notebooks in place."
-    )
-    parser.add_argument("notebooks", nargs="*", help="stems of notebooks (default: all); earlier refreshed runs stay")
-    given = parser.parse_args(arguments)
+def renew(names: list[str]) -> bool:
+    """Refresh the notebooks of these stems, or all where there are none; tell whether every one succeeded.
+
+    What earlier refreshed runs left is used where only some are named, and removed first where all are.
+
+    Raises:
+        UserError: no such notebook; nothing is executed.
+    """
     home = paths.home()
     notebooks = sorted((home / "notebooks").glob("*.ipynb"))
-    unknown = set(given.notebooks) - {path.stem for path in notebooks}
-    if unknown:
-        print(f"No such notebook: {', '.join(sorted(unknown))}. There are {', '.join(p.stem for p in notebooks)}.")
-        return 2
+    known = [path.stem for path in notebooks]
+    if unknown := sorted(set(names) - set(known)):
+        raise errors.UserError(f"No such notebook: {', '.join(unknown)}. There are {', '.join(known)}.")
     scratch = home / "results" / "refresh"
-    if not given.notebooks:
+    if not names:
         shutil.rmtree(scratch, ignore_errors=True)
     os.environ.update(STROKE_RESULTS=str(scratch / "results"), STROKE_DERIVED=str(scratch / "derived"))
     os.environ.pop("STROKE_DATA", None)
     try:
         with files.lock(home / "results" / "refresh", "the committed notebooks anew"):
             for path in notebooks:
-                if not given.notebooks or path.stem in given.notebooks:
+                if not names or path.stem in names:
                     for line in execute(path):
                         print(f"{path.stem}: left out {line}")
             for path in copy_figures(scratch / "results", home / "figures"):
@@ -207,9 +206,5 @@ def main(arguments: list[str] | None = None) -> int:
             renew_readme(home)
     except errors.UserError as error:
         print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        return False
+    return True

@@ -1,14 +1,14 @@
-"""Run the whole course: ``python -m stroke_utils.course.reproduce --profile quick`` (what ``make reproduce`` calls).
+"""Run the whole course: ``stroke-regions reproduce --profile quick``, which is what ``make reproduce`` calls.
 
 Checks everything a person can mistype before the first notebook starts, then lets Snakemake run what is missing or out
 of date, then shows the results and binds them into a book. The Snakefile builds its rules from the same :class:`Plan`.
 """
 
-import argparse
 import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -37,46 +37,45 @@ def summary(plan: Plan) -> str:
     return "\n".join(["", table, "", f"Data:                {origin}", *places])
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the course from the command line; further arguments go to Snakemake. Return an exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m stroke_utils.course.reproduce", description="Run the whole course."
-    )
-    parser.add_argument("--profile", default="quick")
-    parser.add_argument("--data", default="", help="data folder (default: STROKE_DATA, else the phantom)")
-    parser.add_argument("--seeds", default="", help="for instance 0,1,2 (default: the parameters files' seed)")
-    parser.add_argument("--models", default="", help="for instance cnn,resnet18 (default: the parameters files')")
-    parser.add_argument("--cores", default="", help="how many cores to use (default: all)")
-    given, further = parser.parse_known_args(arguments)
+def run_all(profile: str, data: str, seeds: str, models: str, cores: str, further: list[str]) -> bool:
+    """Run the course, print what came of it, and tell whether all of it is there.
+
+    Args:
+        profile: folder of ``params/``.
+        data: data folder; empty: ``STROKE_DATA``, else the phantom.
+        seeds: as ``0,1,2``; empty: the parameters files' own.
+        models: as ``cnn,resnet18``; empty: the parameters files' own.
+        cores: how many to use; empty: all.
+        further: arguments for Snakemake.
+
+    Raises:
+        UserError: a mistake in the request or in a parameters file; nothing has run.
+    """
     # When make is killed this process, and with it every notebook at work, must end too.
     end_with_parent(lambda: os._exit(1))
-    start, home, stopped = time.monotonic(), paths.home(), []
+    start, home, stopped = time.monotonic(), paths.home(), threading.Event()
 
-    def stop(*signal_and_frame: object) -> None:
-        # Snakemake answers Ctrl-C as it does a failure; only after a failure is there something to bind.
-        stopped.append(True)
-        signal.default_int_handler(*signal_and_frame)
+    # Snakemake answers Ctrl-C as it does a failure; only after a failure is there something to bind.
+    def stop(*received: object) -> None:
+        stopped.set()
+        signal.default_int_handler(*received)
 
     signal.signal(signal.SIGINT, stop)
-    try:
-        if given.cores and not given.cores.isdigit():
-            raise UserError(f"CORES={given.cores} is no whole number. Write for instance CORES=2.")
-        plan = make_plan(given.profile, given.data, given.seeds, given.models)
-        # Snakemake's own lock outlives a killed run; this one the kernel frees, so the same command starts again.
-        with files.lock(home / ".snakemake" / "reproduce", "results in this folder"):
-            done = _snakemake(plan, given.cores or "all", further)
-            if done:
-                print(summary(plan))
-            if not stopped:
-                print(_bound(plan))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    if not done:
+    if cores and not cores.isdigit():
+        raise UserError(f"CORES={cores} is no whole number. Write for instance CORES=2.")
+    plan = make_plan(profile, data, seeds, models)
+    # Snakemake's own lock outlives a killed run; this one the kernel frees, so the same command starts again.
+    with files.lock(home / ".snakemake" / "reproduce", "results in this folder"):
+        done = _snakemake(plan, cores or "all", further)
+        if done:
+            print(summary(plan))
+        if not stopped.is_set():
+            print(_bound(plan))
+    if done:
+        print(f"Done in {clock(time.monotonic() - start)}.")
+    else:
         print("Stopped; what is finished stays. The same command goes on from there.", file=sys.stderr)
-        return 1
-    print(f"Done in {clock(time.monotonic() - start)}.")
-    return 0
+    return done
 
 
 def _bound(plan: Plan) -> str:
@@ -104,7 +103,3 @@ def _snakemake(plan: Plan, cores: str, further: list[str]) -> bool:
     except SystemExit as end:
         return not end.code
     return True
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,13 +1,11 @@
 """Reads a folder of the data set, in the form it was unpacked, into one table of slices and one of problems.
 
-``python -m stroke_utils.data.cohort DIR`` prints what a folder holds before hours are spent on it.
+``stroke-regions check DIR`` prints what a folder holds before hours are spent on it.
 """
 
-import argparse
 import functools
 import json
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -353,25 +351,3 @@ def _limits(cohort: Cohort) -> list[str]:
     if cohort.facts is None or cohort.facts["grey_levels"].isna().all():
         found.append("the pixels were not decoded, so paint in an original would go unseen.")
     return found
-
-
-def _main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m stroke_utils.data.cohort",
-        description="Check a data folder before training. Exit status: 0 where training is sensible, 1 where it would "
-        "be wrong, 2 where the folder can't be read.",
-    )
-    parser.add_argument("folder", help="the folder that holds the class and session folders")
-    arguments = parser.parse_args()
-    sys.stdout.reconfigure(errors="backslashreplace")  # names and signs that the terminal has no letters for
-    try:
-        cohort = read_cohort(arguments.folder)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(cohort.report())
-    return 1 if cohort.obstacles() else 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main())

@@ -44,7 +44,7 @@ def split(
     if test_part and not (slices["part"] == test_part).any():
         raise UserError(
             f"No usable slice of {test_part}, which is the test. Its folder is missing, or its slices lack labels or "
-            "masks: `python -m stroke_utils.data.cohort FOLDER` tells which."
+            "masks: `stroke-regions check FOLDER` tells which."
         )
     column = pd.Series(None, index=slices.index, dtype=object)
     column[train], column[chosen] = "train", "validation"
@@ -76,7 +76,7 @@ def class_weights(labels: pd.Series | np.ndarray) -> dict[int, float]:
     if len(values) < 2:
         raise UserError(
             f"Training needs slices of two classes; found {len(labels)} slices of class {values.tolist()} only. Check "
-            "the class folders: `python -m stroke_utils.data.cohort FOLDER` tells what is there."
+            "the class folders: `stroke-regions check FOLDER` tells what is there."
         )
     weights = compute_class_weight("balanced", classes=values, y=labels)
     return dict(zip(values.tolist(), weights.tolist(), strict=True))

@@ -1,7 +1,5 @@
 import errno
 import os
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -108,14 +106,6 @@ def test_progress_says_what_is_left_and_what_was_done(monkeypatch, capsys):
     assert "Reading: 3 in " in capsys.readouterr().err
     assert list(progress.track([1], "Reading", quiet=True)) == [1]
     assert capsys.readouterr().err == ""
-
-
-def test_the_package_and_its_first_rooms_load_no_tensorflow():
-    code = (
-        "import sys; from stroke_utils.data import cohort, masks, splits; from stroke_utils import phantom; "
-        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
 
 
 def test_the_message_of_a_users_mistake_has_no_traceback():

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from stroke_utils.base import errors
-from stroke_utils.course import book, notebook_files
+from stroke_utils.course import book, commands, notebook_files
 from stroke_utils.course.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -167,9 +167,9 @@ def test_of_several_seeds_the_first_wanted_is_shown_and_the_others_are_named(she
 
 
 def test_nothing_executed_is_a_mistake_in_words(shelf, capsys):
-    assert book.main(["--profile", "paper"]) == 2
+    assert commands.main(["book", "--profile", "paper"]) == 2
     assert "make reproduce PROFILE=paper" in capsys.readouterr().err
-    assert book.main([]) == 0 and re.search(r"Book: .*book\.html \(0\.\d MB\)", capsys.readouterr().out)
+    assert commands.main(["book"]) == 0 and re.search(r"Book: .*book\.html \(0\.\d MB\)", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 from stroke_utils.base import errors
-from stroke_utils.course import headless, notebook_files, refresh
+from stroke_utils.course import commands, headless, notebook_files, refresh
 from stroke_utils.course.plan import make_plan
 
 PARAMETERS = """profile = "quick"  # a
@@ -22,6 +22,7 @@ reuse = False  # c
 dropout = 0.1  # d
 models = ["cnn"]  # e
 data_dir = ""
+phantom_size = "quick"
 """
 
 
@@ -39,8 +40,8 @@ def write(path, *cells, kernel="python3", parameters=PARAMETERS):
 
 def command(*words, **more):
     """Start the command line in a process of its own that hears Ctrl-C, which a shell's background jobs ignore."""
-    call = [sys.executable, "-m", "stroke_utils.course.headless", *map(str, words)]
     more |= {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    call = commands.here("run", *words)
     return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
 
 
@@ -52,7 +53,8 @@ def outputs(path):
 
 def test_parameters_of_a_notebook(tmp_path):
     found = notebook_files.defaults(write(tmp_path / "a.ipynb"))
-    assert found == {"profile": "quick", "seed": 0, "reuse": False, "dropout": 0.1, "models": ["cnn"], "data_dir": ""}
+    expected = {"profile": "quick", "seed": 0, "reuse": False, "dropout": 0.1, "models": ["cnn"], "data_dir": ""}
+    assert found == expected | {"phantom_size": "quick"}
 
 
 def test_parameters_must_be_literals_in_exactly_one_cell(tmp_path):
@@ -172,7 +174,7 @@ def gone(pid, patience=20):
 
 def test_it_ends_with_its_parent_when_told_so(tmp_path):
     path = write(tmp_path / "a.ipynb", "import os, time\nprint(os.getpid(), file=open('pid', 'w'))\ntime.sleep(120)")
-    call = [sys.executable, "-m", "stroke_utils.course.headless", str(path), "--output", str(tmp_path / "o.ipynb")]
+    call = commands.here("run", path, "--output", tmp_path / "o.ipynb")
     parent = subprocess.Popen(
         [sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])", *call, "--end-with-parent"],
         start_new_session=True,
@@ -198,7 +200,7 @@ def course(tmp_path, monkeypatch):
         for profile in ("quick", "paper"):
             file = tmp_path / "params" / profile / f"{stem}.yaml"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(f"profile: {profile}\nseed: 5\n")
+            file.write_text(f"profile: {profile}\nseed: 5\nphantom_size: {profile}\n")
     monkeypatch.setenv("STROKE_HOME", str(tmp_path))
     monkeypatch.setenv("STROKE_RESULTS", str(tmp_path / "elsewhere"))
     monkeypatch.delenv("STROKE_DATA", raising=False)
@@ -232,6 +234,22 @@ def test_models_narrow_the_training_notebooks_and_leave_out_those_without_one(co
         errors.UserError, match=r"no notebook of this profile trains rnn. Known: cnn, resnet18, resnet50"
     ):
         make_plan(models="cnn,rnn")
+
+
+def test_what_a_profile_leaves_out_is_as_in_the_notebook_and_needs_no_data_folder(course):
+    for stem in ("01_exploration", "03_phase1_detection"):
+        (course / "params" / "less").mkdir(exist_ok=True)
+        (course / "params" / "less" / f"{stem}.yaml").write_text("profile: less\nrate: 0.5\n")
+    plan = make_plan("less")
+    assert (plan.data, plan.seeds) == ("", (0,)) and plan.executed == course / "elsewhere" / "less" / "executed"
+    values = plan.values("03_phase1_detection")
+    assert (values["profile"], values["rate"], values["models"], values["phantom_size"]) == (
+        "less",
+        0.5,
+        ["a"],
+        "quick",
+    )
+    assert make_plan("less", models="a").wanted("03_phase1_detection") == ["a"]
 
 
 def test_the_data_folder_defaults_to_the_environment(course, monkeypatch):
@@ -292,7 +310,7 @@ def test_snakemake_knows_every_notebook_and_runs_only_what_changed(course):
     write(course / "notebooks" / "07_more.ipynb", "print(seed)", parameters='profile = "quick"\nseed = 0')
     for profile in ("quick", "paper"):
         (course / "params" / profile / "07_more.yaml").write_text(f"profile: {profile}\n")
-    call = [sys.executable, "-m", "stroke_utils.course.reproduce", "--data", str(data), "--cores", "2"]
+    call = commands.here("reproduce", "--data", data, "--cores", "2")
     first = subprocess.run([*call, "--seeds", "0,1"], capture_output=True, text=True, timeout=300)
     assert first.returncode == 0, first.stderr
     assert first.stderr.count("finished") == 4 and "Executed notebooks" in first.stdout
@@ -317,7 +335,7 @@ def test_ctrl_c_ends_the_course_at_once_and_binds_no_book(course):
         (course / part).symlink_to(Path(__file__).parents[2] / part)
     for path in (course / "notebooks").glob("*.ipynb"):
         write(path, f"import time\nopen({str(course / 'at_work')!r}, 'w')\ntime.sleep(120)")
-    call = [sys.executable, "-m", "stroke_utils.course.reproduce", "--data", str(course / "params"), "--cores", "2"]
+    call = commands.here("reproduce", "--data", course / "params", "--cores", "2")
     process = subprocess.Popen(
         call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )

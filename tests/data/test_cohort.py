@@ -7,7 +7,6 @@ import re
 import shutil
 import struct
 import subprocess
-import sys
 import tempfile
 import unicodedata
 import zlib
@@ -21,6 +20,7 @@ from PIL import Image
 
 from stroke_utils.base import identity, vocabulary
 from stroke_utils.base.errors import UserError
+from stroke_utils.course.commands import here, main
 from stroke_utils.data import checks
 from stroke_utils.data.cohort import COLUMNS, read_cohort
 from stroke_utils.data.layouts import PROBLEM_COLUMNS, recognise
@@ -786,11 +786,6 @@ def test_what_is_no_data_folder_gets_one_clear_message(folder, tmp_path):
             read_cohort(tmp_path / name)
 
 
-def run_command(*arguments, **environment):
-    command = [sys.executable, "-m", "stroke_utils.data.cohort", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
-
-
 # what is done to the folder, words of the obstacle that must come of it (None: training stays sensible)
 VERDICTS = {
     "nothing": (lambda d: None, None),
@@ -860,16 +855,15 @@ def test_what_the_report_reminds_of(folder):
         assert f"{words}" in said.partition("Mind:")[2], words
 
 
-def test_command_line(folder, tmp_path):
-    good = run_command(folder)
-    assert good.returncode == 0 and good.stdout == read_cohort(folder, quiet=True).report() + "\n"
+def test_command_line(folder, tmp_path, capsys):
+    assert main(["check", str(folder)]) == 0
+    assert capsys.readouterr().out == read_cohort(folder, quiet=True).report() + "\n"
     fill(folder / NONE_SLICE, BLUE)
-    wrong = run_command(folder)
-    assert wrong.returncode == 1 and "Training would be wrong" in wrong.stdout
-    poor = run_command(folder, PYTHONIOENCODING="ascii")
-    assert poor.returncode == 1 and "8\\xd78" in poor.stdout, "a terminal may lack the letters"
-    bad = run_command(tmp_path / "missing")
-    assert bad.returncode == 2 and "does not exist" in bad.stderr and "Traceback" not in bad.stderr
+    call = here("check", folder)
+    poor = subprocess.run(call, capture_output=True, text=True, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert poor.returncode == 1 and "Training would be wrong" in poor.stdout
+    assert "8\\xd78" in poor.stdout, "a terminal may lack the letters"
+    assert main(["check", str(tmp_path / "missing")]) == 2 and "does not exist" in capsys.readouterr().err
 
 
 def test_real_samples(real_samples):

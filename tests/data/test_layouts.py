@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from stroke_utils.base import errors, identity, vocabulary
+from stroke_utils.course import commands
 from stroke_utils.data import masks
 from stroke_utils.data.cohort import read_cohort
 from stroke_utils.data.layouts import recognise
 from stroke_utils.phantom import PhantomSpec, make_phantom, phantom_folder
-from stroke_utils.phantom.__main__ import main
 from stroke_utils.phantom.spec import plan
 from stroke_utils.phantom.writer import LAYOUTS
 
@@ -120,10 +120,14 @@ def test_the_portals_double_nesting(tiny_phantom, tmp_path):
 
 def test_the_command_line_and_folder_names_know_the_layout(tmp_path, monkeypatch):
     seen = {}
-    monkeypatch.setattr(
-        "stroke_utils.phantom.__main__.make_phantom", lambda _, *__, **more: seen.update(more) or tmp_path
-    )
-    assert main(["--out", str(tmp_path), "--layout", "mirror-a"]) == 0 and seen["layout"] == "mirror-a"
+
+    def make(out, *_, **more):
+        seen.update(more)
+        return tmp_path
+
+    monkeypatch.setattr("stroke_utils.phantom.writer.make_phantom", make)
+    words = ["phantom", "--out", str(tmp_path), "--layout", "mirror-a"]
+    assert commands.main(words) == 0 and seen["layout"] == "mirror-a"
     assert phantom_folder("tiny", 3).name.startswith("phantom-tiny-seed3-v")
     names = {phantom_folder("tiny", 3, layout, cut).name for layout in LAYOUTS for cut in (False, True)}
     assert len(names) == 8, "none overwrites or passes for another"

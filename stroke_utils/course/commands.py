@@ -1,0 +1,289 @@
+"""The command line, ``stroke-regions``: one subcommand a task.
+
+Each subcommand imports what it needs when it runs, so that ``--help`` and ``check`` start fast and load no TensorFlow.
+A subcommand returns 0 where all is fine and 1 where something is wrong. A person's mistake ends in one message and 2.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stroke_utils.base import progress
+from stroke_utils.base.errors import UserError
+
+NAME = "stroke-regions"
+EPILOG = "Exit status: 0 all is fine, 1 something is wrong (the text above says what), 2 it could not be done as asked."
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand.
+
+    Attributes:
+        call: does the task with the parsed arguments and returns the exit status.
+        purpose: one line for the list of subcommands.
+        examples: lines of a shell.
+        arguments: declares the arguments on a parser; called only for the subcommand that is asked for.
+        passes_on: whether arguments it does not know go to Snakemake; they are then in ``further``.
+    """
+
+    call: Callable[[argparse.Namespace], int]
+    purpose: str
+    examples: tuple[str, ...]
+    arguments: Callable[[argparse.ArgumentParser], None]
+    passes_on: bool = False
+
+
+def here(*words: object) -> list[str]:
+    """Return the call that runs the command line with ``words`` in the environment and package that run this.
+
+    Whoever starts it from a program uses this and not the script: an environment's ``bin`` need not be on the path, and
+    the script may belong to another copy of the package.
+    """
+    code = "import sys; from stroke_utils.course.commands import main; sys.exit(main())"
+    return [sys.executable, "-c", code, *map(str, words)]
+
+
+def check_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``check``."""
+    parser.add_argument("folder", metavar="DIR", help="the folder that holds the class and session folders")
+
+
+def check(given: argparse.Namespace) -> int:
+    """Say what a data folder holds, what is missing or wrong, and whether training makes sense."""
+    from stroke_utils.data.cohort import read_cohort
+
+    cohort = read_cohort(given.folder)
+    print(cohort.report())
+    return 1 if cohort.obstacles() else 0
+
+
+def phantom_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``phantom``."""
+    from stroke_utils.phantom import spec, writer
+
+    room = ", ".join(f"{size} {megabytes} MB" for size, megabytes in spec.MEGABYTES.items())
+    parser.add_argument("--out", metavar="DIR", help="new folder to write; default: the project's, under data/")
+    parser.add_argument("--size", choices=list(spec.SIZES), default="quick", help=f"{room}; default: quick")
+    parser.add_argument("--seed", type=int, default=0, help="of the heads and lesions; default: 0")
+    parser.add_argument("--layout", choices=list(writer.LAYOUTS), default="portal", help="form of the folders")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes; default: one per core")
+    parser.add_argument("--shortcut", action="store_true", help="plant a shortcut: the head-rest tells stroke")
+    parser.add_argument("--quiet", action="store_true", help="no progress line")
+
+
+def phantom(given: argparse.Namespace) -> int:
+    """Make a phantom cohort and say where it lies and how much room it takes."""
+    from stroke_utils.phantom import writer
+
+    start = time.monotonic()
+    out = given.out or writer.phantom_folder(given.size, given.seed, given.layout, given.shortcut)
+    more = {"layout": given.layout, "shortcut": given.shortcut, "workers": given.workers}
+    out = writer.make_phantom(out, given.size, given.seed, given.quiet, **more)
+    taken = [path.stat().st_size for path in out.rglob("*") if path.is_file()]
+    print(f"{out}: {len(taken)} files, {sum(taken) / 1e6:.0f} MB, {time.monotonic() - start:.0f} s")
+    return 0
+
+
+def plan_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what says which run of the course is meant."""
+    parser.add_argument("--profile", default="quick", help="folder of params/; default: quick")
+    parser.add_argument("--data", default="", metavar="DIR", help="data folder; default: STROKE_DATA, else the phantom")
+    parser.add_argument("--seeds", default="", metavar="0,1,2", help="default: the parameters files' seed")
+    parser.add_argument("--models", default="", metavar="A,B", help="default: the parameters files' models")
+
+
+def reproduce_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``reproduce``."""
+    plan_arguments(parser)
+    parser.add_argument("--cores", default="", metavar="N", help="how many cores to use; default: all")
+
+
+def reproduce(given: argparse.Namespace) -> int:
+    """Run the course; what is finished and up to date is not run again."""
+    from stroke_utils.course.reproduce import run_all
+
+    done = run_all(given.profile, given.data, given.seeds, given.models, given.cores, given.further)
+    return 0 if done else 1
+
+
+def run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``run``."""
+    parser.add_argument("notebook", metavar="NOTEBOOK.ipynb")
+    parser.add_argument("--parameters", metavar="FILE.yaml", help="flat file of parameters")
+    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("KEY", "VALUE"), help="one parameter")
+    parser.add_argument("--output", required=True, metavar="OUT.ipynb", help="executed copy, written on success")
+    parser.add_argument("--log", metavar="LOG.ipynb", help="executed copy while it runs; default: logs/ beside OUT")
+    parser.add_argument("--timeout", type=int, metavar="SECONDS", help="per cell; default: none")
+    parser.add_argument("--made-by", metavar="JSON", type=json.loads, help="identity of the copy, kept in its metadata")
+    parser.add_argument("--end-with-parent", action="store_true", help="stop when the calling program is gone")
+
+
+def _terminate(*_: object) -> None:
+    sys.exit(143)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Run one notebook without a browser."""
+    signal.signal(signal.SIGTERM, _terminate)
+    from stroke_utils.course import headless
+    from stroke_utils.results.parameters import read_parameters
+
+    if given.end_with_parent:
+        headless.end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    values = read_parameters(given.parameters) if given.parameters else {}
+    values |= dict(given.p)
+    done = headless.run(given.notebook, values, given.output, given.log, given.timeout, given.made_by)
+    return 0 if done else 1
+
+
+def refresh_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``refresh``."""
+    parser.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="such as 03_phase1_detection; default: all")
+
+
+def refresh(given: argparse.Namespace) -> int:
+    """Execute the committed notebooks in place and renew figures/ and the README's table of scores."""
+    from stroke_utils.course.refresh import renew
+
+    return 0 if renew(given.notebooks) else 1
+
+
+def verify_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``verify``."""
+    parser.add_argument("--profile", default="quick", help="whose bands and records; default: quick")
+
+
+def verify(given: argparse.Namespace) -> int:
+    """Compare the records of a run on the phantom with the expected scores; nothing is run."""
+    from stroke_utils.course.verify import verified
+
+    table = verified(given.profile)
+    print(table.to_string(index=False))
+    wrong = int((table["ok"] != "yes").sum())
+    print(f"\n{len(table) - wrong} of {len(table)} are as expected.")
+    return 1 if wrong else 0
+
+
+def book(given: argparse.Namespace) -> int:
+    """Bind the executed notebooks of a run of the course into one HTML file."""
+    from stroke_utils.course import book, plan
+
+    print(book.summary(*book.bind(plan.make_plan(given.profile, given.data, given.seeds, given.models))))
+    return 0
+
+
+def no_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare nothing."""
+
+
+def clean_derived(given: argparse.Namespace) -> int:
+    """Remove derived data that today's code would not make, and name what else is outdated."""
+    from stroke_utils.course import derived
+
+    print("\n".join(derived.clean()))
+    return 0
+
+
+COMMANDS = {
+    "check": Command(
+        check,
+        "say what a data folder holds and whether it can be trained on",
+        ("check /path/to/data",),
+        check_arguments,
+    ),
+    "phantom": Command(
+        phantom,
+        "draw a phantom cohort",
+        ("phantom", "phantom --out /tmp/heads --size tiny --seed 3 --layout ftp"),
+        phantom_arguments,
+    ),
+    "reproduce": Command(
+        reproduce,
+        "run the whole course; further options go to Snakemake",
+        ("reproduce", "reproduce --profile paper --data /path/to/data --seeds 0,1,2", "reproduce --dry-run"),
+        reproduce_arguments,
+        passes_on=True,
+    ),
+    "run": Command(
+        run,
+        "run one notebook without a browser",
+        (
+            "run notebooks/03_phase1_detection.ipynb --output out.ipynb -p seed 1 -p models cnn,mobilenetv2",
+            "run notebooks/05_segmentation.ipynb --output out.ipynb --parameters params/paper/05_segmentation.yaml",
+        ),
+        run_arguments,
+    ),
+    "refresh": Command(
+        refresh,
+        "execute the committed notebooks in place and renew what is made from them",
+        ("refresh", "refresh 03_phase1_detection 06_results_figures"),
+        refresh_arguments,
+    ),
+    "verify": Command(
+        verify,
+        "compare the scores of a reproduced course with the expected ones",
+        ("verify", "verify --profile smoke"),
+        verify_arguments,
+    ),
+    "book": Command(
+        book,
+        "bind the executed notebooks into one HTML file",
+        ("book", "book --profile paper --data /path/to/data --seeds 0,1,2"),
+        plan_arguments,
+    ),
+    "clean-derived": Command(
+        clean_derived,
+        "remove derived data that is outdated",
+        ("clean-derived",),
+        no_arguments,
+    ),
+}
+
+
+def parser_for(words: list[str]) -> argparse.ArgumentParser:
+    """Return the parser; of the subcommands only the one that ``words`` begin with knows its arguments."""
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog=NAME,
+        description="A notebook course and reproduction kit for stroke CT.",
+        epilog=f"{EPILOG}\nExamples of a command: {NAME} COMMAND --help",
+        formatter_class=plain,
+    )
+    kinds = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        examples = "\n".join(f"  {NAME} {example}" for example in command.examples)
+        about = f"{command.call.__doc__}\n\nexamples:\n{examples}"
+        sub = kinds.add_parser(
+            name, help=command.purpose, description=about, epilog=EPILOG, formatter_class=plain, allow_abbrev=False
+        )
+        if words[:1] == [name]:
+            command.arguments(sub)
+    return parser
+
+
+def main(words: list[str] | None = None) -> int:
+    """Do what ``words`` ask for, by default those of the command line, and return an exit status."""
+    words = sys.argv[1:] if words is None else list(words)
+    parser = parser_for(words)
+    given, further = parser.parse_known_args(words)
+    command = COMMANDS[given.command]
+    if further and not command.passes_on:
+        parser.error(f"{given.command} does not know {' '.join(further)}; see {NAME} {given.command} --help")
+    given.further = further
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # names and signs that the terminal has no letters for
+    try:
+        return command.call(given)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        progress.StatusLine().show("Stopped.", final=True)
+        return 130

@@ -1,0 +1,93 @@
+"""Profile smoke: the notebooks of a test session get its parameters, checked, in their own cell."""
+
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from stroke_utils.course import notebook_files
+from stroke_utils.course.plan import make_plan
+from stroke_utils.results import parameters
+
+ROOT = Path(__file__).resolve().parents[1]
+LESS = {"profile", "epochs", "epochs_efficientnetb3", "experiment_seeds"}
+"""What smoke may change: its name, and how much work is done; never data, sizes, models or what a cell shows."""
+
+
+@pytest.fixture
+def session():
+    """The root's conftest.py as a module of its own."""
+    spec = importlib.util.spec_from_file_location("root_conftest", ROOT / "conftest.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def collected(stem):
+    """What nbval makes of a notebook: an item for each code cell."""
+    path = ROOT / "notebooks" / f"{stem}.ipynb"
+    cells = [cell for cell in notebook_files.read_notebook(path).cells if cell.cell_type == "code"]
+    return [SimpleNamespace(path=path, cell=cell) for cell in cells], cells
+
+
+@pytest.mark.parametrize("stem", sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")))
+def test_the_parameters_cell_and_no_other_gets_the_values(session, monkeypatch, stem):
+    items, cells = collected(stem)
+    before = [cell.source for cell in cells]
+    monkeypatch.setenv("STROKE_PROFILE", "quick")
+    session.pytest_collection_modifyitems(items)
+    assert [cell.source for cell in cells] == before, "quick runs what is stored"
+    monkeypatch.setenv("STROKE_PROFILE", "smoke")
+    session.pytest_collection_modifyitems(items)
+    (changed,) = [k for k, cell in enumerate(cells) if cell.source != before[k]]
+    assert cells[changed].metadata.tags == ["parameters"] and cells[changed].source.startswith(before[changed])
+    values = {}
+    exec(cells[changed].source, values)
+    file = parameters.read_parameters(ROOT / "params" / "smoke" / f"{stem}.yaml")
+    defaults = notebook_files.defaults(ROOT / "notebooks" / f"{stem}.ipynb")
+    assert {name: values[name] for name in defaults} == defaults | file and values["profile"] == "smoke"
+    assert set(file) <= LESS
+    for name in set(file) - {"profile"}:
+        few, many = (len(v) if isinstance(v, list) else v for v in (file[name], defaults[name]))
+        assert few < many, f"{name} lessens nothing"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("profile: smoke\nepoch: 1\n", "no parameter 'epoch'.*Did you mean 'epochs'"),
+        ("profile: smoke\nepochs: many\n", "'epochs' is 'many'"),
+        ("- smoke\n", "must hold lines 'key: value'"),
+        (None, "There is no parameters file"),
+    ],
+)
+def test_a_wrong_file_stops_the_session_before_any_cell(session, monkeypatch, tmp_path, text, said):
+    monkeypatch.setattr(session, "__file__", str(tmp_path / "conftest.py"))
+    monkeypatch.setenv("STROKE_PROFILE", "smoke")
+    if text is not None:
+        (tmp_path / "params" / "smoke").mkdir(parents=True)
+        (tmp_path / "params" / "smoke" / "03_phase1_detection.yaml").write_text(text)
+    with pytest.raises(pytest.UsageError, match=said):
+        session.pytest_collection_modifyitems(collected("03_phase1_detection")[0])
+
+
+def test_an_unknown_profile_of_the_session_is_refused(session, monkeypatch, tmp_path):
+    for name in ("STROKE_RESULTS", "STROKE_DERIVED", "STROKE_DATA"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("STROKE_PROFILE", "paper")
+    with pytest.raises(pytest.UsageError, match="STROKE_PROFILE=paper: the tests run in smoke or quick"):
+        session.pytest_configure(SimpleNamespace(stash={}))
+
+
+def test_nothing_but_the_tests_knows_the_variable():
+    """And papermill or a person can run any profile that leaves parameters out."""
+    for path in [*(ROOT / "stroke_utils").rglob("*.py"), ROOT / "Snakefile"]:
+        assert "STROKE_PROFILE" not in path.read_text(encoding="utf-8")
+
+
+def test_the_course_can_be_reproduced_in_it_on_the_phantom(monkeypatch):
+    monkeypatch.delenv("STROKE_DATA", raising=False)
+    plan = make_plan("smoke")
+    assert (plan.data, plan.seeds) == ("", (0,))
+    assert plan.values("03_phase1_detection")["models"] == make_plan("quick").values("03_phase1_detection")["models"]
