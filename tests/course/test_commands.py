@@ -87,7 +87,6 @@ def test_what_cannot_be_understood_ends_in_2(words, said, capsys):
     ("words", "said"),
     [
         (["check", "/no/such/folder"], "does not exist"),
-        (["phantom", "--out", str(ROOT / "notebooks"), "--size", "tiny"], "exists already"),
         (["reproduce", "--profile", "qiuck"], "There is no profile 'qiuck'"),
         (["reproduce", "--cores", "two"], "CORES=two is no whole number"),
         (["run", "nowhere.ipynb", "--output", "x.ipynb"], "There is no notebook nowhere.ipynb"),

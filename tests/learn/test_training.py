@@ -22,10 +22,19 @@ def task(tmp_path):
     return paths, truth
 
 
+def network(dropout=0.3):
+    """A detector in small: the layers of the real ones, and few of them, so that its graph is soon built."""
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(8, 3, strides=2)(keras.layers.Rescaling(1 / 255)(image))
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.8)(x))
+    x = keras.layers.Dropout(dropout)(keras.layers.GlobalAveragePooling2D()(x))
+    return keras.Model(image, keras.layers.Dense(1, activation="sigmoid")(x), name="small")
+
+
 def fitted(task, folder, epochs=4, seed=0, **options):
     paths, truth = task
     training.set_seed(seed)
-    model = training.compile_classifier(models.detector("cnn", 32, momentum=0.8), 3e-3)
+    model = training.compile_classifier(network(), 3e-2)
     train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=seed, epochs=epochs)
     held = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8)
     schedule = options.pop("schedule", training.Schedule(epochs, reduce_after=2, stop_after=0))
@@ -109,7 +118,7 @@ def test_class_weights_pull_the_predictions(task, tmp_path):
 
 def test_a_diverging_loss_is_an_error_and_leaves_no_finished_run(task, tmp_path):
     paths, truth = task
-    model = training.compile_classifier(models.detector("cnn", 32), 1e-3)
+    model = training.compile_classifier(network(), 1e-3)
     train = inputs.image_batches(paths, truth[:, None] * np.nan, inputs.raw, 32, 8, seed=0, epochs=2)
     held = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8)
     with pytest.raises(UserError, match="loss became NaN in epoch 1. Lower the learning rate"):
@@ -119,7 +128,7 @@ def test_a_diverging_loss_is_an_error_and_leaves_no_finished_run(task, tmp_path)
 
 def test_a_diverging_validation_loss_is_an_error_too(task, tmp_path):
     paths, truth = task
-    model = training.compile_classifier(models.detector("cnn", 32), 1e-3)
+    model = training.compile_classifier(network(), 1e-3)
     train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=0, epochs=1)
     held = inputs.image_batches(paths, truth[:, None] * np.nan, inputs.raw, 32, 8)
     with pytest.raises(UserError, match="loss became NaN"):
@@ -128,11 +137,14 @@ def test_a_diverging_validation_loss_is_an_error_too(task, tmp_path):
 
 
 def test_compiled_losses_are_the_papers():
-    detector = training.compile_classifier(models.detector("cnn", 32), 2e-4)
+    detector = training.compile_classifier(network(), 2e-4)
     assert detector.loss == "binary_crossentropy" and type(detector.optimizer) is training.Adam
     assert float(detector.optimizer.learning_rate) == pytest.approx(2e-4)
-    assert training.compile_classifier(models.type_classifier("cnn", 32), 1e-3).loss == "categorical_crossentropy"
-    unet = training.compile_unet(models.unet("resnet50", 32), 1e-4)
+    image = keras.Input((32, 32, 3))
+    types = keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(image))
+    assert training.compile_classifier(keras.Model(image, types), 1e-3).loss == "categorical_crossentropy"
+    regions = keras.layers.Dense(3, activation="softmax")(image)
+    unet = training.compile_unet(keras.Model(image, regions), 1e-4)
     assert unet.loss is models.sm.losses.dice_loss and type(unet.optimizer) is training.Adam
 
 
@@ -158,7 +170,7 @@ def test_a_restored_state_goes_on_as_an_unbroken_run_does(task, tmp_path):
 
     def run(folder, state_of=None, save_after=None):
         training.set_seed(0)
-        model = training.compile_classifier(models.detector("cnn", 32, momentum=0.8, dropout=0.5), 1e-2)
+        model = training.compile_classifier(network(dropout=0.5), 1e-2)
         state = training.State(model, schedule)
         if state_of:
             training.set_seed(99)  # nothing may hang on seeds that were set meanwhile
@@ -180,7 +192,7 @@ def test_a_restored_state_goes_on_as_an_unbroken_run_does(task, tmp_path):
         np.testing.assert_array_equal(a, b)
     # A state of a finished training, and one that stopped early, train no more: the best weights come back.
     for name, wait, epochs in (("all", 0, 2), ("stopped", 3, 5)):
-        model = training.compile_classifier(models.detector("cnn", 32, momentum=0.8, dropout=0.5), 1e-2)
+        model = training.compile_classifier(network(dropout=0.5), 1e-2)
         state = training.State(model, training.Schedule(epochs, reduce_after=1, stop_after=3))
         state.restore(tmp_path / "two.npz")
         state.read["counters"]["stop"]["wait"] = wait
@@ -202,7 +214,7 @@ def test_a_series_of_trainings_builds_one_graph_and_equals_fresh_ones(task, tmp_
     built = []
 
     def build():
-        built.append(training.compile_classifier(models.detector("cnn", 32, momentum=0.8, dropout=0.5), 1e-2))
+        built.append(training.compile_classifier(network(dropout=0.5), 1e-2))
         return built[-1]
 
     data = {"paths": pd.Series(paths), "target": truth[:, None], "preprocess": inputs.raw, "batch": 8}

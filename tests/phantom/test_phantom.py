@@ -447,13 +447,13 @@ def test_command_line_says_where_and_how_much(tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def quick():
-    """Numbers of every slice of the quick phantom, which the notebooks' tests need as well."""
+    """Numbers of every other slice of the quick phantom, which the notebooks' tests need as well."""
     folder = phantom_folder("quick", 0)
     if not folder.exists():
         make_phantom(folder, "quick", 0)
     patients = pd.read_csv(folder / "patients.csv", dtype=str).set_index("slice_id").patient
     rows = []
-    for stem, path in pictures(folder).items():
+    for stem, path in list(pictures(folder).items())[::2]:  # ids say nothing of class or patient
         picture = pixels(path)
         marker = picture[..., 0] != picture[..., 1]
         grey = np.where(marker, 0, picture[..., 0]).astype(np.uint8)
@@ -516,7 +516,7 @@ def test_lesion_areas_cover_the_real_range(quick):
 
 
 def test_a_fifth_of_the_ischemias_is_fainter_than_the_noise(quick):
-    rows = quick[quick.label == 1].iloc[::3]
+    rows = quick[quick.label == 1].iloc[::2]
     numbers = pd.DataFrame([measure_slice(pixels(r.path), pixels(r.mask) > 0) for r in rows.itertuples()])
     assert (numbers.lesion_contrast.abs() < numbers.noise_sd).mean() >= 0.20
     assert numbers.lesion_contrast.median() < -8
@@ -524,7 +524,7 @@ def test_a_fifth_of_the_ischemias_is_fainter_than_the_noise(quick):
 
 def test_planted_shortcut_is_seen_outside_the_head():
     rows = []
-    for planned in [p for p in plan("quick", 0, SPEC) if p.part == "train"][::3]:
+    for planned in [p for p in plan("quick", 0, SPEC) if p.part == "train"][::6]:
         grey = draw(planned, shortcut=True).grey
         outside = Image.fromarray(np.where(find_head(grey), 0, grey).astype(np.uint8)).resize((32, 32), Image.BOX)
         rows.append((planned.number, int(planned.label != "none"), np.asarray(outside, float).ravel()))
