@@ -51,12 +51,13 @@ def pytest_collection_modifyitems(items):
 def assignments(notebook, profile):
     """Return the parameters file of a notebook in a profile as lines of code, checked before any cell runs."""
     from stroke_utils.base.errors import UserError
-    from stroke_utils.course.notebook_files import check_parameters
-    from stroke_utils.results.parameters import read_parameters
+    from stroke_utils.course.notebook_files import defaults
+    from stroke_utils.results import parameters
 
     file = Path(__file__).parent / "params" / profile / f"{notebook.stem}.yaml"
     try:
-        values = check_parameters(notebook, read_parameters(file))
+        values = parameters.read_parameters(file)
+        values = parameters.check(notebook.stem, values, defaults(notebook), f"params/{profile}/{file.name}")
     except UserError as error:
         raise pytest.UsageError(str(error)) from None
     return "".join(f"\n{name} = {value!r}" for name, value in values.items())

@@ -56,7 +56,7 @@ def test_the_parameters_cell_and_no_other_gets_the_values(session, monkeypatch, 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("profile: smoke\nepoch: 1\n", "no parameter 'epoch'.*Did you mean 'epochs'"),
+        ("profile: smoke\nepoch: 1\n", "params/smoke/03_phase1_detection.yaml: unknown 'epoch' .did you mean 'epochs'"),
         ("profile: smoke\nepochs: many\n", "'epochs' is 'many'"),
         ("- smoke\n", "must hold lines 'key: value'"),
         (None, "There is no parameters file"),

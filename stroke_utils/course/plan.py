@@ -1,6 +1,5 @@
 """What one run of the course consists of: notebooks, their order, their parameters files and their sources."""
 
-import functools
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,7 +30,7 @@ class Plan:
     data: str
     seeds: tuple[int, ...]
     models: tuple[str, ...] = ()
-    _known: dict = field(default_factory=dict, compare=False, repr=False)  # identities: each is asked for many times
+    _known: dict = field(default_factory=dict, compare=False, repr=False)  # what is asked for many times
 
     @property
     def notebooks(self) -> list[str]:
@@ -178,7 +177,6 @@ def _other_files() -> list[Path]:
     return sorted(found)
 
 
-@functools.cache
 def _listing(folder: str) -> str:
     """Return a digest of names, sizes and times of all files below a folder: quicker than reading them."""
     found = []
@@ -195,7 +193,9 @@ def _data(plan: Plan, notebook: str) -> object:
     if not plan.reads_data(notebook):
         return None
     if plan.data:
-        return {"folder": plan.data, "files": _listing(plan.data)}
+        if "files" not in plan._known:
+            plan._known["files"] = _listing(plan.data)
+        return {"folder": plan.data, "files": plan._known["files"]}
     return {"phantom": identity.code_version("phantom.writer", given=())}
 
 

@@ -141,7 +141,7 @@ def broken_tables(history: pd.DataFrame, predictions: pd.DataFrame) -> str:
     """
     if history.empty or not np.isfinite(history[["loss", "val_loss"]].to_numpy(float)).all():
         return "a loss is not finite"
-    sums = [name for name in overlap.SUMS if name.startswith("soft_called")]
+    sums = [name for name in overlap.SUMS if name.startswith("soft_predicted")]
     names = ["probability"] if "probability" in predictions else sums
     answers = predictions[names].to_numpy(float)
     if not len(answers) or not np.isfinite(answers).all():

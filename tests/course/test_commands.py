@@ -89,7 +89,7 @@ def test_what_cannot_be_understood_ends_in_2(words, said, capsys):
         (["check", "/no/such/folder"], "does not exist"),
         (["reproduce", "--profile", "qiuck"], "There is no profile 'qiuck'"),
         (["reproduce", "--cores", "two"], "CORES=two is no whole number"),
-        (["run", "nowhere.ipynb", "--output", "x.ipynb"], "There is no notebook nowhere.ipynb"),
+        (["run", "nowhere.ipynb", "--output", "x.ipynb"], "/nowhere.ipynb. Check the path."),
         (["refresh", "03_phase"], "No such notebook: 03_phase. There are 01_exploration, "),
         (["verify", "--profile", "paper"], "No scores are expected of profile 'paper'"),
         (["book", "--seeds", "one"], "SEEDS=one is no list of whole numbers"),

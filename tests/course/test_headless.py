@@ -239,17 +239,13 @@ def test_models_narrow_the_training_notebooks_and_leave_out_those_without_one(co
 def test_what_a_profile_leaves_out_is_as_in_the_notebook_and_needs_no_data_folder(course):
     for stem in ("01_exploration", "03_phase1_detection"):
         (course / "params" / "less").mkdir(exist_ok=True)
-        (course / "params" / "less" / f"{stem}.yaml").write_text("profile: less\nrate: 0.5\n")
+        (course / "params" / "less" / f"{stem}.yaml").write_text("profile: less\ndropout: 0.5\n")
     plan = make_plan("less")
     assert (plan.data, plan.seeds) == ("", (0,)) and plan.executed == course / "elsewhere" / "less" / "executed"
     values = plan.values("03_phase1_detection")
-    assert (values["profile"], values["rate"], values["models"], values["phantom_size"]) == (
-        "less",
-        0.5,
-        ["a"],
-        "quick",
-    )
-    assert make_plan("less", models="a").wanted("03_phase1_detection") == ["a"]
+    found = [values[name] for name in ("profile", "dropout", "models", "phantom_size")]
+    assert found == ["less", 0.5, ["cnn"], "quick"]
+    assert make_plan("less", models="cnn").wanted("03_phase1_detection") == ["cnn"]
 
 
 def test_the_data_folder_defaults_to_the_environment(course, monkeypatch):
@@ -424,10 +420,10 @@ def test_a_copy_has_another_name_when_anything_that_makes_it_changes(course):
         (course / "params" / profile / "04_phase2_classification.yaml").write_text("seed: 5\n")
     detection = course / "params" / "quick" / "03_phase1_detection.yaml"
     seen, after = {named(course)}, named(course, "04_phase2_classification")
-    detection.write_text("seed: 5\nrate: 0.25\n")
+    detection.write_text("seed: 5\ndropout: 0.25\n")
     seen.add(named(course))
     assert named(course, "04_phase2_classification") != after, "phase 2 starts from phase 1's weights"
-    (course / "params" / "paper" / "03_phase1_detection.yaml").write_text("seed: 5\nrate: 0.75\n")
+    (course / "params" / "paper" / "03_phase1_detection.yaml").write_text("seed: 5\ndropout: 0.75\n")
     seen.add(named(course))
     seen.add(named(course, data=str(course / "params")))
     (course / "params" / "more").touch()

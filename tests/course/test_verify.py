@@ -83,6 +83,7 @@ def write_run(results, answers, profile="quick", finished="2026-01-02T03:04:05+0
         "schema": runs.SCHEMA, "notebook": DETECTION, "run_id": run_id, "profile": profile, "seed": 0,
         "started": finished, "finished": finished, "wall_s": 1.0, "peak_memory_mib": 1, "parameters": given,
         "cohort": {"fingerprint": "abc", "origin": {"phantom": True}, "slices": 200, "problems": 0},
+        "inputs": {}, "networks": {},
         "versions": {"python": "3"}, "hardware": {"machine": "x", "system": "y", "cores": 1},
         "git": {"commit": None, "dirty": None}, "metrics": {name: scores_of(tuple(q)) for name, q in answers.items()},
     }  # fmt: skip
