@@ -63,15 +63,15 @@ def faults(package):
                 said.append(f"{name} -> {target} goes up")
             elif other in LEAVES and other != wing and not {name, wing} & LEAVES[other]:
                 said.append(f"{name} -> {target}, a leaf")
-    # What a wing's __init__ exports is no way back for the rooms it is made of.
-    rooms = {name: {t for t in targets if t in arrows and t not in ORDER} for name, targets in arrows.items()}
+    # What a wing's __init__ exports is no way back for the modules it is made of.
+    below = {name: {t for t in targets if t in arrows and t not in ORDER} for name, targets in arrows.items()}
     done = set()
 
     def walk(name, above):
         if name in above:
             said.append("cycle: " + " -> ".join([*above[above.index(name) :], name]))
         elif name not in done:
-            for target in sorted(rooms.get(name, ())):
+            for target in sorted(below.get(name, ())):
                 walk(target, [*above, name])
             done.add(name)
 
@@ -118,9 +118,9 @@ def test_at_most_ten_wings_and_each_says_what_lives_there():
         module = importlib.import_module(f"stroke_utils.{wing}")
         lines = [line for line in module.__doc__.splitlines() if line.strip()]
         assert 2 <= len(lines) <= 7, f"{wing} says too little or too much"
-        rooms = {path.stem for path in (PACKAGE / wing).glob("*.py")} - {"__init__"}
+        inside = {path.stem for path in (PACKAGE / wing).glob("*.py")} - {"__init__"}
         if wing not in ("phantom", "figures"):  # these two export functions
-            assert rooms <= set(module.__all__), f"{wing} hides {rooms - set(module.__all__)}"
+            assert inside <= set(module.__all__), f"{wing} hides {inside - set(module.__all__)}"
 
 
 @pytest.mark.parametrize("wing", ORDER)

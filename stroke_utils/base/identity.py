@@ -66,7 +66,7 @@ def sources(code: str, module: str = "", through: Callable[[Path], bool] = lambd
     return sorted(found)
 
 
-def rooms_of(code: str) -> tuple[str, ...]:
+def modules_of(code: str) -> tuple[str, ...]:
     """Return the modules that some code imports itself, named below the package."""
     return tuple(sorted(name.partition(".")[2] for name in _imported(code, "") if _file(name).stem != "__init__"))
 
@@ -93,17 +93,17 @@ def _file(name: str) -> Path:
     return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
 
 
-def code_version(*rooms: str, given: tuple[str, ...] = GIVEN) -> str:
+def code_version(*modules: str, given: tuple[str, ...] = GIVEN) -> str:
     """Return a digest of the code that modules and what they import consist of.
 
     Comments, blank lines and docstrings do not count: a better explanation computes nothing anew. A wing's
     ``__init__`` only hands names on and does not count either.
 
     Args:
-        rooms: names below the package, such as ``data.masks``.
+        modules: names below the package, such as ``data.masks``.
         given: modules that are left out because their work is an input.
     """
-    code = "\n".join(f"import {PACKAGE.name}.{room}" for room in rooms)
+    code = "\n".join(f"import {PACKAGE.name}.{module}" for module in modules)
     left_out = {PACKAGE.joinpath(*name.split(".")).with_suffix(".py") for name in (*NOT_MAKING, *given)}
     found = sources(code, through=lambda path: path not in left_out and path.name != "__init__.py")
     return digest([[str(path.relative_to(PACKAGE)), _bare(path)] for path in found], 12)
@@ -128,14 +128,14 @@ class Identity:
 
     Attributes:
         kind: what it is, as a folder's name: ``class-masks``.
-        rooms: the modules that compute it, named below the package.
+        modules: the modules that compute it, named below the package.
         inputs: fingerprints of what it is made from, by name.
         settings: what else decides how it comes out, by name.
         given: as for :func:`code_version`.
     """
 
     kind: str
-    rooms: tuple[str, ...]
+    modules: tuple[str, ...]
     inputs: dict = field(default_factory=dict)
     settings: dict = field(default_factory=dict)
     given: tuple[str, ...] = GIVEN
@@ -143,7 +143,7 @@ class Identity:
     @property
     def about(self) -> dict:
         """All of it, with the version of the code, as JSON knows it."""
-        code = {"rooms": self.rooms, "given": self.given, "version": code_version(*self.rooms, given=self.given)}
+        code = {"modules": self.modules, "given": self.given, "version": code_version(*self.modules, given=self.given)}
         about = {"kind": self.kind, "inputs": self.inputs, "settings": self.settings, "code": code}
         return json.loads(json.dumps(about, default=str))
 
@@ -154,7 +154,7 @@ class Identity:
 
     @property
     def path(self) -> Path:
-        """Where the thing lies or would lie: ``<derived>/<kind>/<digest>``."""
+        """Where the thing is or would be: ``<derived>/<kind>/<digest>``."""
         return paths.derived_root() / self.kind / self.digest
 
     def folder(self) -> Path:

@@ -1,4 +1,4 @@
-"""Where things lie: the project, its data, its results, what is derived from data."""
+"""Where things are: the project, its data, its results, what is derived from data."""
 
 import os
 from pathlib import Path
@@ -43,7 +43,7 @@ def derived_root() -> Path:
 
 
 def shown(path: str | os.PathLike) -> str:
-    """Return ``path`` for printing: relative to the project's root where it lies inside, else its last three parts.
+    """Return ``path`` for printing: relative to the project's root where it is inside, else its last three parts.
 
     Committed notebooks must not hold a path of the machine that ran them.
     """

@@ -170,7 +170,7 @@ class Exporter(HTMLExporter):
 
 
 def describe_pictures(notebook: nbformat.NotebookNode) -> None:
-    """Give each code cell the text that stands above it, for readers who cannot see its pictures."""
+    """Give each code cell the text above it, for readers who cannot see its pictures."""
     text = ""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
@@ -184,7 +184,7 @@ def copies(plan: Plan, notebook: str) -> list[Path]:
 
 
 def unfinished(plan: Plan, notebook: str) -> list[str]:
-    """Say which runs of a notebook stopped, and which have not run; copies of those that stopped lie in ``logs``."""
+    """Say which runs of a notebook stopped, and which have not run; copies of those that stopped are in ``logs``."""
     said, wanted = {}, list(map(Path, plan.outputs(notebook)))
     for log in (plan.executed / "logs" / path.name for path in wanted):
         if not log.is_file() or log.stat().st_size == 0:  # what Snakemake leaves after a success
@@ -246,7 +246,7 @@ def bind(plan: Plan) -> tuple[Path, list[str]]:
 
 
 def missing_page(path: Path) -> str:
-    """Return what stands in the place of a notebook that is not in the book."""
+    """Return the page for a notebook that is not in the book."""
     title = read_notebook(path).cells[0].source.splitlines()[0]
     return f"{title}\n\nThis notebook is not in the book. The [first page]({FRONT}.md) says why.\n"
 
@@ -257,7 +257,7 @@ def render(pages: dict[str, str | nbformat.NotebookNode], absent: set[str], fold
     Args:
         pages: in reading order.
         absent: keys of the pages that stand for a missing notebook.
-        folder: where pictures named in the text lie.
+        folder: of the pictures named in the text.
     """
     exporter = Exporter(pages.keys() - absent, absent)
     return [exporter.chapter_of(key, page, folder) for key, page in pages.items()]
@@ -302,6 +302,6 @@ def problems(page: str) -> list[str]:
 
 
 def summary(path: Path, remarks: list[str]) -> str:
-    """Return where the book lies, its size and what is wrong with it."""
+    """Return where the book is, its size and what is wrong with it."""
     size = path.stat().st_size / 1e6
     return "\n".join([f"Book:                {short_path(path)} ({size:.1f} MB)", *(f"  {line}" for line in remarks)])

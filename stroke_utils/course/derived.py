@@ -9,7 +9,7 @@ from stroke_utils.base import files, identity, paths
 from stroke_utils.base.errors import UserError
 
 KINDS = ("class-masks", "from-dicom", "networks", "pixel-facts", "resized", "tfrecords")
-"""Kinds of derived data. Whatever else lies in that folder is not ours and stays."""
+"""Kinds of derived data. Whatever else is in that folder is not ours and stays."""
 
 _EARLIER = {"from_dicom", "masks", "pixel_facts", "resized", "tfrecords"}  # folders of the layout before identities
 
@@ -36,7 +36,7 @@ def fault(note: dict | None, name: str) -> str:
     try:
         code = note["code"]
         kept = identity.digest(note, len(name)) == name
-        version = identity.code_version(*code["rooms"], given=tuple(code["given"]))
+        version = identity.code_version(*code["modules"], given=tuple(code["given"]))
     except (TypeError, KeyError, OSError):  # a module that is gone is a change, too
         return "torn: nothing says what made it" if note is None else "of code that is gone"
     if not kept:

@@ -164,7 +164,7 @@ def _identity(plan: Plan, notebook: str, seed: int) -> Identity:
     }
     values = read_parameters(plan.parameters(notebook)) | plan.changes(notebook, seed)
     settings = {"notebook": notebook, "cells": identity.digest(cells, 12), "values": values}
-    return Identity("executed", identity.rooms_of(code), inputs, settings, given=())
+    return Identity("executed", identity.modules_of(code), inputs, settings, given=())
 
 
 def _files(folder: str, pattern: str) -> list[Path]:

@@ -44,7 +44,7 @@ README_SCORES = (
 """The scores that the README shows: notebook, part and metric of the record, then two cells in words."""
 
 MARKS = "<!-- scores: written by make refresh from figures/scores.csv -->", "<!-- end of scores -->"
-"""What stands before and after the table in the README."""
+"""The marks before and after the table in the README."""
 
 
 def small_png(data: bytes) -> bytes:

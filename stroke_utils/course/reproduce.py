@@ -21,7 +21,7 @@ from stroke_utils.course.plan import LAST, Plan, make_plan
 
 
 def summary(plan: Plan) -> str:
-    """Return the results table that the last notebook wrote, if any, and where everything lies."""
+    """Return the results table that the last notebook wrote, if any, and where everything is."""
     root = paths.results_root() / plan.profile
     tables = sorted((root / LAST).glob("*/tables/results.csv"), key=lambda path: path.stat().st_mtime)
     copies = [Path(output) for notebook in plan.notebooks for output in plan.outputs(notebook)]
@@ -79,7 +79,7 @@ def run_all(profile: str, data: str, seeds: str, models: str, cores: str, furthe
 
 
 def _bound(plan: Plan) -> str:
-    """Bind the book of what has been executed; say where it lies, or why there is none."""
+    """Bind the book of what has been executed; say where it is, or why there is none."""
     from stroke_utils.course import book
 
     try:

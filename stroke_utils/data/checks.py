@@ -163,7 +163,7 @@ def _look_at(data: bytes, kind: str) -> tuple:
 def pngs_of_dicoms(facts: dict[SliceFile, Facts], problems: Problems, quiet: bool = False) -> list[SliceFile]:
     """Make a PNG of each DICOM slice that comes without one, by the CT window of its header, and note that.
 
-    The PNGs lie in the derived data, named after the DICOM's bytes, so that each is made once. A DICOM whose pixels
+    The PNGs are among the derived data, named after the DICOM's bytes, so that each is made once. A DICOM whose pixels
     can't be read gets a finding among its ``facts``.
 
     Raises:

@@ -19,7 +19,7 @@ def compare(
 ) -> pd.DataFrame:
     """Score extractors on the overlays of ``slices`` against the truth; ``paper`` are options of the paper's rule.
 
-    The truth is the data set's own (``Cohort.true_masks``) where it has one; else the exact difference stands for it,
+    The truth is the data set's own (``Cohort.true_masks``) where it has one; else the exact difference is taken for it,
     which then scores 1 against itself.
 
     Returns:

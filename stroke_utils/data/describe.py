@@ -83,7 +83,7 @@ def lesions(class_masks: pd.DataFrame, quiet: bool = False) -> pd.DataFrame:
 
 
 def location_maps(slices: pd.DataFrame, class_masks: pd.DataFrame, side: int = 96) -> dict[str, tuple]:
-    """Average where the lesions of each type lie, and the slices they lie on.
+    """Average where the lesions of each type are, and the slices they are on.
 
     Every slice is squeezed to a square, heads are not aligned: a map of this data set's pictures, no atlas.
 

@@ -181,7 +181,7 @@ def read_header(path: str | os.PathLike, whole: bool = False) -> Header:
 def read_hounsfield(path: str | os.PathLike) -> np.ndarray:
     """Decode a CT slice from a DICOM file, compressed or not.
 
-    A MONOCHROME1 file states only that low values shall be *shown* bright; its Hounsfield units are those of any other.
+    A MONOCHROME1 file states only that low values are *shown* bright; its Hounsfield units are those of any other.
 
     Returns:
         float array (rows, columns) in Hounsfield units: the stored values after the file's rescale slope and intercept.
@@ -224,7 +224,7 @@ def _stored(dataset, header: Header) -> np.ndarray:
 def _cells(dataset) -> np.ndarray:
     from pydicom.pixels import get_decoder
 
-    # What lies in the unused bits is cut off later: pydicom's own correction knows no shift.
+    # What is in the unused bits is cut off later: pydicom's own correction knows no shift.
     return get_decoder(dataset.file_meta.TransferSyntaxUID).as_array(dataset, raw=True, correct_unused_bits=False)[0]
 
 
@@ -234,7 +234,7 @@ def _decoded(decode: str, data: bytes, shape: tuple[int, int]) -> np.ndarray:
 
     frame, refused = get_frame(data, 0, number_of_frames=1), []
     for kind in (np.uint16, np.uint8, np.int16, np.int8):
-        # Given an array to fill, a decoder refuses a codestream of another size before it makes room for it.
+        # Given an array to fill, a decoder refuses a codestream of another size before it allocates memory for it.
         try:
             return getattr(imagecodecs, decode)(frame, out=np.empty(shape, kind))
         except ValueError as error:
@@ -269,7 +269,7 @@ def estimate_window_width(rgb: np.ndarray) -> int | None:
     values = np.unique(rgb[..., 0][~coloured(packed(rgb))])
     # Beyond 192 of 256 values the combs are so dense that arbitrary greys fit one.
     for width in range(len(values) - 1, 193) if len(values) >= 24 else ():
-        for low in (0, 0.5):  # the lower end of an odd width around a whole centre lies between two units
+        for low in (0, 0.5):  # the lower end of an odd width around a whole centre is between two units
             if np.isin(values, window(np.arange(width + 1) - low, width / 2, width)).all():
                 return width
     return None

@@ -62,7 +62,7 @@ _MANY = 10  # rows of one kind: more of what is used all the same become one row
 
 @dataclass(frozen=True)
 class SliceFile:
-    """A file that belongs to a slice: what it is, by the folders it lies in."""
+    """A file that belongs to a slice: what it is, by the folders it is in."""
 
     path: Path
     kind: str  # png, overlay, mask, dicom
@@ -164,12 +164,12 @@ def recognise(names: tuple[str, ...]) -> tuple[str | None, str | None, str | Non
 
 
 def name_layout(root: Path, found: list[SliceFile]) -> str:
-    """Tell by the folders' names in which of ``vocabulary.LAYOUTS`` the slices lie; "other" if they fit none.
+    """Tell by the folders' names in which of ``vocabulary.LAYOUTS`` the slices are; "other" if they fit none.
 
     A folder put together from several is called by all of their names, the one with most slices first.
     """
     votes, here = Counter(), [f for f in found if f.path.is_relative_to(root)]
-    slices = [f for f in here if f.kind == "png"] or here  # the PNGs of a folder of DICOMs lie elsewhere
+    slices = [f for f in here if f.kind == "png"] or here  # the PNGs of a folder of DICOMs are elsewhere
     for folder, number in Counter(f.path.parent for f in slices).items():
         forms = [form for name in folder.relative_to(root).parts for form in _spellings(name)]
         votes.update({next((n for n, sign in _SIGNS.items() if any(map(sign.fullmatch, forms))), "other"): number})

@@ -85,7 +85,7 @@ def _difference_rule(
 def border_rule(colours: np.ndarray, least: int = 64) -> np.ndarray:
     """Tell which colours are paint: red fill and border, known without the original, but not the marker's magenta.
 
-    The scan is grey (chroma 0) and every fill and border colour has a chroma of 128 or more, so ``least`` may lie
+    The scan is grey (chroma 0) and every fill and border colour has a chroma of 128 or more, so ``least`` may be
     anywhere between. Numbers of :func:`stroke_utils.data.pixels.packed`, uint32 array (n,) in, bool array (n,) out.
     """
     return (_chroma(colours) >= least) & (colours != _MARKER)

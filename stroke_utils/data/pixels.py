@@ -34,7 +34,7 @@ def read_rgba(path: str | os.PathLike) -> np.ndarray:
 def packed(rgb: np.ndarray) -> np.ndarray:
     """Give every pixel of an RGB or RGBA uint8 array (…, 3 or 4) as one number, so that a colour is one comparison.
 
-    Uint32 array (…): red in the lowest byte, then green, then blue; alpha is dropped. Where the pixels already lie in
+    Uint32 array (…): red in the lowest byte, then green, then blue; alpha is dropped. Where the pixels already are in
     memory like that, as those of :func:`read_rgba` do, it costs next to nothing.
     """
     if rgb.shape[-1] == 4 and rgb.flags.c_contiguous:
@@ -65,7 +65,7 @@ def painted_types(colours: np.ndarray, numbers: np.ndarray | None = None) -> lis
 
     Args:
         colours: numbers of :func:`packed`, uint32 array (n,): pixels, or the different colours of a picture.
-        numbers: how many pixels each of them stands for, int array (n,); None: one.
+        numbers: how many pixels each of them counts for, int array (n,); None: one.
 
     Returns:
         subset of ``vocabulary.TYPES``.

@@ -23,7 +23,7 @@ AVERAGES = ("positive", "macro", "weighted")
 """Of the positive class alone; mean over both classes; mean weighted by class size (scikit-learn's ``average=``)."""
 
 ROUNDINGS = ("half-up", "half-even", "truncated")
-"""How the last printed digit came about. The first two differ only where a score lies exactly between two digits."""
+"""How the last printed digit came about. The first two differ only where a score is exactly between two digits."""
 
 SLACK = 1e-6
 """Slices by which a range of candidates is widened before exact arithmetic decides; rounding errors are below 1e-9."""
@@ -42,7 +42,7 @@ def printed(scores: dict[str, float], decimals: int = 2) -> np.ndarray:
         decimals: printed decimals of the percentage.
 
     Raises:
-        UserError: a score is missing, lies outside 0 to 1, or has more digits than stated.
+        UserError: a score is missing, is outside 0 to 1, or has more digits than stated.
     """
     missing = [name for name in METRICS if name not in scores]
     if missing:
@@ -177,7 +177,7 @@ def solve(
     target, scale, found = printed(scores, decimals), 10 ** (decimals + 2), []
     for pair, average in itertools.product(size_pairs(sizes, decimals), averages):
         _known(average, AVERAGES, "average")
-        tp, fp = _candidates(int(target[1]), 1, scale, pair, average)  # every rounding lies within one step
+        tp, fp = _candidates(int(target[1]), 1, scale, pair, average)  # every rounding is within one step
         # In the order recall, precision, F1: each leaves few for the next.
         for which in (1, 0, 2):
             part = score_fractions(tp, fp, *pair, average)[which]
@@ -203,7 +203,7 @@ def surprise(
     """Tell how often scores like the published ones would fit some matrix of these sizes by mere chance.
 
     A chance row is made of a true and a false positive rate that need not be whole numbers of slices: every pair of
-    rates is equally likely whose three scores all lie ``within`` the published ones. It is printed (half-up) with the
+    rates is equally likely whose three scores are all ``within`` the published ones. It is printed (half-up) with the
     same decimals, and fits when a whole-number matrix of any of the sizes prints the same triple.
 
     Args:

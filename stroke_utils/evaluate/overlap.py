@@ -103,7 +103,7 @@ def _by_batch(sums: np.ndarray, batch: int) -> np.ndarray:
 
 
 def _cut(reference: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cut both masks around all lesions, with the room that borders and tolerance look at; no score changes."""
+    """Cut both masks around all lesions, with the margin that borders and tolerance need; no score changes."""
     (place,) = ndimage.find_objects(((reference > 0) | (predicted > 0)).astype(np.uint8)) or [(slice(0, 1),) * 2]
     around = tuple(slice(max(s.start - RADIUS - 1, 0), s.stop + RADIUS + 1) for s in place)
     return reference[around], predicted[around]

@@ -181,7 +181,7 @@ class State(keras.callbacks.Callback):
         """Read back what :meth:`save` wrote for a model of the same kind, compiled alike.
 
         Raises:
-            UserError: the file is of another network or of another way to train it.
+            UserError: the file belongs to another network or another way to train it.
         """
         with np.load(path, allow_pickle=False) as found:
             text = json.loads(str(found["text"]))

@@ -109,7 +109,7 @@ def table_of_run(tables: dict[str, dict], run: tuple[str, int]) -> pd.DataFrame:
 
 
 SOURCE = ["notebook", "run_id", "seed", "part"]
-"""Columns that say which run and which part a score is of."""
+"""Columns that say which run and which part a score belongs to."""
 
 
 def trace(row: pd.Series, made: pd.DataFrame) -> pd.DataFrame:
@@ -125,7 +125,7 @@ def trace(row: pd.Series, made: pd.DataFrame) -> pd.DataFrame:
         (in the record, nan for a file).
 
     Raises:
-        UserError: no run stands behind the row, its record or file is gone, or the record says another number by now.
+        UserError: there is no run behind the row, its record or file is gone, or the record says another number by now.
     """
     models = [row[name] for name in ("model", "a", "b") if name in row]
     found = made[(made["notebook"] == row["notebook"]) & made["model"].isin(models) & made["run_id"].notna()]

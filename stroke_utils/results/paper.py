@@ -92,7 +92,7 @@ def results(seeds: pd.DataFrame, records: list[dict], cohort: Cohort | DataSet) 
 
 
 def verdict(row: dict, departed: list[str], cohort: Cohort | DataSet) -> str:
-    """Say whether a published number lies inside our interval, or why that means nothing.
+    """Say whether a published number is inside our interval, or why that means nothing.
 
     Args:
         row: paper, low, high and seeds of a row of :func:`results`.

@@ -39,12 +39,12 @@ class Task:
     Attributes:
         title: in words.
         table: the paper's table that its runs answer.
-        rooms: the modules that its networks come out of.
+        modules: the modules that its networks come from.
     """
 
     title: str
     table: str
-    rooms: tuple[str, ...] = ("data.splits", "learn.models", "learn.training")
+    modules: tuple[str, ...] = ("data.splits", "learn.models", "learn.training")
 
 
 TASKS = {
@@ -84,7 +84,7 @@ def network_identity(
     kept = parameters.of_network(settings)
     return identity.Identity(
         "networks",
-        TASKS[notebook].rooms,
+        TASKS[notebook].modules,
         {"cohort": fingerprint, **(inputs or {}), **_start_file(kept)},
         {"notebook": notebook, "model": model, "cells": identity.digest(training_cells(notebook)), **kept},
     )

@@ -42,9 +42,9 @@ def fresh():
     identity._bare.cache_clear()
 
 
-def version(*rooms):
+def version(*modules):
     fresh()
-    return identity.code_version(*rooms)
+    return identity.code_version(*modules)
 
 
 def test_code_is_followed_through_imports_relative_ones_too(package):
@@ -53,7 +53,7 @@ def test_code_is_followed_through_imports_relative_ones_too(package):
         *("__init__.py", "base/__init__.py", "base/words.py", "base/files.py"),
         *("data/__init__.py", "data/a.py", "data/b.py"),
     }
-    assert identity.rooms_of("from stroke_utils.data import a, f\nimport numpy") == ("data.a",)
+    assert identity.modules_of("from stroke_utils.data import a, f\nimport numpy") == ("data.a",)
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ def test_the_rooms_that_are_named_exist():
         for said in re.findall(r"Identity\(\s*\"[a-z-]+\", \((.*?)\)", path.read_text(encoding="utf-8")):
             found |= set(re.findall(r"\"(.+?)\"", said))
     assert {"data.class_masks", "learn.inputs", "learn.tfrecords", "data.checks", "data.dicom"} <= found
-    tasks = {room for task in runs.TASKS.values() for room in task.rooms}
-    for room in found | tasks | {*identity.NOT_MAKING, *identity.GIVEN}:
-        assert identity.PACKAGE.joinpath(*room.split(".")).with_suffix(".py").is_file(), room
+    tasks = {module for task in runs.TASKS.values() for module in task.modules}
+    for module in found | tasks | {*identity.NOT_MAKING, *identity.GIVEN}:
+        assert identity.PACKAGE.joinpath(*module.split(".")).with_suffix(".py").is_file(), module
 
 
 def test_names_do_not_depend_on_where_the_package_lies(package, tmp_path):

@@ -46,7 +46,7 @@ def test_torn_and_foreign_folders_go(root):
     renamed = renamed.rename(renamed.with_name("f" * 12))
     gone = Identity("networks", ("learn.inputs",)).folder()
     note = identity.read_note(gone)
-    note["code"]["rooms"] = ["learn.gone"]
+    note["code"]["modules"] = ["learn.gone"]
     (gone / identity.NOTE).write_text(json.dumps(note))
     gone = gone.rename(gone.with_name(identity.digest(note, 12)))
     said = "\n".join(derived.clean())
