@@ -1,4 +1,4 @@
-"""Class masks of a whole cohort: written once, read by the later stages, compared between methods."""
+"""Class masks of a whole cohort: written once, read by the later stages."""
 
 import functools
 from pathlib import Path
@@ -10,38 +10,8 @@ from PIL import Image
 from stroke_utils.base import identity, progress, vocabulary
 from stroke_utils.base.errors import UserError
 from stroke_utils.data.cohort import Cohort
-from stroke_utils.data.masks import _MARKER, METHODS, PAPER_OPTIONS, dice, extract, from_mask_file, write_class_mask
-from stroke_utils.data.pixels import packed, read_rgb, read_rgba
-
-
-def compare(
-    cohort: Cohort, slices: pd.DataFrame, methods: tuple = METHODS, quiet: bool = False, **paper: int
-) -> pd.DataFrame:
-    """Score extractors on the overlays of ``slices`` against the truth; ``paper`` are options of the paper's rule.
-
-    The truth is the data set's own (``Cohort.true_masks``) where it has one; else the exact difference is taken for it,
-    which then scores 1 against itself.
-
-    Returns:
-        one row per slice and method: slice_id, type, pixels (lesion size in the truth), marker (whether the slice has
-        burnt-in marker pixels), method, dice, missed and extra (pixels).
-    """
-
-    def score(row: tuple) -> list[tuple]:
-        overlay, original = read_rgba(row.overlay), read_rgba(row.png)
-        truth = true_mask(cohort, row.slice_id)
-        truth = extract(overlay, original) if truth is None else truth
-        size, marker = np.count_nonzero(truth), bool((packed(original) == _MARKER).any())
-        rows = []
-        for method in methods:
-            found = extract(overlay, original, method, **(paper if method == "paper" else {}))
-            missed, extra = np.count_nonzero(truth[found == 0]), np.count_nonzero(found[truth == 0])
-            rows.append((row.slice_id, row.label, size, marker, method, dice(found, truth), missed, extra))
-        return rows
-
-    scores = progress.in_threads(score, [*slices.itertuples()], "Comparing masks", quiet)
-    names = ["slice_id", "type", "pixels", "marker", "method", "dice", "missed", "extra"]
-    return pd.DataFrame([row for rows in scores for row in rows], columns=names)
+from stroke_utils.data.masks import METHODS, PAPER_OPTIONS, extract, from_mask_file, write_class_mask
+from stroke_utils.data.pixels import read_rgb, read_rgba
 
 
 def true_mask(cohort: Cohort, slice_id: str) -> np.ndarray | None:

@@ -135,15 +135,6 @@ def from_mask_file(rgb: np.ndarray) -> np.ndarray:
     return classes
 
 
-def dice(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the Dice coefficient of two masks of one shape: 2 · |agreed lesion| / (|lesion of a| + |lesion of b|).
-
-    A pixel is agreed where both masks have the same class other than 0; bool masks work too. Two empty masks give 1.
-    """
-    total = np.count_nonzero(a) + np.count_nonzero(b)
-    return float(2 * np.count_nonzero((a == b) & (a != 0)) / total) if total else 1.0
-
-
 def write_class_mask(target: str | os.PathLike, classes: np.ndarray) -> None:
     """Write a class mask, uint8 (H, W) of 0/1/2, as a palette PNG in the organiser's mask colours."""
     image = Image.fromarray(classes)

@@ -179,8 +179,8 @@ def choose_options(
         classes = {flip: most_probable(values, image.shape[:2]) for flip, values in soft.items()}
         for options in GRID:
             found = tidied(classes[options.flip], options)
-            scores = {"lesion_dice": masks.dice(reference > 0, found > 0), "typed_dice": masks.dice(reference, found)}
-            rows.append(asdict(options) | scores)
+            any_lesion, right_type = overlap.dice(reference > 0, found > 0), overlap.dice(reference, found)
+            rows.append(asdict(options) | {"lesion_dice": any_lesion, "typed_dice": right_type})
     names = list(asdict(PLAIN))
     table = pd.DataFrame(rows).groupby(names, as_index=False).mean()
     order = [asdict(options) for options in GRID]

@@ -13,6 +13,7 @@ from stroke_utils.base import identity, vocabulary
 from stroke_utils.base.errors import UserError
 from stroke_utils.data import class_masks, masks
 from stroke_utils.data.cohort import read_cohort
+from stroke_utils.evaluate import extractors, overlap
 
 
 def scan(seed: int = 0, size: tuple = (96, 80)) -> np.ndarray:
@@ -162,9 +163,9 @@ def test_lesions_that_touch_or_meet_the_edge():
 
 def test_dice_counts_agreement_of_class():
     a, b = np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2])
-    assert masks.dice(a, b) == pytest.approx(2 * 2 / 6)
-    assert masks.dice(a, a) == 1 and masks.dice(a * 0, a * 0) == 1 and masks.dice(a, a * 0) == 0
-    assert masks.dice(a == 1, b == 1) == pytest.approx(2 / 3)
+    assert overlap.dice(a, b) == pytest.approx(2 * 2 / 6)
+    assert overlap.dice(a, a) == 1 and overlap.dice(a * 0, a * 0) == 1 and overlap.dice(a, a * 0) == 0
+    assert overlap.dice(a == 1, b == 1) == pytest.approx(2 / 3)
 
 
 def test_mask_files_are_read_by_colour():
@@ -207,7 +208,7 @@ def folder(tmp_path, monkeypatch):
 def test_extractors_are_compared_with_the_truth(folder):
     cohort = read_cohort(folder, quiet=True)
     slices = cohort.slices[cohort.slices["slice_id"].isin(["10001", "10002"])]
-    scores = class_masks.compare(cohort, slices, quiet=True).set_index(["slice_id", "method"])
+    scores = extractors.compare(cohort, slices, quiet=True).set_index(["slice_id", "method"])
     size, border = ring().sum(), (ring() & ~ndimage.binary_erosion(ring())).sum()
     assert scores["pixels"].unique().tolist() == [size] and not scores["marker"].any()
     assert scores.loc[("10001", "paper"), ["type", "dice", "missed", "extra"]].tolist() == ["ischemia", 1, 0, 0]
@@ -217,7 +218,7 @@ def test_extractors_are_compared_with_the_truth(folder):
     small = ndimage.binary_erosion(ring())
     Image.fromarray(np.uint8(small)).save(folder / "TRUE" / "10001.png")
     cohort = read_cohort(folder, quiet=True)
-    scores = class_masks.compare(cohort, slices, methods=("difference",), quiet=True).set_index("slice_id")
+    scores = extractors.compare(cohort, slices, methods=("difference",), quiet=True).set_index("slice_id")
     assert scores["pixels"].to_dict() == {"10001": small.sum(), "10002": size}
     assert scores["extra"].to_dict() == {"10001": border, "10002": 0}
 
@@ -286,7 +287,7 @@ def test_an_unknown_method_is_said_before_anything_is_written(folder, tmp_path):
 def test_phantom_overlays_are_extracted_exactly(tiny_phantom):
     cohort = read_cohort(tiny_phantom, quiet=True)
     painted = cohort.slices.dropna(subset="overlay")
-    scores = class_masks.compare(cohort, painted, quiet=True).groupby("method")
+    scores = extractors.compare(cohort, painted, quiet=True).groupby("method")
     assert scores["dice"].min()["difference"] == 1 and scores["dice"].mean()["border"] >= 0.999
     assert scores["extra"].sum()[["difference", "border"]].tolist() == [0, 0]
 
@@ -309,4 +310,4 @@ def test_real_overlays(real_samples, slice_id, value, pixels, paper):
     exact = masks.extract(overlay, original)
     assert np.count_nonzero(exact) == pixels and set(np.unique(exact)) == {0, value}
     assert np.array_equal(masks.extract(overlay, method="border"), exact)
-    assert masks.dice(masks.extract(overlay, method="paper"), exact) == pytest.approx(paper, abs=5e-4)
+    assert overlap.dice(masks.extract(overlay, method="paper"), exact) == pytest.approx(paper, abs=5e-4)

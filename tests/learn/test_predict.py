@@ -7,6 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from stroke_utils.data import masks
+from stroke_utils.evaluate import overlap
 from stroke_utils.learn import inputs, predict
 
 
@@ -30,7 +31,7 @@ def test_masks_come_back_at_the_slices_own_size():
     soft = predict.soft_masks(bright_is_hemorrhage, image, 32, inputs.unit_range)[False]
     found = predict.class_mask(soft, image.shape[:2])
     assert found.shape == (40, 56) and found.dtype == np.uint8
-    assert masks.dice(found, np.where(image[..., 0] > 0, 2, 0)) > 0.9
+    assert overlap.dice(found, np.where(image[..., 0] > 0, 2, 0)) > 0.9
 
 
 def test_small_lesions_go_and_the_majority_names_the_type():
