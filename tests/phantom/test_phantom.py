@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from stroke_utils.base import errors, files, vocabulary
 from stroke_utils.course.commands import main
+from stroke_utils.data import open_cohort
 from stroke_utils.phantom import SIZES, PhantomSpec, anatomy, make_phantom, phantom_folder, skull, window, writer
 from stroke_utils.phantom.lesions import draw_lesion, stamp
 from stroke_utils.phantom.measure import find_head, measure_slice
@@ -424,7 +425,7 @@ def test_a_notebook_that_waited_uses_what_the_first_maker_made(tmp_path, monkeyp
     monkeypatch.delenv("STROKE_DATA", raising=False)
     monkeypatch.setenv("STROKE_HOME", str(tmp_path))
     folder, found = writer.phantom_folder("tiny", 0), []
-    thread = threading.Thread(target=lambda: found.append(writer.open_cohort(size="tiny", quiet=True)))
+    thread = threading.Thread(target=lambda: found.append(open_cohort(size="tiny", quiet=True)))
     with files.lock(folder, "the phantom"):  # held by whoever is drawing the very same phantom
         thread.start()
         time.sleep(0.3)
