@@ -78,13 +78,13 @@ LAYOUTS = {
 }
 """Forms in which the release is found on disk."""
 
-DETECTORS = ("cnn", "resnet18", "resnet50", "mobilenetv2", "efficientnetb0", "efficientnetv2b0")
+DETECTORS = tuple(MODEL_TITLES)
 """Names of the stroke detectors of phase 1, in the order of the notebook."""
 
 TYPE_CLASSIFIERS = ("cnn", "resnet18", "efficientnetv2b0")
 """Names of the classifiers that tell ischemia from hemorrhage in phase 2."""
 
-UNET_ENCODERS = ("resnet50", "efficientnetb3")
+UNET_ENCODERS = tuple(UNET_TITLES)
 """Names of the encoders of the U-Nets that segment lesions in phase 2."""
 
 MASK_METHODS = ("difference", "border", "paper")

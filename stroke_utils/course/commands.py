@@ -136,8 +136,7 @@ def run(given: argparse.Namespace) -> int:
 
     if given.end_with_parent:
         headless.end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    values = read_parameters(given.parameters) if given.parameters else {}
-    values |= dict(given.p)
+    values = (read_parameters(given.parameters) if given.parameters else {}) | dict(given.p)
     done = headless.run(given.notebook, values, given.output, given.log, given.timeout, given.made_by)
     return 0 if done else 1
 

@@ -173,8 +173,9 @@ def _files(folder: str, pattern: str) -> list[Path]:
 
 def _other_files() -> list[Path]:
     """List the package's files that are no code and that notebooks read, such as the schema of records."""
-    found = (path for path in identity.PACKAGE.glob("*/*") if path.is_file() and path.suffix not in (".py", ".pyc"))
-    return sorted(found)
+    wings = (path for path in identity.PACKAGE.glob("*") if path.is_dir() and path.name != "course")
+    found = (path for wing in wings for path in wing.rglob("*"))  # no notebook reads the templates of course
+    return sorted(path for path in found if path.is_file() and path.suffix not in (".py", ".pyc"))
 
 
 def _listing(folder: str) -> str:

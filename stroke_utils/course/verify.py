@@ -16,9 +16,6 @@ from stroke_utils.base.errors import UserError
 from stroke_utils.evaluate import overlap
 from stroke_utils.results import outputs, parameters, runs
 
-ANY = {"seed", "models", "profile", "data_dir", "reuse"}
-"""Parameters in which a record may differ from its profile's settings: the bands hold for every seed."""
-
 SAME = 1e-6
 """Answers that differ by less than this over all slices are one answer: the network does not look at its input."""
 
@@ -73,9 +70,9 @@ def verified(profile: str, since: float = 0.0) -> pd.DataFrame:
 
 
 def usable(profile: str, notebook: str, since: float = 0.0) -> list[dict]:
-    """Return a notebook's records on the phantom with the very settings of the profile, newest first."""
+    """Return a notebook's records on the phantom with the recipe of the profile, newest first; seeds may differ."""
     settings = vars(parameters.settings(notebook, profile))
-    wanted = {name: value for name, value in settings.items() if name not in ANY}
+    wanted = {k: v for k, v in settings.items() if parameters.role(k) == "identifies" or k == "phantom_size"}
     found = []
     for record in runs.records(profile, notebook)[0]:
         finished = datetime.datetime.fromisoformat(record["finished"]).timestamp()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import threading
 import time
 import unicodedata
@@ -421,7 +422,7 @@ def test_second_maker_waits(tmp_path, monkeypatch, capsys):
     assert (target / "DATASET.json").is_file() and "waiting" in capsys.readouterr().out
 
 
-def test_a_notebook_that_waited_uses_what_the_first_maker_made(tmp_path, monkeypatch, capsys):
+def test_a_notebook_that_waited_uses_what_the_first_maker_made(tiny_phantom, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("STROKE_DATA", raising=False)
     monkeypatch.setenv("STROKE_HOME", str(tmp_path))
     folder, found = writer.phantom_folder("tiny", 0), []
@@ -429,18 +430,21 @@ def test_a_notebook_that_waited_uses_what_the_first_maker_made(tmp_path, monkeyp
     with files.lock(folder, "the phantom"):  # held by whoever is drawing the very same phantom
         thread.start()
         time.sleep(0.3)
-        writer._make(folder, "tiny", 0, True, "portal", False, 1)
+        shutil.copytree(tiny_phantom, folder)
         made = (folder / "DATASET.json").stat().st_mtime_ns
     thread.join(60)
     assert len(found[0].slices) == 42 and "waiting" in capsys.readouterr().out
     assert (folder / "DATASET.json").stat().st_mtime_ns == made
 
 
-def test_command_line_says_where_and_how_much(tmp_path, capsys):
+def test_command_line_says_where_and_how_much(tiny_phantom, tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(writer, "make_phantom", lambda *given, **more: asked.append(given) or tiny_phantom)
     words = ["phantom", "--out", str(tmp_path / "cohort"), "--size", "tiny", "--seed", "3", "--quiet"]
-    assert main(words) == 0
+    assert main(words) == 0 and asked == [(str(tmp_path / "cohort"), "tiny", 3, True)]
     said = capsys.readouterr().out
-    assert "MB" in said and "cohort" in said
+    count = sum(path.is_file() for path in tiny_phantom.rglob("*"))
+    assert said.startswith(f"{tiny_phantom}: {count} files, ") and "MB" in said
 
 
 # What a trick could learn, on the quick cohort
