@@ -101,7 +101,7 @@ def model_cards(records: list[dict]) -> dict[str, str]:
                 what = {"model": model, "task": task, "notebook": notebook, "runs": made, "last": made[-1]}
                 how = made[-1].get("conventions") or runs.score_definitions(made[-1]["metrics"])
                 found = {"scores": over_seeds(rows), "extras": extras(made[-1], model), "conventions": how}
-                found |= {"settings": settings, "title": model_title(model, outputs.NOTEBOOK_TABLES[notebook])}
+                found |= {"settings": settings, "title": model_title(model, runs.TASKS[notebook].table)}
                 pages[f"card-{notebook[:2]}-{model}"] = _render("model_card.md.j2", **what, **found)
     return pages
 

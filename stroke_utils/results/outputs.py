@@ -15,9 +15,6 @@ from stroke_utils.results import runs
 TABLE_NOTEBOOKS = {task.table: notebook for notebook, task in runs.TASKS.items()}
 """The notebook whose runs answer each of the paper's tables."""
 
-NOTEBOOK_TABLES = {notebook: table for table, notebook in TABLE_NOTEBOOKS.items()}
-"""The paper's table that the runs of a notebook answer."""
-
 
 def run_folder(record: dict) -> Path:
     """Return the folder of a run record."""

@@ -9,7 +9,7 @@ from pandas.io.formats.style import Styler
 from stroke_utils.base.vocabulary import MASK_CLASSES, MODEL_TITLES, model_title
 from stroke_utils.data.cohort import Cohort, DataSet
 from stroke_utils.data.masks import read_class_mask
-from stroke_utils.results.outputs import NOTEBOOK_TABLES
+from stroke_utils.results.runs import TASKS
 
 
 def shown_score(score: dict) -> str:
@@ -19,7 +19,7 @@ def shown_score(score: dict) -> str:
 
 def titled(rows: pd.DataFrame) -> pd.DataFrame:
     """Give the models of a table (``model``, or ``a`` and ``b``; and their ``notebook``) the names that readers see."""
-    tables = rows["notebook"].map(NOTEBOOK_TABLES)
+    tables = [TASKS[notebook].table for notebook in rows["notebook"]]
     names = [column for column in ("model", "a", "b") if column in rows]
     shown = {column: [model_title(*pair) for pair in zip(rows[column], tables, strict=True)] for column in names}
     return rows.assign(**shown)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras.src.legacy.saving import legacy_h5_format
 
 from stroke_utils.base.errors import UserError
+from stroke_utils.base.vocabulary import MODEL_TITLES, UNET_TITLES
 from stroke_utils.learn import inputs, models, training
 
 
@@ -191,3 +192,8 @@ def test_the_input_of_a_unet_is_the_papers_or_the_librarys():
     np.testing.assert_allclose(models.unet_preprocess("efficientnetb3", "imagenet")(pixels), normal, atol=1e-5)
     with pytest.raises(UserError, match="'raw' is no input of a U-Net. Known: unit, imagenet"):
         models.unet_preprocess("resnet50", "raw")
+
+
+def test_the_networks_have_the_names_that_readers_see_everywhere():
+    assert {name: backbone.title for name, backbone in models.BACKBONES.items()} == MODEL_TITLES
+    assert set(models.TYPE_PREPROCESS) <= set(MODEL_TITLES) and models.ENCODER_FILES.keys() == UNET_TITLES.keys()
