@@ -4,6 +4,7 @@ Head coordinates in mm on a nominal head 144 mm wide and 180 mm long: x to the i
 the middle; heights above the skull base, which lies at 0.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,8 @@ class Head:
     coverage of the cranial cavity and ``skull`` that of cavity and bone, ``depth`` mm below the inner table, ``late`` a
     list of (box, coverage, HU) painted last, ``frame`` the whole picture with only the head-rest in it. ``grid``
     follows the brain where a mass pushes it aside, ``plain`` does not. ``axes`` are the parts of x and y that come
-    from a pixel's column and row.
+    from a pixel's column and row. ``calcium`` lists (box, coverage) of the calcifications among ``late``; nothing is
+    drawn from it.
     """
 
     patient: Patient
@@ -43,6 +45,7 @@ class Head:
     late: list
     axes: tuple
     fields: dict
+    calcium: list = dataclasses.field(default_factory=list)
 
     def field(self, waves: Waves) -> np.ndarray:
         """Return a random field over the head's box, float32."""
@@ -377,9 +380,12 @@ def _membranes(head: Head) -> None:
     patient, grid, z = head.patient, head.grid, head.height
     pixel = patient.pixel
 
-    def line(points, radii, value, strength=1.0, edge=0.9):
+    def line(points, radii, value, strength=1.0, edge=0.9, calcium=False):
         box, distance = grid.chain(points, radii)
-        head.late.append((box, np.float32(strength) * soft(distance, edge) * head.inside[box], np.float32(value)))
+        coverage = np.float32(strength) * soft(distance, edge) * head.inside[box]
+        head.late.append((box, coverage, np.float32(value)))
+        if calcium:
+            head.calcium.append((box, coverage))
 
     front, back = -head_edge(head, -np.pi / 2), head_edge(head, np.pi / 2)
     shown = fade(z, 30, 200, 6)
@@ -395,13 +401,13 @@ def _membranes(head: Head) -> None:
         for side in (-1, 1):
             line([(side * 3, 28), (side * open_, 44), (side * (open_ + 18), 60)], 0.4, 48, 0.75 * tent)
     if patient.falx_calcium and z > 45:
-        line([(0.6, front + 14), (0.4, front + 22)], [1.0, 0.4], 240)
+        line([(0.6, front + 14), (0.4, front + 22)], [1.0, 0.4], 240, calcium=True)
     if patient.pineal and 33 <= z <= 44:
-        line([(0.4, 17), (0.8, 18.5)], [1.3, 1.0], 190, edge=1.2)
+        line([(0.4, 17), (0.8, 18.5)], [1.3, 1.0], 190, edge=1.2, calcium=True)
     if patient.plexus and 43 <= z + 20 * patient.pitch <= 60:
         for side in (-1, 1):
             bright = 90 + 130 * abs(np.sin(3 * patient.outline[1][1] + side))
-            line([(side * 24, 27), (side * 25.5, 31)], [1.6, 1.0], bright, edge=1.6 + pixel)
+            line([(side * 24, 27), (side * 25.5, 31)], [1.6, 1.0], bright, edge=1.6 + pixel, calcium=True)
 
 
 def head_edge(head: Head, direction: float) -> float:

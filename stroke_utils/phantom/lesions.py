@@ -221,8 +221,12 @@ def _bleed(head: Head, lesion: Lesion, distance: np.ndarray, region: np.ndarray)
     return region
 
 
-def stamp_old_infarct(head: Head, seed: int, number: int) -> None:
-    """Draw a patient's old infarct: a sharp-edged fluid-dark defect, with the ventricle beside it widened."""
+def stamp_old_infarct(head: Head, seed: int, number: int) -> np.ndarray:
+    """Draw a patient's old infarct: a sharp-edged fluid-dark defect, with the ventricle beside it widened.
+
+    Returns:
+        The defect's region, a bool array over the head's box; empty where the slice does not meet it.
+    """
     patient = head.patient
     g = rng(seed, number, 4)
     side = int(g.choice([-1, 1]))
@@ -236,7 +240,7 @@ def stamp_old_infarct(head: Head, seed: int, number: int) -> None:
     outline = Waves(g, (10, 30))
     centre = (side * g.uniform(18, 30), g.uniform(-14, 14))
     if shrink < 0.25 or head.height < 8:
-        return
+        return np.zeros(head.inside.shape, bool)
     x, y = head.plain.x, head.plain.y
     if wedge:
         reach = np.clip(np.sqrt(area) * 0.9, 9, 38) * shrink
@@ -259,3 +263,4 @@ def stamp_old_infarct(head: Head, seed: int, number: int) -> None:
             cover = soft(away, 1.3)
             head.ventricle[box] = np.maximum(head.ventricle[box], cover)
             head.csf[box] = np.maximum(head.csf[box], cover)
+    return defect > 0.5

@@ -21,14 +21,22 @@ LETTERS = {
 """Strokes of the marker's letters: column and row of both ends."""
 
 
+TISSUES = ("background", "ischemia", "hemorrhage", "old infarct", "fluid", "calcium")
+"""Names of the values of `Rendered.tissue`: the lesions as in a mask, then what a network takes for one."""
+
+
 @dataclass
 class Rendered:
-    """One finished slice: ``hu`` int16 and ``grey`` uint8 without marker, ``truth`` uint8 0/1/2, ``marker`` bool."""
+    """One finished slice: ``hu`` int16 and ``grey`` uint8 without marker, ``truth`` uint8 0/1/2, ``marker`` bool.
+
+    ``tissue`` is uint8, the place in `TISSUES` of what lies at a pixel.
+    """
 
     hu: np.ndarray
     grey: np.ndarray
     truth: np.ndarray
     marker: np.ndarray
+    tissue: np.ndarray
 
     def png(self) -> np.ndarray:
         """Return the original picture, uint8 (H, W, 4)."""
@@ -141,6 +149,21 @@ def _noise(head: anatomy.Head, generator: np.random.Generator) -> np.ndarray:
     return field
 
 
+def _tissue(head: anatomy.Head, old: np.ndarray | None, truth: np.ndarray) -> np.ndarray:
+    """Return `Rendered.tissue` of a head with everything stamped; a lesion hides what else is there.
+
+    Fluid is where the anatomy has it, also where the skull base is painted over it.
+    """
+    tissue = np.zeros_like(truth)
+    inner = tissue[head.crop]
+    inner[(head.csf > 0.5) & (head.inside > 0.5)] = TISSUES.index("fluid")
+    if old is not None:
+        inner[old] = TISSUES.index("old infarct")
+    for box, coverage in head.calcium:
+        inner[box][coverage > 0.5] = TISSUES.index("calcium")
+    return np.where(truth > 0, truth, tissue)
+
+
 def draw_slice(
     patient: Patient,
     planned: PlannedPatient,
@@ -154,8 +177,7 @@ def draw_slice(
     height = float(patient.heights[which.index])
     head = anatomy.build(patient, height, which.shape, lesion.mass(height) if lesion else None)
     skull.add_skull_base(head)
-    if patient.old_infarct:
-        lesions.stamp_old_infarct(head, seed, planned.number)
+    old = lesions.stamp_old_infarct(head, seed, planned.number) if patient.old_infarct else None
     truth = np.zeros(which.shape, np.uint8)
     if lesion:
         truth[head.crop][lesions.stamp(head, lesion)] = LABELS.index(lesion.label)
@@ -165,4 +187,4 @@ def draw_slice(
     hu = np.clip(np.rint(picture), -1024, 3071).astype(np.int16)
     grey = window(hu, patient.width, patient.low)
     marker = _marker(which.shape, grey > 0, generator) if which.marker else np.zeros(which.shape, bool)
-    return Rendered(hu, grey, truth, marker & (truth == 0))
+    return Rendered(hu, grey, truth, marker & (truth == 0), _tissue(head, old, truth))
