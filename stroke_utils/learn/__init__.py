@@ -2,7 +2,7 @@
 
 It alone knows TensorFlow, Keras and segmentation-models, which ``backend`` prepares and exports.
 ``inputs`` makes batches from pictures, ``tfrecords`` from records; ``models`` builds, ``training`` trains and
-``predict`` asks networks.
+``predict`` asks networks. ``pretrain`` teaches backbones on drawn heads before they see a cohort, on any Keras backend.
 """
 
-__all__ = ["backend", "inputs", "models", "predict", "tfrecords", "training"]
+__all__ = ["backend", "inputs", "models", "predict", "pretrain", "tfrecords", "training"]
