@@ -138,8 +138,8 @@ def test_the_frameworks_are_imported_in_one_place():
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             if {n.split(".")[0] for n in names} & FRAMEWORKS:
                 found.setdefault(name, []).extend(names)
-    # pretrain also runs where there is no TensorFlow, on another backend of Keras; else it takes Keras from backend.
-    assert found == {"learn.backend": found["learn.backend"], "learn.pretrain": ["keras"]}, found
+    # Pretraining also runs where there is no TensorFlow, on another backend of Keras; else it takes Keras from backend.
+    assert found == {"learn.backend": found["learn.backend"], "learn.starts": ["keras"]}, found
 
 
 def test_exploring_loads_no_tensorflow():

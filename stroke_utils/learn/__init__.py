@@ -2,7 +2,8 @@
 
 It alone knows TensorFlow, Keras and segmentation-models, which ``backend`` prepares and exports.
 ``inputs`` makes batches from pictures, ``tfrecords`` from records; ``models`` builds, ``training`` trains and
-``predict`` asks networks. ``pretrain`` teaches backbones on drawn heads before they see a cohort, on any Keras backend.
+``predict`` asks networks. ``pretrain`` teaches backbones on drawn heads before they see a cohort; ``starts`` reads and
+writes the files that carry what they learned.
 """
 
-__all__ = ["backend", "inputs", "models", "predict", "pretrain", "tfrecords", "training"]
+__all__ = ["backend", "inputs", "models", "predict", "pretrain", "starts", "tfrecords", "training"]

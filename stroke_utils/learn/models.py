@@ -10,7 +10,7 @@ from pathlib import Path
 from stroke_utils.base import files, identity, paths
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.vocabulary import MASK_CLASSES, MODEL_TITLES, PIXEL_FORMS, UNET_TITLES
-from stroke_utils.learn import inputs
+from stroke_utils.learn import inputs, starts
 from stroke_utils.learn.backend import Classifiers, keras, sm, tf
 
 Preprocess = Callable[[tf.Tensor], tf.Tensor]
@@ -127,16 +127,22 @@ def weights_for(name: str, weights: str, unet: bool = False) -> str:
 
     Args:
         name: a key of :data:`BACKBONES`, or of :data:`UNET_ENCODERS`.
-        weights: ``none``, ``imagenet``, a weights file, or a folder of files under their publishers' names.
+        weights: ``none``, ``imagenet``, ``phantom`` (what the package learned from drawn heads), a weights file, or a
+            folder of files under their publishers' names.
         unet: whether ``name`` is a segmentation encoder.
 
     Returns:
         ``none``, ``imagenet`` or the path of a file. The CNN has no ImageNet weights: a folder, or ``imagenet``, gives
-        it ``none``.
+        it ``none``. So does ``phantom`` where the package has no start, as for ResNet-18: it learns without one.
 
     Raises:
-        UserError: no such file or folder, a folder without the file, or a file that is no Keras weights file.
+        UserError: no such file or folder, a folder without the file, a file that is no Keras weights file, or
+            ``phantom`` for a U-Net.
     """
+    if weights == "phantom":
+        if unet:
+            raise UserError("There is no start from drawn heads for a U-Net. Set 'weights' to 'none' or 'imagenet'.")
+        return str(starts.file_of(name) or "none")
     if weights in ("none", "imagenet"):
         return "none" if name == "cnn" else weights
     path = Path(weights).expanduser()
@@ -184,8 +190,8 @@ def build_backbone(name: str, size: int, weights: str = "none") -> keras.Model:
     Args:
         name: a key of :data:`BACKBONES`.
         size: side of the square RGB input in pixels.
-        weights: ``none``, ``imagenet``, a weights file or a folder of files (:func:`weights_for`), read as
-            weights only.
+        weights: ``none``, ``imagenet``, ``phantom``, a weights file or a folder of files (:func:`weights_for`), read
+            as weights only.
 
     Raises:
         UserError: unknown name, weights that are neither here nor to be downloaded, or weights of another network.
@@ -196,7 +202,9 @@ def build_backbone(name: str, size: int, weights: str = "none") -> keras.Model:
     backbone, given = BACKBONES[name], weights_for(name, weights)
     with _explained_download(name, backbone.source):
         model = backbone.build((size, size, 3), "imagenet" if given == "imagenet" else None)
-    if given not in ("none", "imagenet"):
+    if starts.is_start(given):
+        starts.load_backbone(name, model, given)
+    elif given not in ("none", "imagenet"):
         _load(model, given, f"{name} without its top")
     return model
 

@@ -375,7 +375,7 @@ _ROWS = (
         role="identifies",
         help={
             "05": "starting weights of the encoder: none, imagenet, a file or a folder of files",
-            "": "starting weights of the backbones: none, imagenet, a file or a folder of files",
+            "": "starting weights of the backbones: none, imagenet, phantom, a file or a folder of files",
         },
     ),
     Parameter(

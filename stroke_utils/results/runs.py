@@ -92,7 +92,8 @@ def network_identity(
 
 def _start_file(settings: dict) -> dict:
     """Name a file of starting weights by its content, a folder by the content of all in it."""
-    path = Path(str(settings.get("weights", ""))).expanduser()
+    given = str(settings.get("weights", ""))
+    path = identity.PACKAGE / "learn" / "weights" if given == "phantom" else Path(given).expanduser()
     found = sorted(path.glob("*.h5")) if path.is_dir() else [path] if path.is_file() else []
     return {"weights": identity.digest([identity.sha256(file) for file in found], 12)} if found else {}
 

@@ -1,4 +1,5 @@
 import functools
+from pathlib import Path
 
 import h5py
 import keras
@@ -9,7 +10,7 @@ from keras.src.legacy.saving import legacy_h5_format
 
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.vocabulary import MODEL_TITLES, UNET_TITLES
-from stroke_utils.learn import inputs, models, training
+from stroke_utils.learn import inputs, models, starts, training
 
 
 @functools.cache
@@ -197,3 +198,20 @@ def test_the_input_of_a_unet_is_the_papers_or_the_librarys():
 def test_the_networks_have_the_names_that_readers_see_everywhere():
     assert {name: backbone.title for name, backbone in models.BACKBONES.items()} == MODEL_TITLES
     assert set(models.TYPE_PREPROCESS) <= set(MODEL_TITLES) and models.ENCODER_FILES.keys() == UNET_TITLES.keys()
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2", "resnet50"])
+def test_a_start_from_drawn_heads_is_in_the_backbone(name):
+    path = models.weights_for(name, "phantom")
+    assert starts.is_start(path) and Path(path).name == f"{name}.weights.h5"
+    network, other = models.build_backbone(name, 64, "phantom"), models.build_backbone(name, 64)
+    starts.load_backbone(name, other, path)
+    kept = len(starts._kept(name, network).weights)
+    pairs = zip(network.get_weights()[:kept], other.get_weights()[:kept], strict=True)
+    assert all(np.array_equal(one, two) for one, two in pairs)
+
+
+def test_networks_without_a_start_from_drawn_heads_begin_at_random_and_u_nets_refuse():
+    assert [models.weights_for(name, "phantom") for name in ("cnn", "resnet18")] == ["none", "none"]
+    with pytest.raises(UserError, match="no start from drawn heads for a U-Net"):
+        models.weights_for("resnet50", "phantom", unet=True)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from stroke_utils.base import files, identity
 from stroke_utils.base.errors import UserError
-from stroke_utils.learn import inputs, models, pretrain
+from stroke_utils.learn import inputs, models, pretrain, starts
 from stroke_utils.learn.backend import keras, tf
 from stroke_utils.phantom import SPEC_VERSION
 from stroke_utils.phantom.heads import Heads, draw_heads, plan_heads
@@ -175,8 +175,8 @@ def test_weights_survive_a_file_but_for_rounding(small, tmp_path):
     one, other = pretrain.build_backbone("mobilenetv2", 32), pretrain.build_backbone("mobilenetv2", 64)
     tiny = [np.full(w.shape, 3e-9, np.float32) if w.ndim == 1 else w for w in one.get_weights()]
     one.set_weights(tiny)  # moving variances as small as some are
-    pretrain.save_backbone("mobilenetv2", one, tmp_path / "x.weights.h5")
-    pretrain.load_backbone("mobilenetv2", other, tmp_path / "x.weights.h5")
+    starts.save_backbone("mobilenetv2", one, tmp_path / "x.weights.h5")
+    starts.load_backbone("mobilenetv2", other, tmp_path / "x.weights.h5")
     for a, b in zip(tiny, other.get_weights(), strict=True):
         assert b.dtype == np.float32 and np.array_equal(b, a if a.ndim == 1 else a.astype(np.float16))
 
@@ -185,48 +185,48 @@ def test_weights_that_half_precision_cannot_hold_are_refused(small, tmp_path):
     model = pretrain.build_backbone("mobilenetv2", 32)
     model.layers[1].set_weights([np.full(model.layers[1].weights[0].shape, 1e6, np.float32)])
     with pytest.raises(UserError, match="not finite in half precision"):
-        pretrain.save_backbone("mobilenetv2", model, tmp_path / "x.weights.h5")
+        starts.save_backbone("mobilenetv2", model, tmp_path / "x.weights.h5")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_wrong_or_damaged_file_is_one_message(small, tmp_path):
     model, path = pretrain.build_backbone("mobilenetv2", 32), tmp_path / "x.weights.h5"
     with pytest.raises(UserError, match="There is no weights file"):
-        pretrain.load_backbone("mobilenetv2", model, path)
-    pretrain.save_backbone("efficientnetb0", model, path)
+        starts.load_backbone("mobilenetv2", model, path)
+    starts.save_backbone("efficientnetb0", model, path)
     with pytest.raises(UserError, match="holds weights of efficientnetb0, expected mobilenetv2"):
-        pretrain.load_backbone("mobilenetv2", model, path)
+        starts.load_backbone("mobilenetv2", model, path)
     model.save_weights(path)
     with pytest.raises(UserError, match="an unnamed network"):
-        pretrain.load_backbone("mobilenetv2", model, path)
-    pretrain.save_backbone("mobilenetv2", model, path)
+        starts.load_backbone("mobilenetv2", model, path)
+    starts.save_backbone("mobilenetv2", model, path)
     whole, before = path.read_bytes(), model.get_weights()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="does not fit mobilenetv2"):
-        pretrain.load_backbone("mobilenetv2", model, path)
+        starts.load_backbone("mobilenetv2", model, path)
     path.write_bytes(whole)
     wider = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(9, 3)])
     with pytest.raises(UserError, match="does not fit mobilenetv2"):
-        pretrain.load_backbone("mobilenetv2", wider, path)
+        starts.load_backbone("mobilenetv2", wider, path)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
 @pytest.mark.parametrize("name", pretrain.BACKBONES)
 def test_the_files_of_the_package_fit_their_networks_and_cards(name):
-    path = pretrain.WEIGHTS / f"{name}.weights.h5"
-    card = files.read_json(pretrain.WEIGHTS / f"{name}.json")
+    path = starts.WEIGHTS / f"{name}.weights.h5"
+    card = files.read_json(starts.WEIGHTS / f"{name}.json")
     assert card["sha256"] == identity.sha256(path) and card["backbone"] == name and card["licence"] == "MIT"
     assert card["data"]["spec_version"] == SPEC_VERSION and card["seeds"]["heads"] == pretrain.HEADS_SEED
-    assert card["kept_up_to"] == pretrain.KEPT.get(name, "all") and card["selection"]["auc"] > 0.85
+    assert card["kept_up_to"] == starts.KEPT.get(name, "all") and card["selection"]["auc"] > 0.85
     model = pretrain.build_backbone(name, 32)
     before = model.get_weights()
-    pretrain.load_backbone(name, model, path)
+    starts.load_backbone(name, model, path)
     changed = [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]
-    kept = len(pretrain._kept(name, model).weights)
+    kept = len(starts._kept(name, model).weights)
     # EfficientNetB0's own normalisation of pixels has a mean and a variance that no training changes.
     assert sum(changed[:kept]) >= kept - 3 and not any(changed[kept:])
     assert all(np.isfinite(w).all() for w in model.get_weights())
 
 
 def test_the_files_of_the_package_are_small_enough_to_track():
-    assert sum(path.stat().st_size for path in pretrain.WEIGHTS.iterdir()) < 30e6
+    assert sum(path.stat().st_size for path in starts.WEIGHTS.iterdir()) < 30e6
