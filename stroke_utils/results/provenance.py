@@ -47,14 +47,18 @@ def hardware() -> dict[str, object]:
 
 
 def git_state() -> dict[str, object]:
-    """Return the commit of the project's folder and whether files differ from it; both None outside a git checkout."""
+    """Return the commit of the project's folder and whether its code differs from it; both None outside a checkout.
+
+    Code is the package and the parameters files. Notebooks do not count: running one changes its file, and what its
+    cells do is in the run's name.
+    """
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", paths.home(), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", "stroke_utils", "params"))}
     except (OSError, subprocess.SubprocessError, UserError):
         return {"commit": None, "dirty": None}
 
