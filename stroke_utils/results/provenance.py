@@ -58,7 +58,10 @@ def git_state() -> dict[str, object]:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", "stroke_utils", "params"))}
+        return {
+            "commit": git("rev-parse", "HEAD"),
+            "dirty": bool(git("status", "--porcelain", "--", "stroke_utils", "params")),
+        }
     except (OSError, subprocess.SubprocessError, UserError):
         return {"commit": None, "dirty": None}
 
