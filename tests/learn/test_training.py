@@ -217,8 +217,9 @@ def test_a_series_of_trainings_builds_one_graph_and_equals_fresh_ones(task, tmp_
         built.append(training.compile_classifier(network(dropout=0.5), 1e-2))
         return built[-1]
 
-    data = {"paths": pd.Series(paths), "target": truth[:, None], "preprocess": inputs.raw, "batch": 8}
-    data["split"] = pd.Series(["train"] * 24 + ["validation"] * 8)
+    split = pd.Series(["train"] * 24 + ["validation"] * 8)
+    examples = training.Examples(pd.Series(paths), truth[:, None], split)
+    data = {"examples": examples, "preprocess": inputs.raw, "batch": 8}
     trials = training.augmentation_trials(build, [0, 1], 2, tmp_path / "all", 1, **data)
     found = [(amount, seed, model, model.get_weights(), history) for amount, seed, model, history in trials]
     assert [(a, s) for a, s, *_ in found] == [(a, s) for a in ("none", "light", "strong") for s in (0, 1)]
