@@ -8,18 +8,18 @@ With ``KERAS_BACKEND`` set to another backend than TensorFlow the module runs on
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from stroke_utils.base import files, identity
+from stroke_utils.base import files, identity, progress
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.vocabulary import LABELS
 from stroke_utils.learn.starts import KEPT, keras, save_backbone
-from stroke_utils.phantom.heads import Heads
+from stroke_utils.phantom.heads import Heads, draw_heads, plan_heads
 from stroke_utils.phantom.render import TISSUES
 from stroke_utils.phantom.spec import SPEC_VERSION
 
@@ -76,14 +76,19 @@ class Recipe:
     seed: int = 0
 
 
+def known_backbone(name: str) -> None:
+    """Refuse a name that is no key of `BACKBONES`."""
+    if name not in BACKBONES:
+        raise UserError(f"{name!r} is no backbone with a pretraining. Known: {', '.join(BACKBONES)}.")
+
+
 def build_backbone(name: str, size: int) -> keras.Model:
     """Build a backbone of `BACKBONES` without its top and with random weights, for RGB of (size, size, 3).
 
     Raises:
         UserError: unknown name.
     """
-    if name not in BACKBONES:
-        raise UserError(f"{name!r} is no backbone with a pretraining. Known: {', '.join(BACKBONES)}.")
+    known_backbone(name)
     return BACKBONES[name](include_top=False, weights=None, input_shape=(size, size, 3))
 
 
@@ -358,3 +363,38 @@ def make_start(
         more["selection"] = score(name, made.reader, selection)
     write_card(path, name, recipe, heads, **more)
     return path
+
+
+def make_starts(names: Sequence[str], folder: str | Path | None, count: int, steps: int, size: int) -> Iterator[Path]:
+    """Draw heads once and do :func:`make_start` with them for several backbones.
+
+    Args:
+        names: keys of `BACKBONES`; none means all.
+        folder: for the files; without one they go to derived data, named by all that makes them.
+        count: heads to draw.
+        steps: batches to learn from.
+        size: side of the pictures in pixels.
+
+    Yields:
+        The weights file of each backbone, as soon as it is written.
+
+    Raises:
+        UserError: unknown backbone, or as :func:`make_start`; nothing is drawn before the names are known.
+    """
+    names, recipe = list(names) or list(BACKBONES), Recipe(steps=steps)
+    for name in names:
+        known_backbone(name)
+    if count < recipe.batch:
+        raise UserError(f"{count} heads are fewer than one batch of {recipe.batch}. Draw more: --heads 14000.")
+    seed = HEADS_SEED
+    made_by = identity.Identity(
+        "starts",
+        ("learn.pretrain",),
+        {"phantom": SPEC_VERSION, "seed": seed},
+        {"heads": count, "size": size, **asdict(recipe)},
+    )
+    folder = Path(folder).expanduser() if folder else made_by.folder()
+    drawn = draw_heads(plan_heads(seed, range(1, count + 1)), seed, size)
+    heads = Heads.joined(progress.track(drawn, "Drawing heads", total=count))
+    for name in names:
+        yield make_start(name, heads, recipe, folder, seeds={"heads": seed, "patients": [1, count]})

@@ -230,3 +230,24 @@ def test_the_files_of_the_package_fit_their_networks_and_cards(name):
 
 def test_the_files_of_the_package_are_small_enough_to_track():
     assert sum(path.stat().st_size for path in starts.WEIGHTS.iterdir()) < 30e6
+
+
+def test_starts_of_several_backbones_share_their_heads_and_have_a_card(small, tmp_path, monkeypatch):
+    monkeypatch.setenv("STROKE_DERIVED", str(tmp_path / "derived"))
+    monkeypatch.setattr(pretrain, "Recipe", lambda steps: SMALL)
+    (path,) = pretrain.make_starts(["mobilenetv2"], None, 6, 6, 32)
+    card = files.read_json(path.with_name("mobilenetv2.json"))
+    assert path.parent.parent.name == "starts" and identity.read_note(path.parent)["settings"]["heads"] == 6
+    assert card["data"]["slices"] == 6 and card["seeds"] == {"heads": pretrain.HEADS_SEED, "patients": [1, 6]}
+    assert card["sha256"] == identity.sha256(path) and starts.is_start(path)
+    (other,) = pretrain.make_starts(["mobilenetv2"], tmp_path / "mine", 6, 6, 32)
+    assert other.parent == tmp_path / "mine"
+
+
+@pytest.mark.parametrize(
+    ("names", "count", "said"), [(["alexnet"], 99, "'alexnet' is no backbone"), ([], 3, "3 heads are fewer")]
+)
+def test_a_mistake_is_said_before_anything_is_drawn(monkeypatch, names, count, said):
+    monkeypatch.setattr(pretrain, "draw_heads", None)
+    with pytest.raises(UserError, match=said):
+        next(pretrain.make_starts(names, None, count, 6, 32))
