@@ -1,6 +1,8 @@
 """The form that every committed notebook keeps, rule by rule; each rule is also shown to see its own violation."""
 
+import ast
 import base64
+import builtins
 import copy
 import io
 import re
@@ -14,7 +16,7 @@ from papermill.translators import PythonTranslator
 
 from stroke_utils.base import errors
 from stroke_utils.course import notebook_files
-from stroke_utils.results import parameters
+from stroke_utils.results import parameters, runs
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "notebooks"
@@ -228,7 +230,33 @@ def it_is_small(notebook, path):
         yield f"the notebook has {size / 1e6:.1f} MB; at most 1.5 are expected"
 
 
+# Names that a cell which trains may take from others: what the run is named by, and what only says where things are.
+NAMED = {"run", "p", "cohort", "folder", "encoder", "titles"}
+SCORED = {"03_phase1_detection": {"first", "parts", "truth"}}  # by the cell that trains the experiment's networks
+
+
+def what_trains_is_tagged(notebook, path):
+    """A network is named by the cells tagged `training`: what these read must be set in them, or be in its name."""
+    cells = [ast.parse(cell.source) for cell in code_cells(notebook) if "training" in cell.metadata.get("tags", [])]
+    nodes = [node for cell in cells for node in ast.walk(cell)]
+    known = (
+        NAMED | SCORED.get(path.stem, set()) | set(dir(builtins)) | set(notebook_files.defaults_of(notebook, path.name))
+    )
+    for cell in code_cells(notebook):
+        imports = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Import | ast.ImportFrom)]
+        known |= {alias.asname or alias.name for node in imports for alias in node.names}
+    known |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    known |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    known |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    read = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    for name in sorted(read - known):
+        yield f"a cell tagged 'training' reads {name}, which is set in a cell that is not"
+    if path.stem in runs.TASKS and not cells:
+        yield "no cell is tagged 'training'"
+
+
 RULES = [
+    what_trains_is_tagged,
     executed_in_order,
     one_cell_of_commented_literals,
     defaults_are_the_quick_profile,
@@ -263,7 +291,7 @@ def test_parameters_files_hold_known_keys_and_say_why(path, profile):
     file = ROOT / "params" / profile / f"{path.stem}.yaml"
     values, defaults = parameters.read_parameters(file), notebook_files.defaults(path)
     assert values["profile"] == profile
-    assert set(values) == set(defaults) or profile == "smoke"  # it names only what lessens work
+    assert set(values) == set(defaults) or profile not in ("quick", "paper")  # others name only what they change
     if profile != "quick":  # there the notebook's own cell says it
         lines = file.read_text(encoding="utf-8").splitlines()
         assert [line for line in lines if re.match(r"\w", line) and not re.search(r"\s# \S", line)] == []
@@ -299,6 +327,8 @@ def spoil(notebook, rule):
             cells[0].outputs = [output("stream", name="stdout", text="read /home/me/x")]
         case "what_is_compared_is_the_same_in_every_profile":
             checked[0].outputs = [output("stream", name="stdout", text="epochs  2")]
+        case "what_trains_is_tagged":
+            cells[0].metadata.tags, cells[0].source = ["training"], "rate = chosen_elsewhere"
         case "cells_are_short":
             cells[0].source = "x = 1\n" * 21
         case "opening_says_what_comes":

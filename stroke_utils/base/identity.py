@@ -67,8 +67,8 @@ def sources(code: str, module: str = "", through: Callable[[Path], bool] = lambd
 
 
 def modules_of(code: str) -> tuple[str, ...]:
-    """Return the modules that some code imports itself, named below the package."""
-    return tuple(sorted(name.partition(".")[2] for name in _imported(code, "") if _file(name).stem != "__init__"))
+    """Return the modules and wings that some code imports itself, named below the package."""
+    return tuple(sorted(filter(None, (name.partition(".")[2] for name in _imported(code, "")))))
 
 
 def _imported(code: str, module: str) -> set[str]:
@@ -93,26 +93,32 @@ def _file(name: str) -> Path:
     return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
 
 
-def code_version(*modules: str, given: tuple[str, ...] = GIVEN) -> str:
+@functools.cache
+def code_version(*modules: str, given: tuple[str, ...] = GIVEN, wings: bool = False) -> str:
     """Return a digest of the code that modules and what they import consist of.
 
-    Comments, blank lines and docstrings do not count: a better explanation computes nothing anew. A wing's
-    ``__init__`` only hands names on and does not count either.
+    Comments, blank lines and docstrings do not count: a better explanation computes nothing anew.
 
     Args:
         modules: names below the package, such as ``data.masks``.
         given: modules that are left out because their work is an input.
+        wings: whether a wing's ``__init__`` counts with all that it hands on, for code that imports from wings. The
+            package's own modules never do: they name the module that they mean.
     """
     code = "\n".join(f"import {PACKAGE.name}.{module}" for module in modules)
     left_out = {PACKAGE.joinpath(*name.split(".")).with_suffix(".py") for name in (*NOT_MAKING, *given)}
-    found = sources(code, through=lambda path: path not in left_out and path.name != "__init__.py")
+    found = sources(code, through=lambda path: path not in left_out and (wings or path.name != "__init__.py"))
     return digest([[str(path.relative_to(PACKAGE)), _bare(path)] for path in found], 12)
 
 
 @functools.cache
 def _bare(path: Path) -> str:
-    """Return a module's code without comments and docstrings, in one form whatever its layout."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return bare(path.read_text(encoding="utf-8"))
+
+
+def bare(code: str) -> str:
+    """Return code without comments and docstrings, in one form whatever its layout."""
+    tree = ast.parse(code)
     for node in ast.walk(tree):
         for name in ("body", "orelse", "finalbody"):
             body = getattr(node, name, None)
@@ -131,7 +137,7 @@ class Identity:
         modules: the modules that compute it, named below the package.
         inputs: fingerprints of what it is made from, by name.
         settings: what else decides how it comes out, by name.
-        given: as for :func:`code_version`.
+        given, wings: as for :func:`code_version`.
     """
 
     kind: str
@@ -139,11 +145,13 @@ class Identity:
     inputs: dict = field(default_factory=dict)
     settings: dict = field(default_factory=dict)
     given: tuple[str, ...] = GIVEN
+    wings: bool = False
 
     @property
     def about(self) -> dict:
         """All of it, with the version of the code, as JSON knows it."""
-        code = {"modules": self.modules, "given": self.given, "version": code_version(*self.modules, given=self.given)}
+        how = {"given": self.given, "wings": self.wings}
+        code = {"modules": self.modules, **how, "version": code_version(*self.modules, **how)}
         about = {"kind": self.kind, "inputs": self.inputs, "settings": self.settings, "code": code}
         return json.loads(json.dumps(about, default=str))
 
@@ -178,7 +186,7 @@ class Identity:
             UserError: its note is missing, torn, or tells of another thing.
         """
         if wrong := self.fault(self.path):
-            raise UserError(f"{paths.shown(self.path)} {wrong}. Run `make clean-derived`: it is then made anew.")
+            raise UserError(f"{self.path} {wrong}. Run `make clean-derived`, or remove it: it is then made anew.")
 
     def note(self, folder: str | os.PathLike) -> None:
         """Write into a folder what made it."""
@@ -200,10 +208,10 @@ def writable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise
         raise UserError(
-            f"{paths.shown(folder)} cannot be written ({reason(error)}); what is computed from the data goes there. "
+            f"{folder} cannot be written ({reason(error)}); what is computed from the data goes there. "
             "Make its folder writable, or set STROKE_DERIVED to a folder of yours."
         ) from error
 

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,10 @@ def outdated() -> Iterator[tuple[Path, str]]:
         ours = folder.parent.name in KINDS and folder.is_dir() and re.fullmatch("[0-9a-f]{12}", folder.name)
         if ours and (why := fault(identity.read_note(folder), folder.name)):
             yield folder, why
+    for folder in sorted(root.glob("*/.*")):
+        ours = folder.parent.name in KINDS and re.fullmatch(r"\.[0-9a-f]{12}\.[0-9a-f]{8}", folder.name)
+        if ours and folder.is_dir() and time.time() - folder.stat().st_mtime > 86_400:
+            yield folder, "left by a run that was killed while it wrote"
     for folder in sorted(path for path in root.glob("*") if path.is_dir()):
         inside = {path.name for path in folder.iterdir()}
         of_cohort = re.fullmatch("[0-9a-f]{10}", folder.name) and inside and inside <= _EARLIER
@@ -36,7 +41,7 @@ def fault(note: dict | None, name: str) -> str:
     try:
         code = note["code"]
         kept = identity.digest(note, len(name)) == name
-        version = identity.code_version(*code["modules"], given=tuple(code["given"]))
+        version = identity.code_version(*code["modules"], given=tuple(code["given"]), wings=code["wings"])
     except (TypeError, KeyError, OSError):  # a module that is gone is a change, too
         return "torn: nothing says what made it" if note is None else "of code that is gone"
     if not kept:

@@ -21,6 +21,9 @@ LAST = "06_results_figures"
 AFTER = {"04_phase2_classification": ("03_phase1_detection",), "05_segmentation": ("02_mask_extraction",)}
 """Notebooks that use what another leaves on disk. Each could make it itself; in this order it is made once."""
 
+STARTS = {"04_phase2_classification": ("03_phase1_detection",)}
+"""Of these, the notebooks whose networks another starts from: it runs again when they do."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -52,8 +55,9 @@ class Plan:
         return paths.home() / "params" / self.profile / f"{notebook}.yaml"
 
     def changes(self, notebook: str, seed: int) -> dict[str, str]:
-        """What this plan changes in a notebook's parameters file: seed, models and data folder."""
+        """What this plan changes in a notebook's parameters file: seed, models, data folder, finished networks."""
         found = {"seed": str(seed), "models": ",".join(self.wanted(notebook)) if self.models else ""}
+        found["reuse"] = "true" if "reuse" in self.values(notebook) else ""  # a network of this name is this network
         found = found if notebook in PER_SEED else {}
         found |= {"data_dir": self.data if self.reads_data(notebook) else ""}
         return {name: value for name, value in found.items() if value}
@@ -100,7 +104,7 @@ def make_plan(profile: str = "", data: str = "", seeds: str = "", models: str = 
     parameters.params_folder(profile)  # refuses an unknown one
     data = str(data or os.environ.get("STROKE_DATA", ""))
     words = str(seeds).replace(",", " ").split()
-    if not all(word.isascii() and word.isdigit() for word in words):
+    if not all(word.isascii() and word.isdigit() and int(word) <= parameters.TABLE["seed"].high for word in words):
         raise UserError(f"SEEDS={seeds} is no list of whole numbers. Write for instance SEEDS=0,1,2.")
     plan = Plan(profile, data, tuple(sorted({int(word) for word in words})))
     _check_files(plan)
@@ -122,7 +126,7 @@ def make_plan(profile: str = "", data: str = "", seeds: str = "", models: str = 
     known = list(dict.fromkeys(name for notebook in training for name in plan.values(notebook).get("models", [])))
     if strangers := [name for name in names if name not in known]:
         raise UserError(
-            f"MODELS={models}: no notebook of this profile trains {strangers[0]}. Known: {', '.join(known)}."
+            f"MODELS={models}: no notebook of this profile trains {', '.join(strangers)}. Known: {', '.join(known)}."
         )
     return replace(plan, models=names, _known={})
 
@@ -154,17 +158,19 @@ def _identity(plan: Plan, notebook: str, seed: int) -> Identity:
     page = read_notebook(paths.home() / "notebooks" / f"{notebook}.ipynb")
     cells = [(cell.cell_type, cell.source) for cell in page.cells]
     code = "\n".join(plain(source) for kind, source in cells if kind == "code")
-    seeds = plan.seeds if notebook == LAST else (seed,)
+    seeds, before = (plan.seeds, plan.before(notebook)) if notebook == LAST else ((seed,), STARTS.get(notebook, ()))
     paper = _files("params/paper", "*.yaml" if notebook == LAST else f"{notebook}.yaml")  # it prints departures from it
     inputs = {
-        "before": {f"{other} {s}": plan.identity(other, s).digest for other in plan.before(notebook) for s in seeds},
+        "before": {
+            f"{other} {s}": plan.identity(other, s).digest for other in before if other in plan.notebooks for s in seeds
+        },
         "data": _data(plan, notebook),
         "paper": identity.digest([path.read_text(encoding="utf-8") for path in paper]),
         "package": identity.digest([identity.sha256(path) for path in _other_files()]),
     }
     values = read_parameters(plan.parameters(notebook)) | plan.changes(notebook, seed)
     settings = {"notebook": notebook, "cells": identity.digest(cells, 12), "values": values}
-    return Identity("executed", identity.modules_of(code), inputs, settings, given=())
+    return Identity("executed", identity.modules_of(code), inputs, settings, given=(), wings=True)
 
 
 def _files(folder: str, pattern: str) -> list[Path]:
@@ -184,7 +190,7 @@ def _listing(folder: str) -> str:
     for place, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(place, name)
-            about = os.stat(path)
+            about = os.lstat(path)  # a link may lead nowhere
             found.append((os.path.relpath(path, folder), about.st_size, about.st_mtime_ns))
     return identity.digest(sorted(found), 12)
 

@@ -6,6 +6,7 @@ of date, then shows the results and binds them into a book. The Snakefile builds
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -23,11 +24,12 @@ from stroke_utils.course.plan import LAST, Plan, make_plan
 def summary(plan: Plan) -> str:
     """Return the results table that the last notebook wrote, if any, and where everything is."""
     root = paths.results_root() / plan.profile
-    tables = sorted((root / LAST).glob("*/tables/results.csv"), key=lambda path: path.stat().st_mtime)
     copies = [Path(output) for notebook in plan.notebooks for output in plan.outputs(notebook)]
-    if tables:
-        table = pd.read_csv(tables[-1], dtype=str, keep_default_na=False).to_string(index=False)
-        places = [f"Figures and tables:  {short_path(tables[-1].parents[1])}"]
+    run = _run_of(plan.outputs(LAST)[0]) if LAST in plan.notebooks else ""
+    results = root / LAST / run / "tables" / "results.csv"
+    if run and results.is_file():
+        table = pd.read_csv(results, dtype=str, keep_default_na=False).to_string(index=False)
+        places = [f"Figures and tables:  {short_path(results.parents[1])}"]
     else:
         table = "\n".join(f"  {short_path(copy)}" for copy in copies)
         places = []
@@ -35,6 +37,13 @@ def summary(plan: Plan) -> str:
     places.append(f"Run records:         {short_path(root)}/<notebook>/<run>")
     origin = plan.data or "the phantom, a made-up cohort: these scores say nothing about patients"
     return "\n".join(["", table, "", f"Data:                {origin}", *places])
+
+
+def _run_of(copy: str) -> str:
+    """Return the name of the run whose record an executed copy says it wrote, empty where it says none."""
+    text = Path(copy).read_text(encoding="utf-8") if Path(copy).is_file() else ""
+    found = re.findall(rf"Wrote results/[^/\s]+/{LAST}/([^/\s]+)/record\.json", text)
+    return found[-1] if found else ""
 
 
 def run_all(profile: str, data: str, seeds: str, models: str, cores: str, further: list[str]) -> bool:
@@ -93,6 +102,10 @@ def _snakemake(plan: Plan, cores: str, further: list[str]) -> bool:
     from snakemake.cli import main as snakemake
 
     home = paths.home()
+    if not (home / "Snakefile").is_file():
+        raise UserError(
+            f"{home} has no Snakefile: to run the whole course STROKE_HOME must be a checkout of the project."
+        )
     config = {"profile": plan.profile, "seeds": ",".join(map(str, plan.seeds)), "data": plan.data}
     config |= {"models": ",".join(plan.models)} if plan.models else {}
     config = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in config.items()]  # JSON is YAML

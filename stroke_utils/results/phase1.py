@@ -1,12 +1,13 @@
 """The encoder of phase 1 for phase 2: taken from a finished run of detection, or trained where there is none."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
-from stroke_utils.base import identity, paths
+from stroke_utils.base import files, identity, paths
 from stroke_utils.data import splits
 from stroke_utils.data.cohort import Cohort
 from stroke_utils.learn import inputs, models, training
@@ -51,7 +52,9 @@ def wanted(phase1_encoder: str, name: str, cohort: Cohort, profile: str, seed: i
         return {}
     if phase1_encoder != AUTO:
         return {"phase1_encoder": identity.sha256(models.weights_for(name, phase1_encoder))[:12]}
-    return {"phase1_encoder": _identity(name, _settings(profile, seed), cohort).digest}
+    settings = _settings(profile, seed)
+    found = _found(name, settings, cohort, profile)
+    return {"phase1_encoder": (found or _trained_here(name, settings, cohort)).digest}
 
 
 def encoder(phase1_encoder: str, name: str, cohort: Cohort, profile: str, seed: int) -> Encoder | None:
@@ -68,26 +71,18 @@ def encoder(phase1_encoder: str, name: str, cohort: Cohort, profile: str, seed: 
     if phase1_encoder != AUTO:
         path = Path(models.weights_for(name, phase1_encoder))
         return Encoder(path, identity.sha256(path)[:12], f"file {path.name}, SHA-256 {identity.sha256(path)}")
-    settings = _settings(profile, seed)
-    its = _identity(name, settings, cohort)
-    others = []
-    for record in reversed(runs.records(profile, NOTEBOOK)[0]):
-        path = outputs.run_folder(record) / name / "best.weights.h5"
+    settings, title = _settings(profile, seed), models.BACKBONES[name].title
+    if found := _found(name, settings, cohort, profile, say=True):
+        print(f"phase-1 encoder: {paths.shown(found.path)}")
+        return found
+    its = _trained_here(name, settings, cohort)
+    path = its.folder() / "best.weights.h5"
+    with files.lock(path, f"the {title} of phase 1"):
         if not path.is_file():
-            continue
-        if record["networks"].get(name) == its.digest:
-            print(f"phase-1 encoder: {paths.shown(path)}")
-            return Encoder(path, its.digest, _origin(its, path, f"run {record['run_id']} of {NOTEBOOK}"))
-        if (record["cohort"]["fingerprint"], record["seed"]) == (cohort.fingerprint, seed):
-            others.append(record["run_id"])
-    for run in others:
-        print(f"The {name} of run {run} was trained with other settings or code, so it is not used.")
-    path = its.path / "best.weights.h5"
-    title = models.BACKBONES[name].title
-    if not path.is_file():
-        print(f"No finished run of phase 1 on this cohort has this {title}: it is trained here first.")
-        _train(name, settings, cohort, its.folder())
-    return Encoder(path, its.digest, _origin(its, path, f"trained for phase 2 with the settings of {NOTEBOOK}"))
+            print(f"No finished run of phase 1 on this cohort has this {title}: it is trained here first.")
+            _train(name, settings, cohort, path.parent)
+    where = f"trained for phase 2 with the settings of {NOTEBOOK}"
+    return Encoder(path, its.digest, _origin(its.digest, path, where))
 
 
 def _settings(profile: str, seed: int) -> dict:
@@ -95,12 +90,31 @@ def _settings(profile: str, seed: int) -> dict:
     return vars(parameters.settings(NOTEBOOK, profile)) | {"seed": seed}
 
 
-def _identity(name: str, settings: dict, cohort: Cohort) -> identity.Identity:
-    return runs.network_identity(NOTEBOOK, name, settings, cohort.fingerprint)
+def _found(name: str, settings: dict, cohort: Cohort, profile: str, say: bool = False) -> Encoder | None:
+    """Return the network of these settings that a run of phase 1 left, if any; else say which runs were looked at."""
+    wanted, others = runs.network_identity(NOTEBOOK, name, settings, cohort.fingerprint).digest, []
+    for record in reversed(runs.records(profile, NOTEBOOK)[0]):
+        path = outputs.run_folder(record) / name / "best.weights.h5"
+        if path.is_file() and record["networks"].get(name) == wanted:
+            return Encoder(path, wanted, _origin(wanted, path, f"run {record['run_id']} of {NOTEBOOK}"))
+        of_these_data = (record["cohort"]["fingerprint"], record["seed"]) == (cohort.fingerprint, settings["seed"])
+        others += [record["run_id"]] if path.is_file() and of_these_data else []
+    for run in others if say else ():
+        title = models.BACKBONES[name].title
+        print(f"The {title} of run {run} was trained with other settings or code, so it is not used.")
+    return None
 
 
-def _origin(its: identity.Identity, path: Path, where: str) -> str:
-    return f"network {its.digest}, {where}, SHA-256 {identity.sha256(path)}"
+def _trained_here(name: str, settings: dict, cohort: Cohort) -> identity.Identity:
+    """Name the network that :func:`_train` gives: the cells of notebook 3 may have been changed, its code may not."""
+    return dataclasses.replace(
+        runs.network_identity(NOTEBOOK, name, settings, cohort.fingerprint, {"trained by": "results.phase1"}),
+        modules=(*runs.TASKS[NOTEBOOK].modules, "results.phase1"),
+    )
+
+
+def _origin(digest: str, path: Path, where: str) -> str:
+    return f"network {digest}, {where}, SHA-256 {identity.sha256(path)}"
 
 
 def _train(name: str, settings: dict, cohort: Cohort, folder: Path) -> None:

@@ -58,15 +58,16 @@ TASKS = {
 
 
 def training_cells(notebook: str) -> list[str]:
-    """Return the sources of a notebook's cells tagged ``training``: with the package they decide what a network learns.
+    """Return the code of a notebook's cells tagged ``training``: with the package they decide what a network learns.
 
-    The file counts, as it is saved; a notebook that is not there has none.
+    The file counts, as it is saved; a notebook that is not there has none. Comments do not count.
     """
     path = paths.home() / "notebooks" / f"{notebook}.ipynb"
     if not path.is_file():
         return []
     cells = files.read_json(path)["cells"]
-    return ["".join(cell["source"]) for cell in cells if "training" in cell["metadata"].get("tags", [])]
+    sources = ["".join(cell["source"]) for cell in cells if "training" in cell["metadata"].get("tags", [])]
+    return [identity.bare(source) for source in sources]
 
 
 def network_identity(
@@ -81,21 +82,26 @@ def network_identity(
         fingerprint: of the cohort.
         inputs: what else it was made from, such as another network's digest.
     """
-    kept = parameters.of_network(settings)
+    kept = _by_content(parameters.of_network(settings))
     return identity.Identity(
         "networks",
         TASKS[notebook].modules,
-        {"cohort": fingerprint, **(inputs or {}), **_start_file(kept)},
+        {"cohort": fingerprint, **(inputs or {})},
         {"notebook": notebook, "model": model, "cells": identity.digest(training_cells(notebook)), **kept},
     )
 
 
-def _start_file(settings: dict) -> dict:
-    """Name a file of starting weights by its content, a folder by the content of all in it."""
-    given = str(settings.get("weights", ""))
+def _by_content(settings: dict) -> dict:
+    """Replace the path of a file or folder of weights by a digest of what is in it: where it lies does not count."""
+    return settings | {name: _content(settings[name]) for name in ("weights", "phase1_encoder") if name in settings}
+
+
+def _content(given: str) -> str:
     path = identity.PACKAGE / "learn" / "weights" if given == "phantom" else Path(given).expanduser()
-    found = sorted(path.glob("*.h5")) if path.is_dir() else [path] if path.is_file() else []
-    return {"weights": identity.digest([identity.sha256(file) for file in found], 12)} if found else {}
+    if not given or not path.exists():
+        return given
+    found = sorted(path.glob("*.h5")) if path.is_dir() else [path]
+    return identity.digest([identity.sha256(file) for file in found], 12)
 
 
 class Run:
@@ -107,6 +113,8 @@ class Run:
         run_id: models, seed and eight hex digits of all that the run is made of; set by :meth:`open`.
         folder: where everything of this run goes; set by :meth:`open`.
         reuse: whether what a finished run of the same identity left may be loaded instead of made again.
+        earlier: the record of that run, None where nothing is reused.
+        networks, inputs: digests of the networks, and of what they start from, by name; set by :meth:`open`.
     """
 
     def __init__(self, notebook: str, params: dict):
@@ -119,23 +127,25 @@ class Run:
         self.reuse = False
         self.networks: dict[str, str] = {}
         self.inputs: dict[str, str] = {}
+        self.earlier: dict | None = None
 
-    def open(self, cohort: Cohort | DataSet, **inputs: str) -> Path:
+    def open(self, cohort: Cohort | DataSet, **inputs: dict[str, str]) -> Path:
         """Give the run its identity on a cohort and return its folder, made if it is missing.
 
         Args:
             cohort: the data it works on.
-            inputs: digests of what else it is made from, by name.
+            inputs: by model, digests of what else it is made from, by name.
 
         Raises:
             UserError: the folder cannot be made.
         """
-        settings = parameters.of_run(vars(self.params))
-        models, self.inputs = getattr(self.params, "models", []), inputs
+        settings, models = parameters.of_run(vars(self.params)), getattr(self.params, "models", [])
+        self.inputs = {f"{model}.{name}": found for model, its in inputs.items() for name, found in its.items()}
         if self.notebook in TASKS:
-            made = {m: network_identity(self.notebook, m, settings, cohort.fingerprint, inputs) for m in models}
+            about = self.notebook, settings, cohort.fingerprint
+            made = {m: network_identity(about[0], m, *about[1:], inputs.get(m)) for m in models}
             self.networks = {model: its.digest for model, its in made.items()}
-        code = identity.digest([self.notebook, settings, cohort.fingerprint, inputs, self.networks])
+        code = identity.digest([self.notebook, _by_content(settings), cohort.fingerprint, self.inputs, self.networks])
         self.run_id = "-".join(filter(None, ["+".join(models), f"seed{self.params.seed}", code]))
         self.folder = paths.results_root() / self.params.profile / self.notebook / self.run_id
         try:
@@ -146,8 +156,10 @@ class Run:
                 "or set STROKE_RESULTS to a folder of yours."
             ) from error
         record = self.folder / "record.json"
-        left = [self.folder / model / "best.weights.h5" for model in self.networks]
-        self.reuse = bool(getattr(self.params, "reuse", False)) and all(p.is_file() for p in (record, *left))
+        left = [self.folder / model / name for model in self.networks for name in ("best.weights.h5", "history.csv")]
+        self.reuse = bool(getattr(self.params, "reuse", False)) and all(path.is_file() for path in left)
+        self.earlier = read(record)[0] if self.reuse and record.is_file() else None
+        self.reuse = self.earlier is not None
         if not self.reuse:  # a run that is made again is not finished before its new record says so
             for old in (record, self.folder / EVALUATION):
                 old.unlink(missing_ok=True)
@@ -256,6 +268,13 @@ def read(path: Path) -> tuple[dict | None, str]:
     if wrong := fault(record):
         return None, f"{paths.shown(path)} does not fit its schema ({wrong}); it was left out. Run it again."
     return record, ""
+
+
+def records_digest(profile: str) -> str:
+    """Return a digest of all records and evaluations of a profile's training notebooks, for what is made of them."""
+    root = paths.results_root() / profile
+    found = [path for notebook in TASKS for path in sorted((root / notebook).glob("*/*.json"))]
+    return identity.digest([[path.parent.name, identity.sha256(path)] for path in found], 12)
 
 
 def scores_file(folder: Path) -> Path:

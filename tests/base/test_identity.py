@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stroke_utils.base import identity
+from stroke_utils.base import identity, paths
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.identity import Identity
 from stroke_utils.results import runs
@@ -39,6 +39,7 @@ def package(tmp_path, monkeypatch):
 
 def fresh():
     identity._file.cache_clear()
+    identity.code_version.cache_clear()
     identity._bare.cache_clear()
 
 
@@ -53,7 +54,25 @@ def test_code_is_followed_through_imports_relative_ones_too(package):
         *("__init__.py", "base/__init__.py", "base/words.py", "base/files.py"),
         *("data/__init__.py", "data/a.py", "data/b.py"),
     }
-    assert identity.modules_of("from stroke_utils.data import a, f\nimport numpy") == ("data.a",)
+    assert identity.modules_of("from stroke_utils.data import a, f\nimport numpy") == ("data", "data.a")
+
+
+def test_code_that_imports_from_a_wing_depends_on_what_the_wing_hands_on(package):
+    def version(**how):
+        fresh()
+        return identity.code_version("data", given=(), **how)
+
+    before = version(wings=True), version()
+    (package / "data" / "a.py").write_text("f = 2\n")
+    assert version(wings=True) != before[0] and version() == before[1]
+
+
+def test_every_drawing_module_counts_for_the_notebook_of_figures():
+    page = json.loads((paths.home() / "notebooks" / "06_results_figures.ipynb").read_text(encoding="utf-8"))
+    code = "\n".join("".join(cell["source"]) for cell in page["cells"] if cell["cell_type"] == "code")
+    found = identity.sources("\n".join(f"import stroke_utils.{name}" for name in identity.modules_of(code)))
+    assert set((identity.PACKAGE / "figures").glob("*.py")) <= set(found)
+    assert identity.PACKAGE / "data" / "opening.py" in found
 
 
 @pytest.mark.parametrize(

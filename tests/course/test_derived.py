@@ -1,6 +1,8 @@
 """What make clean-derived removes, and what it leaves alone."""
 
 import json
+import os
+import re
 import shutil
 
 import nbformat
@@ -52,6 +54,22 @@ def test_torn_and_foreign_folders_go(root):
     said = "\n".join(derived.clean())
     assert "nothing says what made it" in said and "does not fit its name" in said
     assert not torn.exists() and not renamed.exists()
+
+
+def test_what_a_killed_run_left_goes_after_a_day(root):
+    folder = made(method="paper").parent
+    old, young = folder / f".{'a' * 12}.{'b' * 8}", folder / f".{'c' * 12}.{'d' * 8}"
+    for path in (old, young):
+        path.mkdir()
+    os.utime(old, (0, 0))
+    (line,) = derived.clean()
+    assert "killed" in line and not old.exists() and young.is_dir()
+
+
+def test_every_kind_of_derived_data_is_known():
+    said = "".join(path.read_text(encoding="utf-8") for path in identity.PACKAGE.rglob("*.py"))
+    kinds = set(re.findall(r"Identity\(\s*\"([a-z-]+)\"", said))
+    assert kinds - {"executed"} == set(derived.KINDS), "an executed notebook is a result"
 
 
 def test_the_layout_before_identities_goes_and_other_files_stay(root):

@@ -48,6 +48,10 @@ def test_a_finished_run_of_the_same_settings_and_seed_gives_the_encoder(cohort, 
     assert (encoder.path, trained) == (path, 0) and "phase-1 encoder: " in capsys.readouterr().out
     assert encoder.digest == phase1.wanted("auto", "resnet18", cohort, "quick", 0)["phase1_encoder"]
     assert path.parents[1].name in encoder.origin and identity.sha256(path) in encoder.origin
+    path.unlink()
+    without = phase1.wanted("auto", "resnet18", cohort, "quick", 0)["phase1_encoder"]
+    assert without != encoder.digest, "what is trained for phase 2 is not called what 3's cells train"
+    assert found()[0].digest == without
 
 
 @pytest.mark.parametrize("other", [{"size": 32}, {"epochs": 1}, {"seed": 1}, {"weights": False}])

@@ -105,7 +105,8 @@ def trained(cohort, auc=0.9, **changed):
     run = detection(cohort, reuse=False, **changed)
     for model in run.networks:
         (run.folder / model).mkdir(exist_ok=True)
-        (run.folder / model / "best.weights.h5").write_text("weights")
+        for name in ("best.weights.h5", "history.csv"):
+            (run.folder / model / name).write_text("left by the training")
     run.finish(cohort, {"cnn": {"session1": {"auc": runs_score(auc)}}})
     return run
 
@@ -132,9 +133,41 @@ def test_a_torn_evaluation_is_named_and_the_record_counts(home, cohort):
     assert runs.scores_file(run.folder).name == "record.json"
 
 
-def test_networks_that_are_gone_are_not_reused(home, cohort):
-    (trained(cohort).folder / "cnn" / "best.weights.h5").unlink()
+@pytest.mark.parametrize("name", ["cnn/best.weights.h5", "cnn/history.csv", "record.json"])
+def test_a_run_that_lacks_something_is_not_reused(home, cohort, name):
+    (trained(cohort).folder / name).unlink()
     assert not detection(cohort).reuse
+
+
+@pytest.mark.parametrize("text", ["{", '{"schema": 2}'])
+def test_a_run_whose_record_cannot_be_read_is_made_again(home, cohort, text):
+    folder = trained(cohort).folder
+    (folder / "record.json").write_text(text)
+    run = detection(cohort)
+    assert not run.reuse and run.earlier is None and not (folder / "record.json").exists()
+
+
+def test_what_one_network_starts_from_names_that_network_alone(home, cohort):
+    both = {"models": ["cnn", "resnet18"]}
+    run, other = detection(cohort, **both), runs.Run("03_phase1_detection", SETTINGS | both)
+    other.open(cohort, resnet18={"phase1_encoder": "abc"})
+    assert other.networks["cnn"] == run.networks["cnn"] and other.networks["resnet18"] != run.networks["resnet18"]
+    assert other.inputs == {"resnet18.phase1_encoder": "abc"} and other.run_id != run.run_id
+
+
+def test_where_a_weights_file_lies_does_not_count(home, cohort, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "start.weights.h5").write_text("one")
+    ids = {detection(cohort, weights=str(tmp_path / f / "start.weights.h5")).run_id for f in ("a", "b")}
+    assert len(ids) == 1
+
+
+def test_a_digest_of_records_follows_them(home, cohort):
+    before = runs.records_digest("quick")
+    trained(cohort)
+    after = runs.records_digest("quick")
+    assert before != after == runs.records_digest("quick")
 
 
 def test_training_again_forgets_the_evaluation_of_the_networks_before(home, cohort):
