@@ -12,7 +12,7 @@ import pytest
 from stroke_utils.course import commands
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("check", "phantom", "reproduce", "run", "refresh", "verify", "book", "clean-derived")
+NAMES = ("check", "phantom", "reproduce", "run", "refresh", "verify", "book", "pretrain", "clean-derived")
 
 
 def texts():

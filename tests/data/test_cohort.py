@@ -530,7 +530,7 @@ def test_what_was_decoded_once_is_remembered_by_its_bytes(folder, tmp_path, monk
         fill(folder / NONE_SLICE, GREEN)
         assert "not callable" in " ".join(read_cohort(folder, quiet=True).problems["detail"]), "other bytes are"
     with monkeypatch.context() as patch:
-        patch.setattr(identity, "code_version", lambda *modules, given=(): "other rules for pixels see other things")
+        patch.setattr(identity, "code_version", lambda *modules, **how: "other rules for pixels see other things")
         read_cohort(folder, quiet=True)
         assert len(list((tmp_path / "derived" / "pixel-facts").glob("*/facts.json"))) == 2
     kept.write_text("{")

@@ -266,7 +266,7 @@ def test_masks_of_another_rule_are_other_masks(folder, monkeypatch):
     assert made(saturation=100, value=50) == usual, "the defaults, spelled out"
     assert made("difference", saturation=255) == exact, "the exact method has no saturation"
     assert len({usual[0].parent, strict[0].parent, exact[0].parent}) == 3 and strict[1] < usual[1] < exact[1]
-    monkeypatch.setattr(identity, "code_version", lambda *modules, given=(): "another")
+    monkeypatch.setattr(identity, "code_version", lambda *modules, **how: "another")
     assert made()[0].parent != usual[0].parent, "other code may paint otherwise"
 
 
