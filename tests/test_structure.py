@@ -154,14 +154,13 @@ def test_exploring_loads_no_tensorflow():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_every_test_file_is_collected(pytestconfig):
+def test_tests_in_folders_that_are_called_like_generated_ones_are_collected():
     """Wings and their tests are called data, results and figures, as the root's folders of generated files are."""
-    call = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests"]
+    folders = [f"tests/{name}" for name in ("data", "figures", "results")]
+    call = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *folders]
     said = subprocess.run(call, capture_output=True, text=True, cwd=ROOT, check=False).stdout
     collected = {ROOT / line.partition("::")[0] for line in said.splitlines() if "::" in line}
-    # test_expected.py needs the notebooks to run first: it is left out here on purpose.
-    expected = {path for path in (ROOT / "tests").rglob("test_*.py") if path.name != "test_expected.py"}
-    assert collected == expected
+    assert collected == {path for folder in folders for path in (ROOT / folder).rglob("test_*.py")}
 
 
 def test_ruff_checks_every_wing():
