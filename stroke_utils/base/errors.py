@@ -1,10 +1,5 @@
 """Errors meant for people."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 class UserError(Exception):
     """A mistake a person can mend: says what was found, what was expected and what to do.

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stroke_utils.base.errors import UserError
+
 if TYPE_CHECKING:
     import pandas as pd
-from stroke_utils.base.errors import UserError
 
 
 @contextlib.contextmanager

@@ -50,7 +50,7 @@ def fault(note: dict | None, name: str) -> str:
 
 
 def earlier_copies() -> Iterator[tuple[Path, str]]:
-    """Yield the executed notebooks that today's code would not make, with the reason; they are results and stay."""
+    """Yield the executed notebooks made by code that has changed since, with the reason; they are results and stay."""
     for path in sorted(paths.results_root().glob("*/executed/*.ipynb")):
         try:
             note = files.read_json(path)["metadata"].get("made_by")

@@ -81,7 +81,7 @@ def window_widths(widths: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def grey_histograms(histograms: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Show the grey values of each label's slices, of :func:`stroke_utils.describe.grey_histograms`.
+    """Show the grey values of each label's slices, of :func:`stroke_utils.data.describe.grey_histograms`.
 
     A line is the median slice of a label, its shade the middle half of them; the scale is logarithmic, so that the few
     bright pixels of a hemorrhage can be seen beside the brain.
@@ -100,7 +100,7 @@ def grey_histograms(histograms: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def lesion_sizes(lesions: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Show how many slices have lesions of which size, of :func:`stroke_utils.describe.lesions`."""
+    """Show how many slices have lesions of which size, of :func:`stroke_utils.data.describe.lesions`."""
     if lesions.empty:
         return nothing("lesion with a mask", ax=ax)
     axis = single(ax, (8, 2.8))
@@ -118,7 +118,7 @@ def lesion_sizes(lesions: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def location_maps(maps: dict[str, tuple], figure: Figure | SubFigure | None = None) -> np.ndarray:
-    """Show where lesions lie, of :func:`stroke_utils.describe.location_maps`, on the mean of their slices."""
+    """Show where lesions lie, of :func:`stroke_utils.data.describe.location_maps`, on the mean of their slices."""
     if not maps:
         return np.array([nothing("lesion with a mask", figure=figure)])
     (axes,) = several(figure, 1, len(maps), (3.9 * len(maps) + 0.8, 3.6))

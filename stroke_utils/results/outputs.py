@@ -113,7 +113,7 @@ def trace(row: pd.Series, made: pd.DataFrame) -> pd.DataFrame:
     """Say which records on disk a number of notebook 6 comes from, and read it there again.
 
     Args:
-        row: a row of ``report.results``, of ``report.per_seed``, of ``runs.scores``, of ``compare.pairs`` with its
+        row: a row of ``paper.results``, of ``paper.per_seed``, of ``runs.scores``, of ``compare.pairs`` with its
             ``notebook``, or of a figure's data: it names the notebook, one or two models, and may name run and metric.
         made: of :func:`inventory`.
 
@@ -155,7 +155,7 @@ def removed_runs(seeds: pd.DataFrame, figures: Path) -> list[str]:
     """Name the runs that stood behind the last execution's tables and no longer do.
 
     Args:
-        seeds: table of ``report.per_seed``.
+        seeds: table of ``paper.per_seed``.
         figures: folder of the last execution's ``table_*.csv``; it may be missing.
     """
     then = set()
