@@ -45,15 +45,9 @@ def slices(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def tiny_phantom(tmp_path_factory):
-    """Folder of a tiny phantom cohort, seed 0, shared by the whole test session: read it, never write to it."""
-    return make_phantom(tmp_path_factory.mktemp("phantom") / "tiny", "tiny", 0, quiet=True)
-
-
-@pytest.fixture(scope="session")
-def layout_phantoms(tiny_phantom, tmp_path_factory):
-    """Folders of the tiny phantom in every layout, by name, each slice drawn once: read them, never write to them."""
-    folders, drawn, draw = {"portal": tiny_phantom}, {}, render.draw_slice
+def tiny_layout(tmp_path_factory):
+    """Give a function that writes the tiny phantom, seed 0, in a layout; each slice is drawn once for all of them."""
+    drawn, draw = {}, render.draw_slice
 
     def draw_once(patient, planned, which, *rest):
         key = planned.number, which.index
@@ -61,9 +55,23 @@ def layout_phantoms(tiny_phantom, tmp_path_factory):
             drawn[key] = draw(patient, planned, which, *rest)
         return drawn[key]
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(render, "draw_slice", draw_once)
-        for layout in writer.LAYOUTS.keys() - folders.keys():
+    def write(layout):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(render, "draw_slice", draw_once)
             target = tmp_path_factory.mktemp("phantom") / layout
-            folders[layout] = make_phantom(target, "tiny", 0, quiet=True, layout=layout, workers=1)
-    return folders
+            return make_phantom(target, "tiny", 0, quiet=True, layout=layout, workers=1)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_phantom(tiny_layout):
+    """Folder of a tiny phantom cohort, seed 0, shared by the whole test session: read it, never write to it."""
+    return tiny_layout("portal")
+
+
+@pytest.fixture(scope="session")
+def layout_phantoms(tiny_phantom, tiny_layout):
+    """Folders of the tiny phantom in every layout, by name: read them, never write to them."""
+    others = {layout: tiny_layout(layout) for layout in writer.LAYOUTS if layout != "portal"}
+    return {"portal": tiny_phantom} | others
