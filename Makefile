@@ -35,7 +35,8 @@ reproduce: env  ## run all notebooks headless; what is finished is not run again
 	@$(COMMAND) reproduce --profile '$(PROFILE)' --data '$(DATA)' --seeds '$(SEEDS)' --models '$(MODELS)' --cores '$(CORES)'
 
 test: env  ## unit tests, then every notebook (in profile smoke) against its stored outputs, then the expected scores
-	@$(PY) -m pytest --nbval
+	@$(PY) -m pytest -n 2 --dist loadfile tests
+	@$(PY) -m pytest --nbval notebooks tests/test_expected.py
 
 verify: env  ## compare the scores of a finished make reproduce with the expected ones; runs nothing
 	@$(COMMAND) verify --profile '$(PROFILE)'
