@@ -3,6 +3,7 @@ PROFILE ?= quick
 DATA    ?=
 SEEDS   ?=
 MODELS  ?=
+WEIGHTS ?=
 CORES   ?=
 NB      ?=
 export PYTHON
@@ -25,14 +26,15 @@ GENERATED = .venv .venv-bench results data/derived data/phantom-*-seed*-v* data/
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
-	@echo '  PROFILE=quick|smoke|paper DATA=/path SEEDS=0,1,2 MODELS=cnn,resnet18 CORES=2 for reproduce; PYTHON=/path/to/python3.12 for all.'
+	@echo '  PROFILE=quick|smoke|paper DATA=/path SEEDS=0,1,2 MODELS=cnn,resnet18 WEIGHTS=imagenet CORES=2 for reproduce; PYTHON=/path/to/python3.12 for all.'
 
 env:
 	@case '$(PY)' in .venv/*) sh .ci/install.sh;; *) command -v '$(COMMAND)' >/dev/null || { echo \
 	"There is no $(COMMAND): install the package into the environment of $(PY), with: $(PY) -m pip install -e ." >&2; exit 2; };; esac
 
 reproduce: env  ## run all notebooks headless; what is finished is not run again
-	@$(COMMAND) reproduce --profile '$(PROFILE)' --data '$(DATA)' --seeds '$(SEEDS)' --models '$(MODELS)' --cores '$(CORES)'
+	@$(COMMAND) reproduce --profile '$(PROFILE)' --data '$(DATA)' --seeds '$(SEEDS)' --models '$(MODELS)' \
+	--weights '$(WEIGHTS)' --cores '$(CORES)'
 
 test: env  ## unit tests, then every notebook (in profile smoke) against its stored outputs, then the expected scores
 	@$(PY) -m pytest -n 2 --dist loadfile tests

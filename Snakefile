@@ -14,12 +14,14 @@ import sys
 
 from stroke_utils.base import identity, paths
 from stroke_utils.base.errors import UserError
-from stroke_utils.course import commands, plan
+from stroke_utils.course import commands, forecast, plan
 
 try:
-    PLAN = plan.make_plan(*(config.get(key, "") for key in ("profile", "data", "seeds", "models")))
+    PLAN = plan.make_plan(*(config.get(key, "") for key in ("profile", "data", "seeds", "models", "weights")))
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+COURSE = str(forecast.write_jobs(PLAN, paths.home() / "notebooks"))
 
 PYTHON = sys.executable
 RUN = commands.here("run")
@@ -78,4 +80,4 @@ for notebook, seed in JOBS:
         shell:
             "exec {RUN:q} {input.notebook:q} --parameters {input.parameters:q} "
             "{params.changes:q} --made-by {params.made_by:q} --output {output:q} --log {log:q} "
-            "--timeout {CELL_TIMEOUT} --end-with-parent"
+            "--timeout {CELL_TIMEOUT} --course {COURSE:q} --end-with-parent"

@@ -11,7 +11,7 @@ import pytest
 from stroke_utils.course import verify
 
 PROFILE = os.environ["STROKE_PROFILE"]  # the root's conftest.py sets it
-BANDS, _ = verify.expected(PROFILE)
+BANDS = verify.expected(PROFILE)
 CASES = [(notebook, metric) for notebook, named in BANDS.items() for metric in named]
 NETWORKS = sorted({(notebook, metric.split(".")[1]) for notebook, metric in CASES})
 

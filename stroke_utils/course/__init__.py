@@ -2,8 +2,9 @@
 
 It knows notebooks as files; no notebook imports it.
 ``commands`` is the command line, ``plan`` says what a run consists of, ``notebook_files`` reads notebooks, ``headless``
-runs one and ``reproduce`` all, ``verify`` compares their scores with what is expected, ``refresh`` renews the committed
-notebooks, ``derived`` names what is outdated, ``cards`` and ``book`` bind what runs left, with ``templates``.
+runs one and ``reproduce`` all, ``forecast`` tells what is left of them, ``verify`` compares scores with the expected
+ones, ``refresh`` renews the committed notebooks, ``derived`` names what is outdated, ``cards`` and ``book`` bind what
+runs left, with ``templates``.
 """
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "cards",
     "commands",
     "derived",
+    "forecast",
     "headless",
     "notebook_files",
     "plan",

@@ -96,6 +96,13 @@ def plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="", metavar="DIR", help="data folder; default: STROKE_DATA, else the phantom")
     parser.add_argument("--seeds", default="", metavar="0,1,2", help="default: the parameters files' seed")
     parser.add_argument("--models", default="", metavar="A,B", help="default: the parameters files' models")
+    start = "what networks start from: none, imagenet, phantom, a file or a folder; default: the parameters files'"
+    parser.add_argument("--weights", default="", metavar="START", help=start)
+
+
+def asked(given: argparse.Namespace) -> dict[str, str]:
+    """Return what :func:`stroke_utils.course.plan.make_plan` takes."""
+    return {name: getattr(given, name) for name in ("profile", "data", "seeds", "models", "weights")}
 
 
 def reproduce_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +115,7 @@ def reproduce(given: argparse.Namespace) -> int:
     """Run the course; what is finished and up to date is not run again."""
     from stroke_utils.course.reproduce import run_all
 
-    done = run_all(given.profile, given.data, given.seeds, given.models, given.cores, given.further)
+    done = run_all(asked(given), given.cores, given.further)
     return 0 if done else 1
 
 
@@ -121,6 +128,7 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log", metavar="LOG.ipynb", help="executed copy while it runs; default: logs/ beside OUT")
     parser.add_argument("--timeout", type=int, metavar="SECONDS", help="per cell; default: none")
     parser.add_argument("--made-by", metavar="JSON", type=json.loads, help="identity of the copy, kept in its metadata")
+    parser.add_argument("--course", metavar="FILE", help="notebooks of the whole run, for the progress line")
     parser.add_argument("--end-with-parent", action="store_true", help="stop when the calling program is gone")
 
 
@@ -137,7 +145,7 @@ def run(given: argparse.Namespace) -> int:
     if given.end_with_parent:
         headless.end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     values = (read_parameters(given.parameters) if given.parameters else {}) | dict(given.p)
-    done = headless.run(given.notebook, values, given.output, given.log, given.timeout, given.made_by)
+    done = headless.run(given.notebook, values, given.output, given.log, given.timeout, given.made_by, given.course)
     return 0 if done else 1
 
 
@@ -173,7 +181,7 @@ def book(given: argparse.Namespace) -> int:
     """Bind the executed notebooks of a run of the course into one HTML file."""
     from stroke_utils.course import book, plan
 
-    print(book.summary(*book.bind(plan.make_plan(given.profile, given.data, given.seeds, given.models))))
+    print(book.summary(*book.bind(plan.make_plan(**asked(given)))))
     return 0
 
 

@@ -6,6 +6,7 @@ when the whole notebook succeeded.
 """
 
 import errno
+import functools
 import logging
 import os
 import sys
@@ -18,6 +19,7 @@ import nbformat
 
 from stroke_utils.base import files, progress
 from stroke_utils.base.errors import UserError
+from stroke_utils.course import forecast
 from stroke_utils.course.notebook_files import (
     OwnKernelManager,
     check_parameters,
@@ -48,10 +50,15 @@ def end_with_parent(end: Callable[[], None]) -> None:
 
 
 class Watch:
-    """Shows which cell of a notebook is at work and for how long."""
+    """Shows which cell of a notebook is at work and for how long.
 
-    def __init__(self, name: str):
-        self.name = name
+    Args:
+        name: of the notebook.
+        course: given the seconds spent on it, says what is left of the whole course.
+    """
+
+    def __init__(self, name: str, course: Callable[[float], str] | None = None):
+        self.name, self.course = name, course
         self.start = self.cell_start = time.monotonic()
         self.cells, self.number, self.total, self.heading = [], 0, 0, ""
         self.line, self.said, self.stop = progress.StatusLine(), 0.0, threading.Event()
@@ -90,19 +97,26 @@ class Watch:
             if not self.number:
                 continue
             inside = time.monotonic() - self.cell_start
+            if not sys.stderr.isatty() and inside < (self.said + LOG_EVERY if self.said else LOG_FIRST):
+                continue
             text = f"{self.name} {self.spent()}: {clock(inside)} in {self.where()}"
+            # A terminal may be narrow: what is cut off is the name of the section.
+            text = f"{self.course(time.monotonic() - self.start)} · {text}" if self.course else text
             if sys.stderr.isatty():
                 self.line.show(text[: os.get_terminal_size(sys.stderr.fileno()).columns - 1])
-            elif inside >= (self.said + LOG_EVERY if self.said else LOG_FIRST):
+            else:
                 self.said = inside
                 self.line.show(text, final=True)
 
 
-def run(notebook, values: dict, output, log=None, timeout: int | None = None, made_by: dict | None = None) -> bool:
+def run(
+    notebook, values: dict, output, log=None, timeout: int | None = None, made_by: dict | None = None, course=None
+) -> bool:
     """Run ``notebook`` with ``values`` in its own folder; tell whether it succeeded, and on failure print where.
 
     The executed copy grows at ``log`` and becomes ``output`` only on success; after a failure it stays at ``log``
-    with the error in it. ``timeout`` is in seconds per cell; ``made_by`` goes into the copy's metadata.
+    with the error in it. ``timeout`` is in seconds per cell; ``made_by`` goes into the copy's metadata. ``course`` is a
+    file of :func:`stroke_utils.course.forecast.write_jobs`: with it the progress line tells what is left of the whole.
 
     Raises:
         UserError: ill parameters, no such notebook, or no space on the disk.
@@ -116,7 +130,10 @@ def run(notebook, values: dict, output, log=None, timeout: int | None = None, ma
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
     for folder in (output.parent, log.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    with files.lock(output, output.name), Watch(output.stem) as watch:
+    told = None
+    if course:
+        told = functools.partial(forecast.left, *forecast.read_jobs(course), output)
+    with files.lock(output, output.name), Watch(output.stem, told) as watch:
         log.unlink(missing_ok=True)
         try:
             papermill.execute_notebook(

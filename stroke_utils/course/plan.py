@@ -7,6 +7,7 @@ from pathlib import Path
 from stroke_utils.base import identity, paths
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.identity import Identity
+from stroke_utils.base.vocabulary import STARTING_WEIGHTS
 from stroke_utils.course.notebook_files import defaults, read_notebook
 from stroke_utils.results import parameters
 from stroke_utils.results.parameters import read_parameters
@@ -21,18 +22,29 @@ LAST = "06_results_figures"
 AFTER = {"04_phase2_classification": ("03_phase1_detection",), "05_segmentation": ("02_mask_extraction",)}
 """Notebooks that use what another leaves on disk. Each could make it itself; in this order it is made once."""
 
+UNETS = "05_segmentation"
+
 STARTS = {"04_phase2_classification": ("03_phase1_detection",)}
 """Of these, the notebooks whose networks another starts from: it runs again when they do."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one ``make reproduce`` runs: profile, data folder (empty: the phantom), seeds and models (empty: all)."""
+    """What one ``make reproduce`` runs.
+
+    Attributes:
+        profile: folder of ``params/``.
+        data: data folder; empty: the phantom.
+        seeds: of the notebooks that train.
+        models: empty: all.
+        weights: what networks start from, as the notebooks' parameter ``weights``; empty: the profile's.
+    """
 
     profile: str
     data: str
     seeds: tuple[int, ...]
     models: tuple[str, ...] = ()
+    weights: str = ""
     _known: dict = field(default_factory=dict, compare=False, repr=False)  # what is asked for many times
 
     @property
@@ -55,9 +67,11 @@ class Plan:
         return paths.home() / "params" / self.profile / f"{notebook}.yaml"
 
     def changes(self, notebook: str, seed: int) -> dict[str, str]:
-        """What this plan changes in a notebook's parameters file: seed, models, data folder, finished networks."""
+        """What this plan changes in a notebook's parameters: seed, models, start, data folder, finished networks."""
         found = {"seed": str(seed), "models": ",".join(self.wanted(notebook)) if self.models else ""}
         found["reuse"] = "true" if "reuse" in self.values(notebook) else ""  # a network of this name is this network
+        if not (self.weights == "phantom" and notebook == UNETS):  # no U-Net has that start
+            found["weights"] = self.weights
         found = found if notebook in PER_SEED else {}
         found |= {"data_dir": self.data if self.reads_data(notebook) else ""}
         return {name: value for name, value in found.items() if value}
@@ -91,14 +105,15 @@ class Plan:
         return [n for n in self.notebooks if (n < LAST if notebook == LAST else n in AFTER.get(notebook, ()))]
 
 
-def make_plan(profile: str = "", data: str = "", seeds: str = "", models: str = "") -> Plan:
+def make_plan(profile: str = "", data: str = "", seeds: str = "", models: str = "", weights: str = "") -> Plan:
     """Check a request and every parameters file, and return the plan.
 
     ``data`` falls back to ``STROKE_DATA``; ``seeds`` (as ``0,1,2``) and ``models`` (as ``cnn,resnet18``) to the
-    parameters files' own.
+    parameters files' own, and so does ``weights``.
 
     Raises:
-        UserError: unknown profile, no such data folder, ill seeds, unknown models, or an ill parameters file.
+        UserError: unknown profile, no such data folder, ill seeds, unknown models, no such weights, or an ill
+            parameters file.
     """
     profile = profile or "quick"
     parameters.params_folder(profile)  # refuses an unknown one
@@ -128,7 +143,20 @@ def make_plan(profile: str = "", data: str = "", seeds: str = "", models: str = 
         raise UserError(
             f"MODELS={models}: no notebook of this profile trains {', '.join(strangers)}. Known: {', '.join(known)}."
         )
-    return replace(plan, models=names, _known={})
+    return replace(plan, models=names, weights=_weights(str(weights)), _known={})
+
+
+def _weights(given: str) -> str:
+    """Return what networks start from: a word as it is, a path in full, so that it holds in the notebooks' folder."""
+    if given in ("", *STARTING_WEIGHTS):
+        return given
+    path = Path(given).expanduser().resolve()
+    if not path.exists():
+        raise UserError(
+            f"WEIGHTS={given} is no file or folder. Give {', '.join(STARTING_WEIGHTS)}, a Keras weights file (.h5), "
+            "or a folder of such files under their publishers' names."
+        )
+    return str(path)
 
 
 def _check_files(plan: Plan) -> None:
@@ -165,6 +193,7 @@ def _identity(plan: Plan, notebook: str, seed: int) -> Identity:
             f"{other} {s}": plan.identity(other, s).digest for other in before if other in plan.notebooks for s in seeds
         },
         "data": _data(plan, notebook),
+        "weights": _listing(plan.weights) if "weights" in plan.changes(notebook, seed) else None,
         "paper": identity.digest([path.read_text(encoding="utf-8") for path in paper]),
         "package": identity.digest([identity.sha256(path) for path in _other_files()]),
     }
@@ -185,8 +214,8 @@ def _other_files() -> list[Path]:
 
 
 def _listing(folder: str) -> str:
-    """Return a digest of names, sizes and times of all files below a folder: quicker than reading them."""
-    found = []
+    """Return a digest of names, sizes and times of a file or of all files below a folder: quicker than reading."""
+    found = [(folder, os.stat(folder).st_size, os.stat(folder).st_mtime_ns)] if os.path.isfile(folder) else []
     for place, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(place, name)

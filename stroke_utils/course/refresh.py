@@ -28,13 +28,9 @@ LANGUAGE = {"name": "python", "file_extension": ".py", "mimetype": "text/x-pytho
 """Metadata of every committed notebook: what JupyterLab needs, nothing that differs between two machines."""
 
 _DICE = "mean lesion Dice per slice"
-_RULE = "macro F1, threshold by the paper's rule "
-_ALL_MODELS = ("auc",)  # what detection shows of every model; the rest of its best one, for the others hardly learn
 README_SCORES = (
     ("03_phase1_detection", "session1", "auc", "session 1, {n} slices", "AUC"),
     ("03_phase1_detection", "session1_at_half", "macro_f1", "session 1, {n} slices", "macro F1, threshold 0.5"),
-    ("03_phase1_detection", "session1_macro_rule", "macro_f1", "session 1, {n} slices", _RULE + "with macro recall"),
-    ("03_phase1_detection", "session1", "macro_f1", "session 1, {n} slices", _RULE + "with stroke recall"),
     ("04_phase2_classification", "validation", "macro_f1", "validation, {n} slices", "macro F1"),
     ("04_phase2_classification", "session2", "macro_f1", "session 2, {n} slices", "macro F1"),
     ("05_segmentation", "session2", "lesion_dice", "session 2, {n} slices", _DICE),
@@ -132,9 +128,7 @@ def chosen_scores(records: list[dict]) -> pd.DataFrame:
 
 
 def _of(scores: pd.DataFrame, notebook: str, part: str, metric: str) -> pd.DataFrame:
-    found = scores.query(f"notebook == {notebook!r} and part == {part!r} and metric == {metric!r}")
-    one = part.startswith("session1") and metric not in _ALL_MODELS
-    return found[found["model"] == "cnn"] if one else found
+    return scores.query(f"notebook == {notebook!r} and part == {part!r} and metric == {metric!r}")
 
 
 def readme_table(scores: pd.DataFrame) -> str:
@@ -143,11 +137,14 @@ def readme_table(scores: pd.DataFrame) -> str:
     Args:
         scores: of :func:`chosen_scores`, or read from ``figures/scores.csv``.
     """
-    lines = ["| task | model | tested on | score | here | trivial baseline |", "|---|---|---|---|---:|---:|"]
+    lines = [
+        "| task | model | start | tested on | score | here | trivial baseline |",
+        "|---|---|---|---|---|---:|---:|",
+    ]
     for *where, tested, words in README_SCORES:
         task = cards.TASKS[where[0]].removesuffix(" classification")
         for row in _of(scores, *where).to_dict("records"):
-            cells = task, row["name"], tested.format(n=int(row["n"])), words, tables.shown_score(row)
+            cells = task, row["name"], row["start"], tested.format(n=int(row["n"])), words, tables.shown_score(row)
             lines.append(f"| {' | '.join(cells)} | {row['baseline']:.2f} |")
     return "\n".join(lines)
 

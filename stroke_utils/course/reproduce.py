@@ -46,14 +46,11 @@ def _run_of(copy: str) -> str:
     return found[-1] if found else ""
 
 
-def run_all(profile: str, data: str, seeds: str, models: str, cores: str, further: list[str]) -> bool:
+def run_all(asked: dict[str, str], cores: str, further: list[str]) -> bool:
     """Run the course, print what came of it, and tell whether all of it is there.
 
     Args:
-        profile: folder of ``params/``.
-        data: data folder; empty: ``STROKE_DATA``, else the phantom.
-        seeds: as ``0,1,2``; empty: the parameters files' own.
-        models: as ``cnn,resnet18``; empty: the parameters files' own.
+        asked: what :func:`stroke_utils.course.plan.make_plan` takes.
         cores: how many to use; empty: all.
         further: arguments for Snakemake.
 
@@ -72,7 +69,7 @@ def run_all(profile: str, data: str, seeds: str, models: str, cores: str, furthe
     signal.signal(signal.SIGINT, stop)
     if cores and not cores.isdigit():
         raise UserError(f"CORES={cores} is no whole number. Write for instance CORES=2.")
-    plan = make_plan(profile, data, seeds, models)
+    plan = make_plan(**asked)
     # Snakemake's own lock outlives a killed run; this one the kernel frees, so the same command starts again.
     with files.lock(home / ".snakemake" / "reproduce", "results in this folder"):
         done = _snakemake(plan, cores or "all", further)
@@ -108,6 +105,7 @@ def _snakemake(plan: Plan, cores: str, further: list[str]) -> bool:
         )
     config = {"profile": plan.profile, "seeds": ",".join(map(str, plan.seeds)), "data": plan.data}
     config |= {"models": ",".join(plan.models)} if plan.models else {}
+    config |= {"weights": plan.weights} if plan.weights else {}
     config = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in config.items()]  # JSON is YAML
     command = ["--snakefile", str(home / "Snakefile"), "--directory", str(home), "--cores", cores, "--nolock"]
     command += ["--rerun-incomplete", "--keep-going", "--quiet", "all", *further, "--config", *config]

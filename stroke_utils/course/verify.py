@@ -2,7 +2,8 @@
 
 The bands stand in ``tests/expected/<profile>.json``, by notebook and by the path of a number in its run record. A band
 has ``min``, ``max`` or both. With ``trivial``, the value of a model that has learned nothing, it also says that the
-network learned; without, it only rejects what is broken. The tests and ``stroke-regions verify`` share these checks.
+network learned; without, it only rejects what is broken. ``seeds`` are the values that it was made from
+(``tests/expected/make_bands.py``). The tests and ``stroke-regions verify`` share these checks.
 """
 
 import datetime
@@ -20,11 +21,8 @@ SAME = 1e-6
 """Answers that differ by less than this over all slices are one answer: the network does not look at its input."""
 
 
-def expected(profile: str) -> tuple[dict[str, dict[str, dict]], dict[str, dict[str, str]]]:
-    """Read the bands of a profile.
-
-    Returns:
-        Bands by notebook and path in its record; and, by notebook and model, why a model is not expected to learn.
+def expected(profile: str) -> dict[str, dict[str, dict]]:
+    """Read the bands of a profile, by notebook and path in its record.
 
     Raises:
         UserError: the profile has no bands.
@@ -33,9 +31,7 @@ def expected(profile: str) -> tuple[dict[str, dict[str, dict]], dict[str, dict[s
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in path.parent.glob("*.json"))) or "none"
         raise UserError(f"No scores are expected of profile {profile!r}: there is no {path}. Profiles with: {known}.")
-    bands = files.read_json(path)
-    guessing = {notebook: found.pop("guessing", {}) for notebook, found in bands.items()}
-    return bands, guessing
+    return files.read_json(path)
 
 
 def verified(profile: str, since: float = 0.0) -> pd.DataFrame:
@@ -51,7 +47,7 @@ def verified(profile: str, since: float = 0.0) -> pd.DataFrame:
     Raises:
         UserError: the profile has no bands, or there is no record at all to check.
     """
-    bands, _ = expected(profile)
+    bands = expected(profile)
     records = {notebook: usable(profile, notebook, since) for notebook in bands}
     if not any(records.values()):
         raise UserError(

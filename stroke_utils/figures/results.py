@@ -237,7 +237,10 @@ def beside_the_paper(results: pd.DataFrame, seeds: pd.DataFrame, table: str, ax:
         axis.plot(values, [y] * len(values), "C0o", ms=6, mec="w", mew=0.6, alpha=0.8, label=f"{first}here, each seed")
         axis.plot(row.baseline, y, "|", color="0.4", ms=12, mew=2, label=f"{first}trivial baseline here")
         axis.plot(row.paper, y, "C1D", ms=6, label=f"{first}the paper, its data")
-    axis.set_yticks(range(len(rows)), [f"{model_title(r.model, table)}, {r.score}" for r in rows.itertuples()])
+    starts = rows["start"].fillna("").map(lambda start: start and f" ({start})")
+    models = rows["model"].map(lambda model: model_title(model, table)) + starts
+    names = [f"{model}, {score}" for model, score in zip(models, rows["score"], strict=True)]
+    axis.set_yticks(range(len(rows)), names)
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     axis.set(title=f"Table {table}", xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
     return axis

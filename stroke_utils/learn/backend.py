@@ -6,12 +6,27 @@ import os
 import sys
 from collections.abc import Iterator
 
+from stroke_utils.base import progress
 from stroke_utils.base.errors import UserError
 
 os.environ.setdefault("SM_FRAMEWORK", "tf.keras")  # segmentation-models reads it at its first import
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 __all__ = ["Classifiers", "keras", "sm", "tf"]
+
+
+def threads() -> int:
+    """Return how many threads TensorFlow may use: ``STROKE_THREADS``, else one for each core of this process.
+
+    Sums are split among threads, so another number of them is another rounding: it is recorded with every run.
+
+    Raises:
+        UserError: the variable holds no whole number from 1 on.
+    """
+    given = os.environ.get("STROKE_THREADS", "")
+    if given and not (given.isascii() and given.isdigit() and int(given)):
+        raise UserError(f"STROKE_THREADS is {given!r}; expected a whole number from 1 on, or unset it.")
+    return int(given or progress.cores())
 
 
 @contextlib.contextmanager
@@ -34,6 +49,9 @@ def silence_stderr() -> Iterator[None]:
 with silence_stderr():
     import tensorflow as tf
 
+with contextlib.suppress(RuntimeError):  # too late where TensorFlow has worked in this process before
+    tf.config.threading.set_intra_op_parallelism_threads(threads())
+    tf.config.threading.set_inter_op_parallelism_threads(threads())
 tf.get_logger().setLevel("ERROR")  # it warns that graphs are traced often, where several networks are trained in turn
 
 import keras  # noqa: E402

@@ -27,6 +27,7 @@ class Backbone:
         preprocess: function of a batch with values 0–255.
         source: where its ImageNet weights come from.
         file: name of their file without the top, as its publisher has it; ``*`` stands for anything.
+        checksum: of that file, as its publisher has it; empty where there is none.
     """
 
     title: str
@@ -34,6 +35,7 @@ class Backbone:
     preprocess: Preprocess
     file: str
     source: str = "keras.applications"
+    checksum: str = ""
 
 
 def _application(constructor: Callable) -> Callable:
@@ -77,12 +79,14 @@ BACKBONES = {
         inputs.raw,
         "resnet18_imagenet_1000_no_top.h5",
         "image-classifiers on GitHub",
+        "MD5 318e3ac0cd98d51e917526c9f62f0b50",
     ),
     "resnet50": Backbone(
         MODEL_TITLES["resnet50"],
         _application(apps.ResNet50),
         apps.resnet50.preprocess_input,
         "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        checksum="MD5 4d473c1dd8becc155b73f8504c6f6626",
     ),
     "mobilenetv2": Backbone(
         MODEL_TITLES["mobilenetv2"],
@@ -91,10 +95,18 @@ BACKBONES = {
         "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_*_no_top.h5",
     ),
     "efficientnetb0": Backbone(
-        MODEL_TITLES["efficientnetb0"], _application(apps.EfficientNetB0), inputs.raw, "efficientnetb0_notop.h5"
+        MODEL_TITLES["efficientnetb0"],
+        _application(apps.EfficientNetB0),
+        inputs.raw,
+        "efficientnetb0_notop.h5",
+        checksum="MD5 50bc09e76180e00e4465e1a485ddc09d",
     ),
     "efficientnetv2b0": Backbone(
-        MODEL_TITLES["efficientnetv2b0"], _application(apps.EfficientNetV2B0), inputs.raw, "efficientnetv2-b0_notop.h5"
+        MODEL_TITLES["efficientnetv2b0"],
+        _application(apps.EfficientNetV2B0),
+        inputs.raw,
+        "efficientnetv2-b0_notop.h5",
+        checksum="MD5 893217f2bb855e2983157299931e43ff",
     ),
 }
 """Detection backbones by parameter name. EfficientNets rescale inside; ResNet-18's own preprocessing is none."""
@@ -112,6 +124,12 @@ ENCODER_FILES = {
 }
 """Names of the files with the ImageNet weights of the segmentation encoders. They are segmentation-models' own: its
 ResNet50 is another architecture than Keras', whose files do not fit."""
+
+ENCODER_CHECKSUMS = {
+    "resnet50": "MD5 db3b217156506944570ac220086f09b6",
+    "efficientnetb3": "SHA-256 c5d42eb6cfae8567b418ad3845cfd63aa48b87f1bd5df8658a49375a9f3135c7",
+}
+"""Checksums of these files, as their publishers have them."""
 
 UNET_ENCODERS = UNET_TITLES
 """Segmentation encoders by parameter name, with the paper's names."""
@@ -166,8 +184,22 @@ def weights_for(name: str, weights: str, unet: bool = False) -> str:
     return str(path)
 
 
+def start_words(given: str) -> str:
+    """Say for a reader what a network starts from.
+
+    Args:
+        given: of :func:`weights_for`.
+
+    Returns:
+        ``random``, ``ImageNet``, ``phantom`` (a file that comes with the package), or ``file`` and a file's name.
+    """
+    if given in ("none", "imagenet"):
+        return {"none": "random", "imagenet": "ImageNet"}[given]
+    return "phantom" if Path(given).parent == starts.WEIGHTS else f"file {Path(given).name}"
+
+
 @contextlib.contextmanager
-def _explained_download(name: str, source: str):
+def _explained_download(name: str, source: str, checksum: str):
     """Turn a failed download of ImageNet weights into one message that says what to do."""
     try:
         yield
@@ -179,8 +211,10 @@ def _explained_download(name: str, source: str):
         url = str(error).partition("URL fetch failure on ")[2].split(":  ")[0].split(": ")[0]
         raise UserError(
             f"The ImageNet weights of {name} ({source}) are not on this machine and could not be downloaded. "
-            f"Download {url or 'them'} elsewhere, put the file into ~/.keras/models/ (or set the parameter 'weights' "
-            "to its path), or set 'weights' to 'none' to start from random weights."
+            f"Download them elsewhere, put the file into ~/.keras/models/ (or set 'weights' to its path), "
+            "or set 'weights' to 'none' to start from random weights.\n"
+            f"  file:     {url.rpartition('/')[2] or 'unknown'}\n  address:  {url or 'unknown'}\n"
+            f"  checksum: {checksum or 'its publisher gives none'}"
         ) from error
 
 
@@ -200,7 +234,7 @@ def build_backbone(name: str, size: int, weights: str = "none") -> keras.Model:
     if name == "cnn" and weights == "imagenet":
         raise UserError(_NO_IMAGENET)
     backbone, given = BACKBONES[name], weights_for(name, weights)
-    with _explained_download(name, backbone.source):
+    with _explained_download(name, backbone.source, backbone.checksum):
         model = backbone.build((size, size, 3), "imagenet" if given == "imagenet" else None)
     if starts.is_start(given):
         starts.load_backbone(name, model, given)
@@ -351,7 +385,8 @@ def unet(encoder: str, size: int, weights: str = "none", momentum: float | None 
     if size % 32:
         raise UserError(f"A U-Net's input side must be a multiple of 32, found {size}.")
     given = weights_for(encoder, weights, unet=True)
-    with _explained_download(encoder, "segmentation-models"), _explained_misfit(f"{encoder} without its top", given):
+    download = _explained_download(encoder, "segmentation-models", ENCODER_CHECKSUMS.get(encoder, ""))
+    with download, _explained_misfit(f"{encoder} without its top", given):
         model = sm.Unet(
             encoder,
             input_shape=(size, size, 3),

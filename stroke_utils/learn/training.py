@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -23,14 +24,32 @@ MIN_DELTA = 0.0
 weights, else the weights kept would not be those of the lowest loss."""
 
 
-def set_seed(seed: int) -> None:
+def set_seed(seed: int, deterministic: bool = True) -> None:
     """Make what follows a function of ``seed``: starting weights, dropout, and every sum that threads share out.
 
     Without TensorFlow's deterministic operations the last bits of a gradient depend on which thread was first, and two
-    runs of one seed drift apart. It holds for the same hardware and versions only.
+    runs of one seed drift apart. It holds for the same hardware, versions and number of threads only.
+
+    Args:
+        seed: of everything random.
+        deterministic: False leaves TensorFlow as it is; where it was told to be deterministic before in this process,
+            it stays so.
     """
     keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def rate_for(start: str, p: SimpleNamespace) -> float:
+    """Return the learning rate of a network by a notebook's parameters and by what it starts from.
+
+    Trained weights are lost at the rate that random ones need (docs/decisions/013).
+
+    Args:
+        start: of :func:`stroke_utils.learn.models.weights_for`.
+        p: with ``learning_rate`` and ``learning_rate_random``.
+    """
+    return p.learning_rate_random if start == "none" else p.learning_rate
 
 
 class Adam(keras.optimizers.Adam):
@@ -90,14 +109,22 @@ def _build_variables(model: keras.Model) -> keras.Model:
     return model
 
 
+WARM_UP = 0.1
+"""Share of all steps in which the rate of the schedule ``cosine`` rises."""
+
+
 @dataclass(frozen=True)
 class Schedule:
     """How long to train and when to slow down or stop.
 
     Attributes:
         epochs: passes over the training slices at most.
-        reduce_after: epochs without a better ``monitor`` before the learning rate is multiplied by ``reduce_by``.
+        reduce_after: epochs without a better ``monitor`` before the learning rate is multiplied by ``reduce_by``; means
+            nothing with ``cosine``.
         stop_after: epochs without a better ``monitor`` before training stops; 0 trains all epochs.
+        rate: one of the vocabulary's ``RATE_SCHEDULES``. ``plateau`` is the paper's; ``cosine`` looks at no loss: the
+            rate rises from 0 in a tenth of the steps and then falls to 0 along half a cosine (Loshchilov and Hutter,
+            2017, without restarts).
         reduce_by: factor of the learning rate.
         monitor: the watched quantity; losses are minimised, everything else maximised.
     """
@@ -105,13 +132,54 @@ class Schedule:
     epochs: int
     reduce_after: int
     stop_after: int
+    rate: str = "plateau"
     reduce_by: float = 0.5
     monitor: str = "val_loss"
+
+    @classmethod
+    def of(cls, name: str, p: SimpleNamespace) -> "Schedule":
+        """Return the schedule of a network by a notebook's parameters.
+
+        Where these have ``epochs_<name>``, it counts instead of ``epochs``.
+        """
+        epochs = getattr(p, f"epochs_{name}", p.epochs)
+        return cls(epochs, p.reduce_after, getattr(p, "stop_after", 0), p.rate_schedule)
+
+    def cosine(self, step: int, steps: int) -> float:
+        """Return the rate of a step as a fraction of the highest one.
+
+        Args:
+            step: counted from 0 over all epochs.
+            steps: of all epochs together.
+        """
+        warm = max(1, round(WARM_UP * steps))
+        if step < warm:
+            return (step + 1) / warm
+        return (1 + math.cos(math.pi * (step + 1 - warm) / (steps + 1 - warm))) / 2
 
     @property
     def mode(self) -> str:
         """Return ``min`` for a loss, ``max`` otherwise."""
         return "min" if self.monitor.endswith("loss") else "max"
+
+
+class _Cosine(keras.callbacks.Callback):
+    """Set the rate of each step; it follows from the step's number alone, so a stopped run goes on as if unbroken."""
+
+    def __init__(self, schedule: Schedule, highest: float):
+        super().__init__()
+        self.schedule, self.highest, self.epoch = schedule, highest, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        steps = self.params["steps"]
+        share = self.schedule.cosine(self.epoch * steps + batch, self.schedule.epochs * steps)
+        self.model.optimizer.learning_rate = self.highest * share
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
 
 class State(keras.callbacks.Callback):
@@ -134,9 +202,11 @@ class State(keras.callbacks.Callback):
         super().__init__()
         watch = {"monitor": schedule.monitor, "mode": schedule.mode, "min_delta": MIN_DELTA}
         self.trained, self.epochs, self.rows, self.read = model, schedule.epochs, [], None
-        self.slow = keras.callbacks.ReduceLROnPlateau(
-            **watch, patience=schedule.reduce_after, factor=schedule.reduce_by
-        )
+        if schedule.rate == "cosine":
+            self.slow = _Cosine(schedule, float(model.optimizer.learning_rate))
+        else:
+            slow = {"patience": schedule.reduce_after, "factor": schedule.reduce_by}
+            self.slow = keras.callbacks.ReduceLROnPlateau(**watch, **slow)
         self.stop = keras.callbacks.EarlyStopping(
             **watch, patience=schedule.stop_after or schedule.epochs, restore_best_weights=True
         )
@@ -171,7 +241,7 @@ class State(keras.callbacks.Callback):
 
     def save(self, path: str | Path) -> None:
         """Write the state to a ``.npz`` file, whole or not at all; numbers and text only."""
-        counters = {n: {key: getattr(getattr(self, n), key) for key in keys} for n, keys in self.COUNTERS.items()}
+        counters = {n: {key: vars(getattr(self, n)).get(key) for key in keys} for n, keys in self.COUNTERS.items()}
         arrays = {f"variable{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
         arrays |= {f"best{i}": np.asarray(w) for i, w in enumerate(self.stop.best_weights or [])}
         with files.atomic_path(path) as temporary:
@@ -386,16 +456,21 @@ def begin_again(model: keras.Model, like: keras.Model) -> keras.Model:
 
 
 def augmentation_trials(
-    build: Callable[[], keras.Model], seeds: list[int], epochs: int, folder: Path, reduce_after: int, **options
+    build: Callable[[], keras.Model],
+    seeds: list[int],
+    schedule: Schedule,
+    folder: Path,
+    deterministic: bool = True,
+    **options,
 ) -> Iterator[tuple[str, int, keras.Model, pd.DataFrame]]:
     """Train one network with every amount of augmentation and every seed, nothing else changed.
 
     Args:
         build: makes and compiles the network; called after the seed is set.
         seeds: of starting weights, order and augmentation.
-        epochs: passes over the training slices.
+        schedule: of each training.
         folder: gets ``<amount>-seed<seed>/`` of each training.
-        reduce_after: as in :class:`Schedule`.
+        deterministic: as for :func:`set_seed`.
         options: as for :func:`train_classifier`.
 
     Yields:
@@ -404,10 +479,9 @@ def augmentation_trials(
     model = None
     for amount in inputs.AUGMENTATIONS:
         for seed in seeds:
-            set_seed(seed)
+            set_seed(seed, deterministic)
             model = begin_again(model, build()) if model else build()
-            schedule, title = Schedule(epochs, reduce_after, stop_after=0), f"{amount}, seed {seed}"
-            place = Path(folder, f"{amount}-seed{seed}")
+            place, title = Path(folder, f"{amount}-seed{seed}"), f"{amount}, seed {seed}"
             options |= {"schedule": schedule, "folder": place, "title": title, "augmentation": amount, "seed": seed}
             yield amount, seed, model, train_classifier(model, **options)
 

@@ -23,6 +23,7 @@ from stroke_utils.base.vocabulary import (
     MASK_METHODS,
     PHANTOM_SIZES,
     PIXEL_FORMS,
+    RATE_SCHEDULES,
     TYPE_CLASSIFIERS,
     UNET_ENCODERS,
 )
@@ -79,7 +80,7 @@ class Parameter:
         if choices := _in(notebook, self.choices):
             return f"{'one or more' if self.many else 'one'} of {', '.join(choices)}"
         if self.kind in (str, bool):
-            return "text" if self.kind is str else "true or false"
+            return ("words, comma-separated" if self.many else "text") if self.kind is str else "true or false"
         one, several = ("whole number", "whole numbers") if self.kind is int else ("number", "numbers")
         words = f"{several}, comma-separated, each" if self.many else f"a {one}"
         words += f" from {self.low:.15g} to {self.high:.15g}"
@@ -319,12 +320,12 @@ _ROWS = (
         },
     ),
     Parameter(
-        name="epochs_efficientnetb3",
+        name="epochs_resnet18",
         kind=int,
         role="identifies",
         low=1,
         high=10_000,
-        help="the same for EfficientNetB3, whose graph takes longer to build",
+        help="the same for ResNet-18, for which the kit brings no trained weights",
     ),
     Parameter(
         name="validation",
@@ -340,14 +341,36 @@ _ROWS = (
         role="identifies",
         help="keep the share of both types in the split; the paper splits at random",
     ),
-    Parameter(name="learning_rate", kind=float, role="identifies", low=1e-9, high=10, help="of Adam"),
+    Parameter(
+        name="learning_rate",
+        kind=float,
+        role="identifies",
+        low=1e-9,
+        high=10,
+        help={"05": "of Adam", "": "of Adam, for networks that start from trained weights"},
+    ),
+    Parameter(
+        name="learning_rate_random",
+        kind=float,
+        role="identifies",
+        low=1e-9,
+        high=10,
+        help="the same for networks that start from random weights",
+    ),
+    Parameter(
+        name="rate_schedule",
+        kind=str,
+        role="identifies",
+        choices=RATE_SCHEDULES,
+        help="plateau (halved where validation stalls) or cosine (up in a tenth, then down to 0)",
+    ),
     Parameter(
         name="reduce_after",
         kind=int,
         role="identifies",
         low=1,
         high=10_000,
-        help="epochs without a better validation loss before the rate is halved",
+        help="epochs without a better validation loss before plateau halves the rate",
     ),
     Parameter(
         name="stop_after",
@@ -385,6 +408,26 @@ _ROWS = (
         help="start of ResNet-18: auto (phase 1's), none, or a detector's weights file",
     ),
     Parameter(
+        name="compared",
+        kind=str,
+        role="how often",
+        trains=False,
+        choices=DETECTORS,
+        help="detector that is also trained from other starts, where it is among the models",
+    ),
+    Parameter(
+        name="other_starts",
+        kind=str,
+        role="how often",
+        trains=False,
+        many=True,
+        may_be_empty=True,
+        help={
+            "04": "what ResNet-18 is also trained from: words as for weights; an empty list leaves it out",
+            "": "what it is also trained from: words as for weights; an empty list leaves it out",
+        },
+    ),
+    Parameter(
         name="recall",
         kind=float,
         role="identifies",
@@ -405,9 +448,18 @@ _ROWS = (
         help="of the augmentation experiment; an empty list leaves it out",
     ),
     Parameter(
+        name="deterministic",
+        kind=bool,
+        role="identifies",
+        help="give the same numbers in each run on one machine; false lets threads add in any order",
+    ),
+    Parameter(
         name="reuse", kind=bool, role="where", help="load a finished run of the same settings instead of training again"
     ),
 )
+
+WEIGHTS = ("weights", "phase1_encoder", "other_starts")
+"""Parameters that may name files of weights."""
 
 TABLE = {row.name: row for row in _ROWS}
 """Every parameter that a notebook has, by name."""

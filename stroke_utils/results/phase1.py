@@ -122,14 +122,15 @@ def _train(name: str, settings: dict, cohort: Cohort, folder: Path) -> None:
     p, backbone = SimpleNamespace(**settings), models.BACKBONES[name]
     slices = splits.split(cohort.slices.dropna(subset=["stroke"]), "stroke", p.validation, p.seed)
     target = slices["stroke"].astype(int).to_numpy()[:, None]
-    training.set_seed(p.seed)
-    model = models.detector(name, p.size, models.weights_for(name, p.weights), p.dropout, p.batchnorm_momentum or None)
+    training.set_seed(p.seed, p.deterministic)
+    start = models.weights_for(name, p.weights)
+    model = models.detector(name, p.size, start, p.dropout, p.batchnorm_momentum or None)
     examples = training.Examples(inputs.resized(slices, p.size, cohort.fingerprint), target, slices["split"])
     training.train_classifier(
-        training.compile_classifier(model, p.learning_rate),
+        training.compile_classifier(model, training.rate_for(start, p)),
         examples,
         backbone.preprocess,
-        training.Schedule(p.epochs_cnn if name == "cnn" else p.epochs, p.reduce_after, p.stop_after),
+        training.Schedule.of(name, p),
         folder,
         f"{backbone.title}, phase 1",
         batch=p.batch,

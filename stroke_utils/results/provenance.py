@@ -30,7 +30,7 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, object]:
-    """Return the processor, the cores this process may use, the memory, and the GPUs where TensorFlow is loaded."""
+    """Return processor, cores this process may use and memory; TensorFlow's threads and GPUs where it is loaded."""
     info = Path("/proc/cpuinfo")  # macOS has none
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
@@ -41,6 +41,11 @@ def hardware() -> dict[str, object]:
         "system": platform.system(),
         "cpu": model or platform.processor() or "unknown",
         "cores": progress.cores(),
+        "threads": config
+        and {
+            "within": config.threading.get_intra_op_parallelism_threads(),
+            "beside": config.threading.get_inter_op_parallelism_threads(),
+        },
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "gpus": config and [gpu.get("device_name", "unknown") for gpu in details],
     }

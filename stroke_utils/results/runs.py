@@ -93,10 +93,12 @@ def network_identity(
 
 def _by_content(settings: dict) -> dict:
     """Replace the path of a file or folder of weights by a digest of what is in it: where it lies does not count."""
-    return settings | {name: _content(settings[name]) for name in ("weights", "phase1_encoder") if name in settings}
+    return settings | {name: _content(settings[name]) for name in parameters.WEIGHTS if name in settings}
 
 
-def _content(given: str) -> str:
+def _content(given: str | list[str]) -> str | list[str]:
+    if isinstance(given, list):
+        return [_content(each) for each in given]
     path = identity.PACKAGE / "learn" / "weights" if given == "phantom" else Path(given).expanduser()
     if not given or not path.exists():
         return given
@@ -165,7 +167,7 @@ class Run:
                 old.unlink(missing_ok=True)
         return self.folder
 
-    def finish(self, cohort: Cohort | DataSet, metrics: dict) -> Path:
+    def finish(self, cohort: Cohort | DataSet, metrics: dict, starts: dict[str, str] | None = None) -> Path:
         """Write the record, once it fits ``record.schema.json``, and return its path.
 
         A run that reused networks keeps the record of the session that trained them: that one says with which code and
@@ -175,6 +177,7 @@ class Run:
             cohort: the data the run worked on.
             metrics: nested dictionaries of numbers; a score is ``{"value", "low", "high", "n", "baseline",
                 "unit"}``.
+            starts: by model, what its training started from, as :func:`stroke_utils.learn.models.start_words` says it.
 
         Raises:
             UserError: the record would not fit its schema, as a score without its n; nothing is written.
@@ -195,6 +198,7 @@ class Run:
             "cohort": dataclasses.asdict(cohort.data_set if isinstance(cohort, Cohort) else cohort),
             "inputs": self.inputs,
             "networks": self.networks,
+            "starts": starts or {},
             "versions": versions(),
             "hardware": hardware(),
             "git": git_state(),
@@ -327,7 +331,8 @@ def scores(found: list[dict]) -> pd.DataFrame:
     """Flatten the scores of many records into one table.
 
     Returns:
-        One row a score: notebook, run_id, seed, model, part, metric, value, low, high, n, baseline, unit.
+        One row a score: notebook, run_id, seed, model, start (what its training started from), part, metric, value,
+        low, high, n, baseline, unit.
     """
     rows = []
     for record in found:
@@ -336,6 +341,7 @@ def scores(found: list[dict]) -> pd.DataFrame:
                 for metric, score in named.items() if isinstance(named, dict) else ():
                     if isinstance(score, dict) and "value" in score:
                         where = {k: record[k] for k in ("notebook", "run_id", "seed")}
-                        rows.append({**where, "model": model, "part": part, "metric": metric, **score})
-    names = ["notebook", "run_id", "seed", "model", "part", "metric", "value", "low", "high", "n", "baseline", "unit"]
-    return pd.DataFrame(rows, columns=names)
+                        about = {"model": model, "start": record.get("starts", {}).get(model, "")}
+                        rows.append({**where, **about, "part": part, "metric": metric, **score})
+    names = ["notebook", "run_id", "seed", "model", "start", "part", "metric", "value", "low", "high", "n", "baseline"]
+    return pd.DataFrame(rows, columns=[*names, "unit"])

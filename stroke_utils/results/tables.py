@@ -98,8 +98,9 @@ def beside_the_paper(results: pd.DataFrame, table: str) -> Styler:
         ours = (
             (f"{row.ours:.2f}{interval}", spread, int(row.n), f"{row.baseline:.2f}") if row.seeds else ("", "", "", "")
         )
-        rows.append((row.model, row.score, f"{row.paper:.4f}".rstrip("0"), *ours, row.verdict))
-    columns = ["model", "score", "paper", "here", "seeds", "n", "baseline here", "verdict"]
+        start = row.start if row.seeds else ""
+        rows.append((row.model, start, row.score, f"{row.paper:.4f}".rstrip("0"), *ours, row.verdict))
+    columns = ["model", "start here", "score", "paper", "here", "seeds", "n", "baseline here", "verdict"]
     said = shown.groupby("convention", sort=False)["model"].unique().map(", ".join)
     caption = "; ".join(f"{who}: {how}" if len(said) > 1 else how for how, who in said.items())
     return pd.DataFrame(rows, columns=columns).style.hide(axis="index").set_caption(f"here: {caption}")

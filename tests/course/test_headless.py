@@ -212,6 +212,29 @@ def test_plan(course):
     assert plan.executed == course / "elsewhere" / "paper" / "executed"
 
 
+def test_weights_are_given_to_every_training_notebook_that_can_start_so(course, tmp_path):
+    stems = ("03_phase1_detection", "05_segmentation")
+    for stem in stems:
+        body = 'profile = "quick"  # a\nseed = 5  # b\nweights = "phantom"  # c'
+        write(course / "notebooks" / f"{stem}.ipynb", "print(weights)", parameters=body)
+        for profile in ("quick", "paper"):
+            (course / "params" / profile / f"{stem}.yaml").write_text(f"profile: {profile}\nseed: 5\n")
+
+    def given(weights):
+        return [make_plan(weights=weights).changes(stem, 5).get("weights") for stem in stems]
+
+    assert given("") == [None, None] and given("imagenet") == ["imagenet"] * 2 and given("none") == ["none"] * 2
+    assert given("phantom") == ["phantom", None], "no U-Net has that start"
+    (tmp_path / "mine").mkdir()
+    assert given(str(tmp_path / "mine")) == [str(tmp_path / "mine")] * 2
+    before = make_plan(weights=str(tmp_path / "mine")).output(stems[0], 5)
+    assert before != make_plan(weights="imagenet").output(stems[0], 5) != make_plan().output(stems[0], 5)
+    (tmp_path / "mine" / "resnet50.h5").write_bytes(b"weights")
+    assert make_plan(weights=str(tmp_path / "mine")).output(stems[0], 5) != before, "other files are another start"
+    with pytest.raises(errors.UserError, match=r"WEIGHTS=imagnet is no file or folder. Give none, imagenet, phantom"):
+        make_plan(weights="imagnet")
+
+
 def test_models_narrow_the_training_notebooks_and_leave_out_those_without_one(course):
     body = 'profile = "quick"  # a\nseed = 5  # b\nmodels = ["cnn", "resnet18"]  # c'
     for stem, known in (("03_phase1_detection", "[cnn, resnet18]"), ("05_segmentation", "[resnet50]")):

@@ -58,7 +58,7 @@ def given(tmp_path_factory):
     dices = slices.assign(lesion_dice=0.5, typed_dice=0.4, reference_px=500)
     sizes = pd.DataFrame({"type": ["ischemia", "hemorrhage"], "pixels": [300, 900], "method": "paper", "dice": 0.9})
     answers = slices.assign(outcome="TP", probability=0.9)
-    score = {"table": "I", "model": "cnn", "score": "f1"}
+    score = {"table": "I", "model": "cnn", "start": "random", "score": "f1"}
     ends = {"value": 0.7, "low": 0.6, "high": 0.8, "baseline": 0.4, "perfect": 1.0}
     curve = pd.DataFrame({"threshold": [0.1, 0.9], "precision": [0.5, 1.0], "recall": [1.0, 0.5]})
     triples, matrix = np.array([[9815, 9643, 9720], [9000, 9000, 9000]]), np.array([[3, 1], [2, 4]])

@@ -93,11 +93,11 @@ def test_fits_by_size_keeps_a_row_for_a_model_without_fits():
 
 
 def test_each_seed_is_a_dot_and_the_median_has_the_interval():
-    about = {"table": "I", "model": "cnn", "score": "f1"}
+    about = {"table": "I", "model": "cnn", "start": "random", "score": "f1"}
     results = pd.DataFrame([about | {"paper": 0.9, "ours": 0.7, "low": 0.6, "high": 0.8, "baseline": 0.4}])
     seeds = pd.DataFrame([about | {"value": v} for v in (0.65, 0.7, 0.75)])
     axis = figures.beside_the_paper(results, seeds, "I")
-    assert [t.get_text() for t in axis.get_yticklabels()] == ["CNN, f1"]
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["CNN (random), f1"]
     lines = [line.get_xdata().tolist() for line in axis.lines if len(line.get_xdata())]
     assert lines == [[0.6, 0.8], [0.7], [0.65, 0.7, 0.75], [0.4], [0.9]]
 

@@ -1,4 +1,7 @@
 import functools
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -8,6 +11,7 @@ import pytest
 import tensorflow as tf
 from keras.src.legacy.saving import legacy_h5_format
 
+from stroke_utils.base import progress
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.vocabulary import MODEL_TITLES, UNET_TITLES
 from stroke_utils.learn import inputs, models, starts, training
@@ -140,8 +144,30 @@ def test_a_failed_download_is_explained(monkeypatch):
         raise Exception("URL fetch failure on https://example.org/weights.h5: None -- unreachable")
 
     monkeypatch.setitem(models.BACKBONES, "mobilenetv2", models.Backbone("MobileNetV2", fail, inputs.raw, "x.h5"))
-    with pytest.raises(UserError, match=r"Download https://example.org/weights.h5 elsewhere, put the file into"):
+    said = (
+        r"Download them elsewhere, put the file into.*\n  file:     weights.h5\n"
+        r"  address:  https://example.org/weights.h5\n  checksum: its publisher gives none"
+    )
+    with pytest.raises(UserError, match=said):
         models.detector("mobilenetv2", 64, weights="imagenet")
+
+
+def test_checksums_are_those_that_the_libraries_check():
+    from classification_models.weights import WEIGHTS_COLLECTION
+    from efficientnet import model as efficientnets
+    from keras.src.applications import efficientnet, efficientnet_v2, resnet
+
+    theirs = {row["name"]: f"MD5 {row['md5']}" for row in WEIGHTS_COLLECTION}
+    of_keras = {
+        "resnet50": resnet.WEIGHTS_HASHES["resnet50"],
+        "efficientnetb0": efficientnet.WEIGHTS_HASHES["b0"],
+        "efficientnetv2b0": efficientnet_v2.WEIGHTS_HASHES["b0"],
+    }
+    for name, (_, without_top) in of_keras.items():
+        assert models.BACKBONES[name].checksum == f"MD5 {without_top}"
+    assert models.BACKBONES["resnet18"].checksum == theirs[models.BACKBONES["resnet18"].file]
+    assert models.ENCODER_CHECKSUMS["resnet50"] == theirs[models.ENCODER_FILES["resnet50"]]
+    assert models.ENCODER_CHECKSUMS["efficientnetb3"] == f"SHA-256 {efficientnets.WEIGHTS_HASHES['efficientnet-b3'][1]}"
 
 
 def test_preprocessing_equals_its_references():
@@ -215,3 +241,21 @@ def test_networks_without_a_start_from_drawn_heads_begin_at_random_and_u_nets_re
     assert [models.weights_for(name, "phantom") for name in ("cnn", "resnet18")] == ["none", "none"]
     with pytest.raises(UserError, match="no start from drawn heads for a U-Net"):
         models.weights_for("resnet50", "phantom", unet=True)
+
+
+def test_what_a_network_starts_from_is_said_in_words(tmp_path):
+    assert [models.start_words(word) for word in ("none", "imagenet")] == ["random", "ImageNet"]
+    assert models.start_words(models.weights_for("mobilenetv2", "phantom")) == "phantom"
+    assert models.start_words(models.weights_for("resnet18", "phantom")) == "random", "the kit has no start for it"
+    assert models.start_words(str(tmp_path / "mine.weights.h5")) == "file mine.weights.h5"
+
+
+@pytest.mark.parametrize(("given", "said"), [("3", "3 3"), ("", None), ("many", "STROKE_THREADS is 'many'")])
+def test_threads_are_those_of_the_variable_or_of_the_cores(given, said):
+    code = (
+        "from stroke_utils.learn.backend import tf; t = tf.config.threading; "
+        "print(t.get_intra_op_parallelism_threads(), t.get_inter_op_parallelism_threads())"
+    )
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, env=os.environ | {"STROKE_THREADS": given}, capture_output=True, text=True, check=False)
+    assert (said or f"{progress.cores()} {progress.cores()}") in done.stdout + done.stderr

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import h5py
 import keras
 import numpy as np
@@ -164,9 +166,36 @@ def test_the_step_is_traced_once(kind):
     assert len(calls) == built + 1
 
 
-def test_a_restored_state_goes_on_as_an_unbroken_run_does(task, tmp_path):
+def test_the_cosine_rises_for_a_tenth_of_the_steps_and_ends_at_0():
+    schedule = training.Schedule(4, 1, 0, rate="cosine")
+    shares = [schedule.cosine(step, 40) for step in range(40)]
+    assert shares[:4] == [0.25, 0.5, 0.75, 1.0] and max(shares) == 1.0
+    assert shares[3:] == sorted(set(shares[3:]), reverse=True)
+    assert shares[21] == pytest.approx(0.5, abs=0.03) and 0 < shares[-1] < 0.01
+    assert training.Schedule(1, 1, 0, rate="cosine").cosine(0, 1) == 1.0
+
+
+def test_a_network_is_trained_along_the_cosine(task, tmp_path):
+    _, history = fitted(task, tmp_path / "run", 4, schedule=training.Schedule(4, 1, 0, rate="cosine"))
+    shares = [training.Schedule(4, 1, 0, rate="cosine").cosine(4 * epoch + 3, 16) for epoch in range(4)]
+    assert history["learning_rate"].tolist() == pytest.approx([3e-2 * share for share in shares], rel=1e-4)
+    assert history["val_accuracy"].max() > 0.9
+
+
+def test_a_schedule_takes_a_networks_own_epochs_and_the_rate_goes_with_the_start():
+    p = SimpleNamespace(
+        epochs=6, epochs_cnn=30, reduce_after=2, stop_after=1, rate_schedule="cosine",
+        learning_rate=1e-4, learning_rate_random=1e-3,
+    )  # fmt: skip
+    assert training.Schedule.of("cnn", p) == training.Schedule(30, 2, 1, "cosine")
+    assert training.Schedule.of("resnet50", p).epochs == 6
+    assert training.rate_for("none", p) == 1e-3 and training.rate_for("imagenet", p) == 1e-4
+
+
+@pytest.mark.parametrize("rate", ["plateau", "cosine"])
+def test_a_restored_state_goes_on_as_an_unbroken_run_does(task, tmp_path, rate):
     paths, truth = task
-    schedule = training.Schedule(5, reduce_after=1, stop_after=3)
+    schedule = training.Schedule(5, reduce_after=1, stop_after=3, rate=rate)
 
     def run(folder, state_of=None, save_after=None):
         training.set_seed(0)
@@ -220,14 +249,14 @@ def test_a_series_of_trainings_builds_one_graph_and_equals_fresh_ones(task, tmp_
     split = pd.Series(["train"] * 24 + ["validation"] * 8)
     examples = training.Examples(pd.Series(paths), truth[:, None], split)
     data = {"examples": examples, "preprocess": inputs.raw, "batch": 8}
-    trials = training.augmentation_trials(build, [0, 1], 2, tmp_path / "all", 1, **data)
+    schedule = training.Schedule(2, 1, 0)
+    trials = training.augmentation_trials(build, [0, 1], schedule, tmp_path / "all", **data)
     found = [(amount, seed, model, model.get_weights(), history) for amount, seed, model, history in trials]
     assert [(a, s) for a, s, *_ in found] == [(a, s) for a in ("none", "light", "strong") for s in (0, 1)]
     assert {id(model) for _, _, model, *_ in found} == {id(built[0])}, "every training must use the first graph"
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "all" / "light-seed1" / "history.csv"), found[3][4])
     training.set_seed(1)
     fresh = build()
-    schedule = training.Schedule(2, 1, 0)
     training.train_classifier(
         fresh, schedule=schedule, folder=tmp_path / "one", title="one", seed=1, augmentation="strong", **data
     )

@@ -185,14 +185,15 @@ def test_a_home_without_profiles_says_what_it_needs(tmp_path, monkeypatch):
 
 def test_roles_say_what_a_run_is_named_by_and_what_the_ledger_counts():
     by_role = {role: {name for name in TABLE if parameters.role(name) == role} for role in parameters.ROLES}
+    trials = {"experiment_seeds", "compared", "other_starts"}
     assert by_role["where"] == {"profile", "data_dir", "reuse"}
-    assert by_role["how often"] == {"seed", "models", "phantom_size", "compare_slices", "experiment_seeds"}
+    assert by_role["how often"] == {"seed", "models", "phantom_size", "compare_slices", *trials}
     assert by_role["display"] == {"samples", "grey_sample"}
     assert parameters.role("of_an_older_version") == "identifies"
     values = vars(parameters.settings(DETECTION)) | {"of_an_older_version": 1}
     assert values.keys() - parameters.of_run(values).keys() == by_role["where"]
     # Which networks there are, and what is done with them afterwards, changes no single one.
-    assert parameters.of_run(values).keys() - parameters.of_network(values) == {"models", "experiment_seeds", "recall"}
+    assert parameters.of_run(values).keys() - parameters.of_network(values) == {"models", "recall", *trials}
 
 
 def test_the_vocabularys_names_are_those_of_the_tables_that_use_them():

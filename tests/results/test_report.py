@@ -22,7 +22,7 @@ def rows(values, notebook="03_phase1_detection", model="cnn", part="session1", m
     return pd.DataFrame(
         [
             {"notebook": notebook, "run_id": f"r{k}", "seed": seed, "model": model, "part": part, "metric": metric,
-             "value": v, "low": v - 0.1, "high": v + 0.1, "n": 200, "baseline": 0.39}
+             "start": "random", "value": v, "low": v - 0.1, "high": v + 0.1, "n": 200, "baseline": 0.39}
             for k, (seed, v) in enumerate(values)
         ]
     )  # fmt: skip
@@ -112,9 +112,10 @@ def test_a_number_without_an_interval_has_no_verdict():
 def test_a_table_shows_interval_spread_and_verdict():
     seeds = results_of(rows([(0, 0.9), (1, 0.7), (2, 0.8)]))
     table = tables.beside_the_paper(seeds, "I").data.set_index(["model", "score"])
+    assert table.loc[("CNN", "f1"), "start here"] == "random"
     shown = table.loc[("CNN", "f1"), ["paper", "here", "seeds", "n", "baseline here", "verdict"]].tolist()
     assert shown == ["0.9256", "0.80 (0.70–0.90)", "0.70–0.90 of 3", 200, "0.39", "not comparable: phantom data"]
-    assert table.loc[("ResNet50", "f1")].tolist() == ["0.9327", "", "", "", "", "not run"]
+    assert table.loc[("ResNet50", "f1")].tolist() == ["", "0.9327", "", "", "", "", "not run"]
     caption = tables.beside_the_paper(seeds, "I").caption
     assert "MobileNetV2: weighted average" in caption and "CNN, EfficientNetB0: macro average" in caption
 
