@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from stroke_utils.base import files, identity, paths
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.vocabulary import MASK_CLASSES, MODEL_TITLES, PIXEL_FORMS, UNET_TITLES
@@ -343,6 +345,9 @@ def type_classifier(
 def load_detectors_encoder(model: keras.Model, name: str, path: str | os.PathLike) -> None:
     """Give a type classifier the backbone of a trained detector; its head keeps its start.
 
+    Detectors and type classifiers may see one grey in different numbers. Where they do, the backbone's first layer, a
+    BatchNorm, gets the mean and variance it learned in the new numbers: its answer to a slice stays the same.
+
     Args:
         model: of :func:`type_classifier`, with the backbone ``name``.
         name: a key of :data:`BACKBONES`.
@@ -355,6 +360,18 @@ def load_detectors_encoder(model: keras.Model, name: str, path: str | os.PathLik
     _load(trained, weights_for(name, str(path)), f"a {name} detector")
     for theirs, ours in zip(trained.layers[:-DETECTOR_HEAD], model.layers, strict=False):
         ours.set_weights(theirs.get_weights())
+    ends = tf.constant([0.0, 255.0])[:, None] * tf.ones(3)
+    (old0, old1), (new0, new1) = (
+        np.asarray(form(ends)) for form in (BACKBONES[name].preprocess, TYPE_PREPROCESS[name])
+    )
+    scale = (new1 - new0) / (old1 - old0)
+    shift = new0 - scale * old0
+    if np.any(scale != 1) or np.any(shift != 0):
+        first = model.layers[1]
+        if not isinstance(first, keras.layers.BatchNormalization):
+            raise UserError(f"The first layer of {name} is no BatchNorm: a detector's weights do not fit other pixels.")
+        first.moving_mean.assign(scale * first.moving_mean + shift)
+        first.moving_variance.assign(scale**2 * first.moving_variance)
 
 
 def _type_cnn(size: int, dropout: float) -> keras.Model:

@@ -89,10 +89,15 @@ def test_phase_2_starts_from_phase_1s_encoder(tmp_path):
     second = models.type_classifier("resnet18", 64)
     head = second.layers[-1].get_weights()[0]
     models.load_detectors_encoder(second, "resnet18", tmp_path / "best.weights.h5")
-    # The networks are the same up to the average: so are their features of one slice.
-    pixels = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype("float32")
-    features = [keras.Model(m.input, m.layers[cut].output)(pixels).numpy() for m, cut in ((first, -4), (second, -2))]
-    np.testing.assert_array_equal(*features)
+    # The networks are the same up to the average: so are their features of one slice, each in the pixels it is fed.
+    slices = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    forms = models.BACKBONES["resnet18"].preprocess, models.TYPE_PREPROCESS["resnet18"]
+    features = [
+        keras.Model(m.input, m.layers[cut].output)(form(slices)).numpy()
+        for m, cut, form in zip((first, second), (-4, -2), forms, strict=True)
+    ]
+    np.testing.assert_allclose(*features, rtol=1e-3, atol=1e-3 * np.abs(features[0]).max())
+    assert np.ptp(features[1], axis=0).max() > 0.01 * np.abs(features[1]).max(), "its answer must depend on the slice"
     np.testing.assert_array_equal(head, second.layers[-1].get_weights()[0])
     with pytest.raises(UserError, match="does not hold weights of a resnet18 detector"):
         models.build_backbone("cnn", 64).save_weights(tmp_path / "cnn.weights.h5")
