@@ -85,12 +85,14 @@ def test_phase_2_starts_from_phase_1s_encoder(tmp_path):
     first = models.detector("resnet18", 64)
     for layer in first.layers:
         layer.set_weights([w + 0.01 for w in layer.get_weights()])
+    first.layers[1].moving_mean.assign(np.full(3, 100.0))  # as slices have them
+    first.layers[1].moving_variance.assign(np.full(3, 5000.0))
     first.save_weights(tmp_path / "best.weights.h5")
     second = models.type_classifier("resnet18", 64)
     head = second.layers[-1].get_weights()[0]
     models.load_detectors_encoder(second, "resnet18", tmp_path / "best.weights.h5")
     # The networks are the same up to the average: so are their features of one slice, each in the pixels it is fed.
-    slices = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
+    slices = (np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)) * np.reshape([0.3, 1], (2, 1, 1, 1))).astype("float32")
     forms = models.BACKBONES["resnet18"].preprocess, models.TYPE_PREPROCESS["resnet18"]
     features = [
         keras.Model(m.input, m.layers[cut].output)(form(slices)).numpy()
