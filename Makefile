@@ -6,7 +6,9 @@ MODELS  ?=
 WEIGHTS ?=
 CORES   ?=
 NB      ?=
-export PYTHON
+
+# A value reaches a command through its environment: so a path may hold quotes.
+export PYTHON PROFILE DATA SEEDS MODELS WEIGHTS CORES
 
 # PY=python uses the environment you are in (conda, for instance) and installs nothing.
 PY      ?= .venv/bin/python
@@ -33,15 +35,15 @@ env:
 	"There is no $(COMMAND): install the package into the environment of $(PY), with: $(PY) -m pip install -e ." >&2; exit 2; };; esac
 
 reproduce: env  ## run all notebooks headless; what is finished is not run again
-	@$(COMMAND) reproduce --profile '$(PROFILE)' --data '$(DATA)' --seeds '$(SEEDS)' --models '$(MODELS)' \
-	--weights '$(WEIGHTS)' --cores '$(CORES)'
+	@$(COMMAND) reproduce --profile "$$PROFILE" --data "$$DATA" --seeds "$$SEEDS" --models "$$MODELS" \
+	--weights "$$WEIGHTS" --cores "$$CORES"
 
 test: env  ## unit tests, then every notebook (in profile smoke) against its stored outputs, then the expected scores
 	@$(PY) -m pytest -n 2 --dist loadfile tests
 	@$(PY) -m pytest --nbval notebooks tests/test_expected.py
 
 verify: env  ## compare the scores of a finished make reproduce with the expected ones; runs nothing
-	@$(COMMAND) verify --profile '$(PROFILE)'
+	@$(COMMAND) verify --profile "$$PROFILE"
 
 lab: env  ## open the notebooks in JupyterLab
 	@env -u JUPYTER_PATH JUPYTER_PREFER_ENV_PATH=1 $(PY) -m jupyterlab notebooks

@@ -71,8 +71,9 @@ for notebook, seed in JOBS:
         log:
             PLAN.output(notebook, seed, "logs"),
         params:
-            changes=[word for pair in PLAN.changes(notebook, seed).items() for word in ("-p", *pair)],
-            made_by=json.dumps(PLAN.identity(notebook, seed).about, ensure_ascii=False),
+            # Functions, because Snakemake takes {braces} in a text, as a path may have them, for its own.
+            changes=lambda wildcards, n=notebook, s=seed: [w for p in PLAN.changes(n, s).items() for w in ("-p", *p)],
+            made_by=lambda wildcards, n=notebook, s=seed: json.dumps(PLAN.identity(n, s).about, ensure_ascii=False),
         threads: max(2, workflow.cores or 2) if notebook in plan.PER_SEED else 1
         priority: 100 - PLAN.notebooks.index(notebook)  # in reading order where several could run
         resources:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stroke_utils.base.errors import UserError
+from stroke_utils.base.errors import UserError, reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,13 +101,25 @@ def read_json(path: str | os.PathLike) -> dict:
 def lock(target: str | os.PathLike, what: str, poll: float = 0.5) -> Iterator[None]:
     """Hold an advisory lock named after ``target``; a second process says what it waits for and waits.
 
-    The kernel frees the lock when its holder dies, so a killed run never blocks the next.
+    The kernel frees the lock when its holder dies, so a killed run never blocks the next. On a file system without
+    locks it says so and goes on: a lock only keeps two processes from doing the same work twice.
+
+    Raises:
+        UserError: the folder cannot be written.
     """
     import fcntl
 
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with open(target.parent / f".{target.name}.lock", "w") as stream:
+    path = target.parent / f".{target.name}.lock"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        opened = open(path, "w")  # noqa: SIM115 - closed below; only its opening is explained here
+    except OSError as error:
+        raise UserError(
+            f"{target.parent} cannot be written ({reason(error)}), and {what} belongs there. Make it writable, or let "
+            "STROKE_RESULTS, STROKE_DERIVED or STROKE_HOME name folders that are."
+        ) from error
+    with opened as stream:
         said = False
         while True:
             try:
@@ -118,4 +130,9 @@ def lock(target: str | os.PathLike, what: str, poll: float = 0.5) -> Iterator[No
                     print(f"Another process is making {what}; waiting for it.", flush=True)
                     said = True
                 time.sleep(poll)
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                    raise
+                print(f"The file system of {target.parent} has no locks: start this only once at a time.", flush=True)
+                break
         yield

@@ -11,6 +11,8 @@ from stroke_utils.base.errors import UserError
 
 os.environ.setdefault("SM_FRAMEWORK", "tf.keras")  # segmentation-models reads it at its first import
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # else ~/.keras/keras.json decides, which is made for other work
+os.environ["TF_USE_LEGACY_KERAS"] = "0"  # a 1 asks for Keras 2, whose layers do not fit those of Keras 3
 
 __all__ = ["Classifiers", "keras", "sm", "tf"]
 
@@ -46,6 +48,16 @@ def silence_stderr() -> Iterator[None]:
             os.close(kept)
 
 
+def refuse_other_backend(name: str) -> None:
+    """Raise UserError where Keras works with another library than TensorFlow."""
+    if name != "tensorflow":
+        raise UserError(
+            f"Keras is told to run on {name!r}; this project needs TensorFlow. Set KERAS_BACKEND=tensorflow (or remove "
+            "the variable) and restart the kernel."
+        )
+
+
+refuse_other_backend(os.environ["KERAS_BACKEND"])  # before the import, which fails where that library is missing
 with silence_stderr():
     import tensorflow as tf
 
@@ -56,11 +68,11 @@ tf.get_logger().setLevel("ERROR")  # it warns that graphs are traced often, wher
 
 import keras  # noqa: E402
 
-if keras.backend.backend() != "tensorflow":
-    raise UserError(
-        f"Keras runs on {keras.backend.backend()!r} here; this project needs TensorFlow. Set KERAS_BACKEND=tensorflow "
-        "(or remove the variable) and restart the kernel."
-    )
+refuse_other_backend(keras.backend.backend())  # it may have been imported before this module
+# These three stand in ~/.keras/keras.json too; the project's networks are made for Keras' own defaults.
+keras.config.set_image_data_format("channels_last")
+keras.config.set_floatx("float32")
+keras.config.set_epsilon(1e-7)
 with contextlib.redirect_stdout(io.StringIO()):  # it prints which framework it found
     try:
         import segmentation_models as sm

@@ -588,6 +588,8 @@ def read_parameters(path: str | os.PathLike) -> dict[str, object]:
         raise UserError(f"There is no parameters file {path}.")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 (byte {error.start + 1}): save it again in that encoding.") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):

@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import os
 import threading
 import time
@@ -120,3 +121,23 @@ def test_cores_are_counted_where_the_system_does_not_tell_which_may_be_used(monk
     for known, expected in ((6, 6), (None, 1)):
         monkeypatch.setattr(os, "cpu_count", lambda known=known: known)
         assert progress.cores() == expected
+
+
+def test_a_file_system_without_locks_is_worked_on_without_one(tmp_path, monkeypatch, capsys):
+    def refuse(stream, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with files.lock(tmp_path / "x", "the phantom"):
+        pass
+    assert f"The file system of {tmp_path} has no locks" in capsys.readouterr().out
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    def refuse(*given, **more):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    said = r"cannot be written \(Read-only file system\), and the phantom belongs there"
+    with pytest.raises(UserError, match=said), files.lock(tmp_path / "x", "the phantom"):
+        pass

@@ -1,4 +1,5 @@
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -92,7 +93,9 @@ def test_phase_2_starts_from_phase_1s_encoder(tmp_path):
     head = second.layers[-1].get_weights()[0]
     models.load_detectors_encoder(second, "resnet18", tmp_path / "best.weights.h5")
     # The networks are the same up to the average: so are their features of one slice, each in the pixels it is fed.
-    slices = (np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)) * np.reshape([0.3, 1], (2, 1, 1, 1))).astype("float32")
+    slices = (np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)) * np.reshape([0.3, 1], (2, 1, 1, 1))).astype(
+        "float32"
+    )
     forms = models.BACKBONES["resnet18"].preprocess, models.TYPE_PREPROCESS["resnet18"]
     features = [
         keras.Model(m.input, m.layers[cut].output)(form(slices)).numpy()
@@ -266,3 +269,27 @@ def test_threads_are_those_of_the_variable_or_of_the_cores(given, said):
     run = [sys.executable, "-c", code]
     done = subprocess.run(run, env=os.environ | {"STROKE_THREADS": given}, capture_output=True, text=True, check=False)
     assert (said or f"{progress.cores()} {progress.cores()}") in done.stdout + done.stderr
+
+
+def test_keras_settings_of_a_user_do_not_count(tmp_path):
+    """What ~/.keras/keras.json and variables ask for is meant for other work."""
+    (tmp_path / ".keras").mkdir()
+    settings = {"image_data_format": "channels_first", "floatx": "float16", "backend": "torch", "epsilon": 1e-3}
+    (tmp_path / ".keras" / "keras.json").write_text(json.dumps(settings))
+    code = (
+        "from stroke_utils.learn.backend import keras, tf; "
+        "print(keras.config.floatx(), keras.config.image_data_format(), keras.config.epsilon(), "
+        "keras.backend.backend(), tf.keras.__version__ == keras.__version__)"
+    )
+    given = os.environ | {"HOME": str(tmp_path), "TF_USE_LEGACY_KERAS": "1"}
+    given.pop("KERAS_BACKEND", None)
+    done = subprocess.run([sys.executable, "-c", code], env=given, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "float32 channels_last 1e-07 tensorflow True", done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=given | {"KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Keras is told to run on 'torch'; this project needs TensorFlow." in done.stderr

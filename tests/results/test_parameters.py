@@ -268,3 +268,10 @@ def test_nothing_but_paths_takes_the_projects_root_from_where_the_package_lies()
         if path != Path(paths.__file__):
             text = path.read_text(encoding="utf-8")
             assert "parents[2]" not in text and "parent.parent.parent" not in text, path
+
+
+def test_a_parameters_file_in_another_encoding_is_named(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes("data_dir: /veri/İnme\n".encode("utf-16"))
+    with pytest.raises(UserError, match=r"mine.yaml is not UTF-8 \(byte 1\): save it again in that encoding"):
+        parameters.read_parameters(path)
