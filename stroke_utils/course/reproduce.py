@@ -4,6 +4,8 @@ Checks everything a person can mistype before the first notebook starts, then le
 of date, then shows the results and binds them into a book. The Snakefile builds its rules from the same :class:`Plan`.
 """
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -19,6 +21,9 @@ from stroke_utils.base import files, paths
 from stroke_utils.base.errors import UserError
 from stroke_utils.course.headless import clock, end_with_parent, short_path
 from stroke_utils.course.plan import LAST, Plan, make_plan
+
+OF_A_JOB = "CalledProcessError"
+"""What Snakemake says where a notebook failed; that notebook has told why before."""
 
 
 def summary(plan: Plan) -> str:
@@ -72,7 +77,9 @@ def run_all(asked: dict[str, str], cores: str, further: list[str]) -> bool:
     plan = make_plan(**asked)
     # Snakemake's own lock outlives a killed run; this one the kernel frees, so the same command starts again.
     with files.lock(home / ".snakemake" / "reproduce", "results in this folder"):
-        done = _snakemake(plan, cores or "all", further)
+        done, said = _snakemake(plan, cores or "all", further)
+        if said and not stopped.is_set():
+            print(said, file=sys.stderr)
         if done:
             print(summary(plan))
         if not stopped.is_set():
@@ -94,8 +101,13 @@ def _bound(plan: Plan) -> str:
         return f"No book: {error}"
 
 
-def _snakemake(plan: Plan, cores: str, further: list[str]) -> bool:
-    """Let Snakemake run what is missing or out of date; tell whether all is there."""
+def _snakemake(plan: Plan, cores: str, further: list[str]) -> tuple[bool, str]:
+    """Let Snakemake run what is missing or out of date.
+
+    Returns:
+        Whether all is there; and why not, where Snakemake failed for a reason of its own. A notebook that fails has
+        said so itself.
+    """
     from snakemake.cli import main as snakemake
 
     home = paths.home()
@@ -108,9 +120,12 @@ def _snakemake(plan: Plan, cores: str, further: list[str]) -> bool:
     config |= {"weights": plan.weights} if plan.weights else {}
     config = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in config.items()]  # JSON is YAML
     command = ["--snakefile", str(home / "Snakefile"), "--directory", str(home), "--cores", cores, "--nolock"]
-    command += ["--rerun-incomplete", "--keep-going", "--quiet", "all", *further, "--config", *config]
+    command += ["--rerun-incomplete", "--keep-going", "--quiet", "rules", "host", "progress", "reason", *further]
+    said = io.StringIO()
     try:
-        snakemake(command)
+        with contextlib.redirect_stderr(said):  # not that of the notebooks, which are processes of their own
+            snakemake([*command, "--config", *config])
     except SystemExit as end:
-        return not end.code
-    return True
+        text = said.getvalue().strip()
+        return not end.code, text if end.code and OF_A_JOB not in text else ""
+    return True, ""

@@ -316,7 +316,7 @@ def test_a_missing_parameters_file_is_named(course):
 def test_snakemake_knows_every_notebook_and_runs_only_what_changed(course):
     for part in ("Snakefile", "stroke_utils"):
         (course / part).symlink_to(Path(__file__).parents[2] / part)
-    data = course / "İnme's data"  # blanks, quotes and Turkish letters
+    data = course / "İnme's {x} data"  # blanks, quotes, braces and Turkish letters
     data.mkdir()
     (data / "x").touch()
     # One that works on no slices knows no data folder.
@@ -336,10 +336,15 @@ def test_snakemake_knows_every_notebook_and_runs_only_what_changed(course):
     write(course / "notebooks" / "07_more.ipynb", "1 / 0", parameters='profile = "quick"\nseed = 0')
     second = subprocess.run([*call, "--seeds", "1"], capture_output=True, text=True, timeout=300)
     assert second.returncode == 1 and second.stderr.count("started") == 2, "only what changed runs"
+    assert "CalledProcessError" not in second.stderr, "the notebook has said why"
     assert re.search("03_phase1_detection-seed1-[0-9a-f]{8}: finished", second.stderr), "one failure stops no other"
     assert len([*(results / "executed").glob("03_phase1_detection-seed1-*.ipynb")]) == 2, "nothing is overwritten"
     assert re.search("07_more-[0-9a-f]{8} stopped with ZeroDivisionError", second.stdout)
     assert "ZeroDivisionError" in (results / "book.html").read_text()
+    (course / "Snakefile").unlink()
+    (course / "Snakefile").write_text("rule all:\n    input: unknown_name\n")
+    third = subprocess.run(call, capture_output=True, text=True, timeout=300)
+    assert third.returncode == 1 and "name 'unknown_name' is not defined" in third.stderr
 
 
 def test_ctrl_c_ends_the_course_at_once_and_binds_no_book(course):
