@@ -31,7 +31,7 @@ _DICE = "mean lesion Dice per slice"
 README_SCORES = (
     ("03_phase1_detection", "session1", "auc", "session 1, {n} slices", "AUC"),
     ("03_phase1_detection", "session1_at_half", "macro_f1", "session 1, {n} slices", "macro F1, threshold 0.5"),
-    ("04_phase2_classification", "validation", "macro_f1", "validation, {n} slices", "macro F1"),
+    ("03_phase1_detection", "session1", "macro_f1", "session 1, {n} slices", "macro F1, threshold by the paper's rule"),
     ("04_phase2_classification", "session2", "macro_f1", "session 2, {n} slices", "macro F1"),
     ("05_segmentation", "session2", "lesion_dice", "session 2, {n} slices", _DICE),
     ("05_segmentation", "session2", "hemorrhage_dice", "session 2, {n} hemorrhages", _DICE),
