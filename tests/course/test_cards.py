@@ -103,7 +103,7 @@ def test_what_a_record_lacks_is_said_to_be_lacking(results):
     card = results(poor)["card-03-cnn"]
     assert "| new part | soft f1 | 0.640 | none | 200 | not known | one seed |" in card
     assert "ran on 2 cores, x86_64, Linux, no GPU." in card and "- *macro:* plain mean over both classes." in card
-    assert "starting weights: not recorded" in card and "| unknown |" in card and "Used here" not in card
+    assert "training started from: not recorded" in card and "| unknown |" in card and "Used here" not in card
 
 
 def test_another_cohorts_runs_are_left_out(results):
@@ -141,3 +141,9 @@ def test_facts_for_the_first_page(results):
     results(record(), record(seed=2), tables)
     facts = cards.facts("quick")
     assert facts["phantom"] and facts["about"]["Seeds"] == "0, 2" and "1200 slices" in facts["about"]["Data"]
+
+
+def test_a_card_says_what_training_started_from_and_what_that_means(results):
+    card = results(record(starts={"cnn": "phantom"}))["card-03-cnn"]
+    assert "training started from: phantom (weights that come with the code" in card
+    assert "training started from: random." in results(record(starts={"cnn": "random"}))["card-03-cnn"]
