@@ -116,8 +116,8 @@ def lock(target: str | os.PathLike, what: str, poll: float = 0.5) -> Iterator[No
         opened = open(path, "w")  # noqa: SIM115 - closed below; only its opening is explained here
     except OSError as error:
         raise UserError(
-            f"{target.parent} cannot be written ({reason(error)}), and {what} belongs there. Make it writable, or let "
-            "STROKE_RESULTS, STROKE_DERIVED or STROKE_HOME name folders that are."
+            f"{target.parent} cannot be written ({reason(error)}), and {what} belongs there. Make it writable, or "
+            "set STROKE_DERIVED, STROKE_RESULTS or STROKE_HOME to folders that are."
         ) from error
     with opened as stream:
         said = False
