@@ -17,24 +17,16 @@ import pandas as pd
 from stroke_utils.base import vocabulary
 from stroke_utils.base.errors import UserError, reason
 from stroke_utils.base.paths import shown
+from stroke_utils.data.names import Place, read_names, spellings
 
-# Plain names of the session folders: the portal's and mirror A's, the competition server's, mirror B's.
-_SESSION = re.compile(r"(?<![a-z])(?:yarisma\D*|test veri seti |session ?)([12])(?!\d)|(?<!\d)([12]) ?oturum")
-_EXTERNAL_TEST = "external test"
 _HELD_OUT = {"test", "testing", "val", "valid", "validation"}  # other data sets' names; the tests here are the sessions
 # What only one layout's folders are called, in plain form; the first that fits counts.
 _SIGNS = {
     "ftp": re.compile(r"training|inmeyok|yarisma [12]"),
-    "portal": re.compile(r".*(skemi|kanama) veri set.*|.*nme yok kronik.*|test veri seti [12]"),
+    "portal": re.compile(r".*(skemik?|kanama) veri set.*|.*nme yok kronik.*|kontur yok .*|test veri seti [12]"),
     "mirror-a": re.compile(r"i?skemi|kanama|i?nme yok"),
     "mirror-b": re.compile(r"ischemia|bleeding|normal|external test"),
 }
-# Code pages that zip tools took a name's bytes for, and the right ones.
-_MOJIBAKE = (
-    *(("cp437", "utf-8"), ("cp857", "utf-8"), ("cp850", "utf-8"), ("cp1252", "utf-8"), ("cp1254", "utf-8")),
-    *(("cp437", "cp857"), ("cp850", "cp857"), ("cp1252", "cp1254"), ("cp1252", "cp857")),
-    *(("utf-8", "cp857"), ("utf-8", "cp1254")),  # bytes left as they were
-)
 _ARCHIVES = re.compile(r".*\.(zip|z\d\d|zip\.\d{3}|7z|7z\.\d{3}|rar|tar|tar\.gz|tgz)", re.IGNORECASE)
 _UNPACK = (
     "Unpack it first, all parts of a multi-part zip together in one folder: `7z x NAME.zip` starts at the first part "
@@ -130,37 +122,10 @@ def checked_root(folder: str | os.PathLike) -> Path:
     return root
 
 
-def _spellings(name: str) -> list[str]:
-    """Plain forms of a folder name: as it is, and as it was before a zip tool took its bytes for another code page."""
-    # unzip writes "#U0130" for a letter that its locale lacks.
-    name = re.sub("#U([0-9a-fA-F]{4})", lambda m: chr(int(m[1], 16)), unicodedata.normalize("NFC", name))
-    forms = [vocabulary.plain(name)]
-    for wrong, right in () if name.isascii() else _MOJIBAKE:
-        with contextlib.suppress(UnicodeError):
-            forms.append(vocabulary.plain(name.encode(wrong, "surrogateescape").decode(right)))
-    return forms
-
-
 def recognise(names: tuple[str, ...]) -> tuple[str | None, str | None, str | None]:
     """Give (part, class label, kind) for the folders between the root and a file; the innermost match wins."""
-    part = label = kind = None
-    for name in names:
-        for form in _spellings(name):
-            session = _SESSION.search(form)
-            if session or form == _EXTERNAL_TEST:
-                part = f"session{next(filter(None, session.groups())) if session else 1}"
-            if form in vocabulary.STROKE_FOLDERS:
-                label = "stroke"
-            for candidate, aliases in vocabulary.CLASS_FOLDERS.items():
-                # Not after a letter, so that "abnormal" is not "normal".
-                if any(re.search(rf"(?<![a-z]){alias}", form) for alias in aliases):
-                    label = candidate
-            for candidate, aliases in vocabulary.KIND_FOLDERS.items():
-                if form in aliases:
-                    kind = candidate
-    if part:
-        return part, None, kind
-    return ("train" if label else None), label, kind
+    place = read_names(names)
+    return place.part, place.label, place.kind
 
 
 def name_layout(root: Path, found: list[SliceFile]) -> str:
@@ -171,7 +136,7 @@ def name_layout(root: Path, found: list[SliceFile]) -> str:
     votes, here = Counter(), [f for f in found if f.path.is_relative_to(root)]
     slices = [f for f in here if f.kind == "png"] or here  # the PNGs of a folder of DICOMs are elsewhere
     for folder, number in Counter(f.path.parent for f in slices).items():
-        forms = [form for name in folder.relative_to(root).parts for form in _spellings(name)]
+        forms = [form for name in folder.relative_to(root).parts for form in spellings(name)]
         votes.update({next((n for n, sign in _SIGNS.items() if any(map(sign.fullmatch, forms))), "other"): number})
     if len(votes) > 1:
         del votes["other"]  # folders that two layouts share, such as session 2, speak for neither
@@ -201,19 +166,25 @@ def walk(root: Path, skipped: Path | None, problems: Problems) -> tuple[list[Sli
         )
         names = sorted(n for n in names if not n.startswith("."))
         tables += [here / n for n in names if n.lower().endswith(_TABLES) and os.path.isfile(here / n)]
-        _sort_files(here, names, recognise(here.relative_to(root).parts), found, problems)
+        _sort_files(here, names, read_names(here.relative_to(root).parts), found, problems)
     if hidden:
         detail = f"{hidden} hidden entries of a macOS archive (._* or __MACOSX) were skipped; they hold no slices."
         problems.add("hidden_files", root, detail, True, hidden)
     return found, tables
 
 
-def _sort_files(here: Path, names: list[str], place: tuple, found: list[SliceFile], problems: Problems) -> None:
+def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFile], problems: Problems) -> None:
     """Append the files of one folder to ``found``, or one row to ``problems`` for those that belong nowhere."""
-    part, label, kind = place
+    part, label, kind = place.part, place.label, place.kind
     pngs = [n for n in names if n.lower().endswith(".png")]
     dicoms = [n for n in names if n.lower().endswith(".dcm") or (kind == "dicom" and "." not in n)]
-    if pngs and part is None:
+    if pngs and place.doubt:
+        detail = (
+            f"{len(pngs)} PNG in a folder whose name can be read in two ways ({place.words!r}): {place.doubt}; they are "
+            "not used. Name it after one class, such as 'Normal', 'Ischemia' or 'Hemorrhage'."
+        )
+        problems.add("ambiguous_folder", here, detail, False, len(pngs))
+    elif pngs and part is None:
         detail = f"{len(pngs)} PNG in a folder that is no class and no session (first: {pngs[0]}); they are not used."
         problems.add("unknown_folder", here, detail, False, len(pngs))
     elif pngs and kind == "dicom":
