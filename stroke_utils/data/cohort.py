@@ -13,7 +13,7 @@ import pandas as pd
 
 from stroke_utils.base import errors, identity, progress, vocabulary
 from stroke_utils.base.errors import UserError
-from stroke_utils.data import checks
+from stroke_utils.data import checks, numbering
 from stroke_utils.data.layouts import Problems, SliceFile, checked_root, name_layout, nothing_usable, walk
 
 COLUMNS = (
@@ -172,6 +172,7 @@ def read_cohort(folder: str | os.PathLike, quiet: bool = False, thorough: bool =
     problems = Problems(root)
     origin = _read_origin(root, problems)
     found, tables = walk(root, _true_masks(root, origin), problems)
+    found = numbering.tell_apart(found, problems)
     with checks.remembered() as known:
         inspect = functools.partial(checks.inspect, thorough=thorough, known=known)
         facts = dict(zip(found, progress.in_threads(inspect, found, "Reading the slices", quiet), strict=True))
@@ -239,7 +240,7 @@ def _join(
         source = paths["overlay"] or paths["mask"]
         row = {"slice_id": file.slice_id, "label": label, "stroke": stroke, "part": file.part, "png": str(file.path)}
         row |= {kind: str(other.path) if other else None for kind, other in paths.items()}
-        row["patient"] = tables.patient.get(file.slice_id) or (header.patient if header else None)
+        row["patient"] = tables.patient.get(file.slice_id) or (header.patient if header else None) or file.patient
         row |= {name: getattr(header, name) if header else None for name in ("study", "series")}
         row |= {name: getattr(seen, name) for name in ("width", "height", "mode", "sha256", "grey_levels", "marker")}
         row["paint"] = facts[source].sha256 if source else None

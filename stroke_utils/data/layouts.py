@@ -17,9 +17,10 @@ import pandas as pd
 from stroke_utils.base import vocabulary
 from stroke_utils.base.errors import UserError, reason
 from stroke_utils.base.paths import shown
+from stroke_utils.data import leftovers
 from stroke_utils.data.names import Place, read_names, spellings
 
-_HELD_OUT = {"test", "testing", "val", "valid", "validation"}  # other data sets' names; the tests here are the sessions
+HELD_OUT = {"test", "testing", "val", "valid", "validation"}  # other data sets' names; the tests here are the sessions
 # What only one layout's folders are called, in plain form; the first that fits counts.
 _SIGNS = {
     "ftp": re.compile(r"training|inmeyok|yarisma [12]"),
@@ -34,7 +35,6 @@ _UNPACK = (
     "class folders."
 )
 _TABLES = (".txt", ".csv", ".tsv")
-_SYSTEM_FILES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
 # Header words of the label files and of patients.csv, in plain form without question marks.
 _HEADERS = {
     "id": ("image id", "imageid", "slice id"),
@@ -61,6 +61,7 @@ class SliceFile:
     part: str
     label: str | None  # the class folder's, "stroke" where it names no type; None in the sessions
     slice_id: str
+    patient: str | None = None  # by the folders, where names begin anew in each
 
 
 def _printable(text: str) -> str:
@@ -145,7 +146,7 @@ def name_layout(root: Path, found: list[SliceFile]) -> str:
 
 def walk(root: Path, skipped: Path | None, problems: Problems) -> tuple[list[SliceFile], list[Path]]:
     """List the slices' files and the tables under ``root``; follows links to folders, each folder once."""
-    found, tables, seen, hidden = [], [], set(), 0
+    found, tables, seen, left = [], [], set(), Counter()
 
     def unreadable(error: OSError) -> None:
         problems.add("unreadable_folder", Path(error.filename), f"{error.strerror}; nothing in it is used.", False)
@@ -158,19 +159,36 @@ def walk(root: Path, skipped: Path | None, problems: Problems) -> tuple[list[Sli
             subfolders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        hidden += sum(n.startswith("._") for n in names) + ("__MACOSX" in subfolders)
+        for name in [n for n in subfolders if leftovers.who_left(n, folder=True)]:
+            left[f"left by {leftovers.who_left(name, folder=True)}"] += 1
+            subfolders.remove(name)
+        names = _own_files(here, names, left)
         # Links last, so that a folder is read under its own name rather than under a link's.
         subfolders[:] = sorted(
-            (n for n in subfolders if not n.startswith(".") and n != "__MACOSX" and here / n != skipped),
+            (n for n in subfolders if not n.startswith(".") and here / n != skipped),
             key=lambda n: (os.path.islink(here / n), n),
         )
-        names = sorted(n for n in names if not n.startswith("."))
         tables += [here / n for n in names if n.lower().endswith(_TABLES) and os.path.isfile(here / n)]
         _sort_files(here, names, read_names(here.relative_to(root).parts), found, problems)
-    if hidden:
-        detail = f"{hidden} hidden entries of a macOS archive (._* or __MACOSX) were skipped; they hold no slices."
-        problems.add("hidden_files", root, detail, True, hidden)
+    left = +left  # without those that nobody need hear of
+    if left:
+        who = ", ".join(f"{number} {name}" for name, number in left.items())
+        detail = f"Thumbnails, bookkeeping and copies were skipped ({who}); they hold no further slices."
+        problems.add("hidden_files", root, detail, True, left.total())
     return found, tables
+
+
+def _own_files(here: Path, names: list[str], left: Counter) -> list[str]:
+    """Give the names of a folder's files without what programs leave there, which is counted in ``left``."""
+    own, known = [], {*names}
+    for name in sorted(names):
+        if who := leftovers.who_left(name, folder=False):
+            left[f"left by {who}"] += not leftovers.is_silent(name)
+        elif leftovers.original_of(here / name, known):
+            left["copies of files beside them"] += 1
+        elif not name.startswith("."):
+            own.append(name)
+    return own
 
 
 def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFile], problems: Problems) -> None:
@@ -178,12 +196,12 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
     part, label, kind = place.part, place.label, place.kind
     pngs = [n for n in names if n.lower().endswith(".png")]
     dicoms = [n for n in names if n.lower().endswith(".dcm") or (kind == "dicom" and "." not in n)]
-    if pngs and place.doubt:
+    if place.doubt and (pngs or dicoms):
         detail = (
-            f"{len(pngs)} PNG in a folder whose name can be read in two ways ({place.words!r}): {place.doubt}; they are "
+            f"{len(pngs + dicoms)} slices in a folder whose name can be read in two ways ({place.words!r}): {place.doubt}; they are "
             "not used. Name it after one class, such as 'Normal', 'Ischemia' or 'Hemorrhage'."
         )
-        problems.add("ambiguous_folder", here, detail, False, len(pngs))
+        problems.add("ambiguous_folder", here, detail, False, len(pngs + dicoms))
     elif pngs and part is None:
         detail = f"{len(pngs)} PNG in a folder that is no class and no session (first: {pngs[0]}); they are not used."
         problems.add("unknown_folder", here, detail, False, len(pngs))
@@ -192,7 +210,7 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
         problems.add("png_in_dicom_folder", here, detail, False, len(pngs))
     elif pngs:
         found += [SliceFile(here / n, kind or "png", part, label, stem(n)) for n in pngs]
-        if part == "train" and _HELD_OUT.intersection(map(vocabulary.plain, here.relative_to(problems.root).parts)):
+        if part == "train" and HELD_OUT.intersection(map(vocabulary.plain, here.relative_to(problems.root).parts)):
             detail = f"{len(pngs)} PNG under a folder called test or validation; they count as training."
             problems.add("held_out_folder", here, detail, True, len(pngs))
     archives = [n for n in names if _ARCHIVES.fullmatch(n)]
@@ -200,7 +218,7 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
         detail = f"{len(archives)} archive files (first: {archives[0]}); what is in them is not read. {_UNPACK}"
         problems.add("not_unpacked", here, detail, False, len(archives))
     known = {*pngs, *dicoms, *archives}
-    others = [n for n in names if n not in known and not n.lower().endswith(_TABLES) and n.lower() not in _SYSTEM_FILES]
+    others = [n for n in names if n not in known and not n.lower().endswith(_TABLES)]
     if part is not None and others:
         detail = f"{len(others)} files that end neither in .png nor in .dcm (first: {others[0]}); they are not used."
         problems.add("other_files", here, detail, False, len(others))
