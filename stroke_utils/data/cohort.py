@@ -13,7 +13,7 @@ import pandas as pd
 
 from stroke_utils.base import errors, identity, progress, vocabulary
 from stroke_utils.base.errors import UserError
-from stroke_utils.data import checks, numbering
+from stroke_utils.data import checks, numbering, tables
 from stroke_utils.data.layouts import Problems, SliceFile, checked_root, name_layout, nothing_usable, walk
 
 COLUMNS = (
@@ -171,7 +171,7 @@ def read_cohort(folder: str | os.PathLike, quiet: bool = False, thorough: bool =
     root = checked_root(folder)
     problems = Problems(root)
     origin = _read_origin(root, problems)
-    found, tables = walk(root, _true_masks(root, origin), problems)
+    found, listed = walk(root, _true_masks(root, origin), problems)
     found = numbering.tell_apart(found, problems)
     with checks.remembered() as known:
         inspect = functools.partial(checks.inspect, thorough=thorough, known=known)
@@ -179,7 +179,7 @@ def read_cohort(folder: str | os.PathLike, quiet: bool = False, thorough: bool =
         made = checks.pngs_of_dicoms(facts, problems, quiet)
         facts.update(zip(made, progress.in_threads(inspect, made, "Reading the PNGs made", quiet), strict=True))
     originals, companions = checks.sort_out(facts, problems)
-    joined = _join(originals, companions, facts, checks.LabelTables(tables, originals, problems), problems)
+    joined = _join(originals, companions, facts, tables.LabelTables(listed, originals, problems), problems)
     if joined.empty:
         raise UserError(nothing_usable(root, found, problems))
     rows = joined[["slice_id", "part", "label", "stroke", "sha256", "paint"]].astype(object)
@@ -210,14 +210,18 @@ def _true_masks(root: Path, origin: dict) -> Path | None:
 
 
 def _join(
-    originals: list[SliceFile], companions: dict, facts: dict, tables: checks.LabelTables, problems: Problems
+    originals: list[SliceFile], companions: dict, facts: dict, labels: tables.LabelTables, problems: Problems
 ) -> pd.DataFrame:
     """Build the slices table with what was seen in them, and ``paint``, the hash of the file of the class mask."""
     painted_parts = {part for part, _, _, kind in companions if kind in ("overlay", "mask")}
-    labelled = any(f.part == "session1" and f.slice_id in tables.stroke for f in originals)
+    labelled = any(f.part == "session1" and f.slice_id in labels.stroke for f in originals)
     if not labelled and (first := next((f for f in originals if f.part == "session1"), None)):
         detail = "No label file (image id and 0 / 1) names a slice of session 1; its slices stay unlabelled."
-        if unknown := ", ".join(map(problems.name, tables.unknown[:3])):
+        if refused := ", ".join(map(problems.name, labels.refused[:3])):
+            detail = (
+                f"No table that could be read has labels of session 1; its slices stay unlabelled. Not read: {refused}."
+            )
+        elif unknown := ", ".join(map(problems.name, labels.unknown[:3])):
             detail += f" Tables whose columns were not understood: {unknown}."
         problems.add("no_labels", first.path.parent, detail, True)
     rows, used = [], set()
@@ -234,13 +238,13 @@ def _join(
                 problems.add(f"{kind}_size_differs", other.path, detail, True)
                 other = None
             paths[kind] = other
-        stated, has_paint = tables.stroke.get(file.slice_id), file.part in painted_parts
+        stated, has_paint = labels.stroke.get(file.slice_id), file.part in painted_parts
         label, stroke = _label(file, paths, facts, stated, labelled, has_paint, problems)
         header = facts[paths["dicom"]].header if paths["dicom"] else None
         source = paths["overlay"] or paths["mask"]
         row = {"slice_id": file.slice_id, "label": label, "stroke": stroke, "part": file.part, "png": str(file.path)}
         row |= {kind: str(other.path) if other else None for kind, other in paths.items()}
-        row["patient"] = tables.patient.get(file.slice_id) or (header.patient if header else None) or file.patient
+        row["patient"] = labels.patient.get(file.slice_id) or (header.patient if header else None) or file.patient
         row |= {name: getattr(header, name) if header else None for name in ("study", "series")}
         row |= {name: getattr(seen, name) for name in ("width", "height", "mode", "sha256", "grey_levels", "marker")}
         row["paint"] = facts[source].sha256 if source else None
@@ -284,7 +288,9 @@ def _label(
         if file.part == "session2":
             stroke = 1
         elif stated is None and labelled:
-            detail = "No label file names this slice; " + ("its mask says stroke." if types else "it stays unlabelled.")
+            detail = "No table that was read labels this slice; " + (
+                "its mask says stroke." if types else "it stays unlabelled."
+            )
             problems.add("slice_without_label", file.path, detail, True)
             stroke = 1 if types else None
         else:

@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import csv
 import os
 import re
 import unicodedata
@@ -34,17 +33,7 @@ _UNPACK = (
     "and finds the others (macOS: The Unarchiver; plain `unzip` can't join parts). Then give the folder that holds the "
     "class folders."
 )
-_TABLES = (".txt", ".csv", ".tsv")
-# Header words of the label files and of patients.csv, in plain form without question marks.
-_HEADERS = {
-    "id": ("image id", "imageid", "slice id"),
-    "stroke": ("inme var mi", "nme var mi", "nme var m", "stroke"),
-    "patient": ("patient", "patient id"),
-}
-_NO_HEADER = re.compile(r"(\S+?)[\s,;]+([01])\s*")
-_LARGEST_TABLE = 5_000_000  # bytes; the organiser's largest label file has 0.2 MB
-csv.field_size_limit(_LARGEST_TABLE)  # a long cell is no reason to stop reading
-
+_TABLES = (".txt", ".csv", ".tsv", ".xlsx", ".xlsm", ".xls", ".ods")  # of `tables`
 PROBLEM_COLUMNS = ("kind", "path", "detail", "used", "files")
 """Columns of ``Cohort.problems``; ``used`` tells whether the ``files`` files in question are still used."""
 
@@ -248,36 +237,3 @@ def nothing_usable(root: Path, found: list[SliceFile], problems: Problems) -> st
         "PNG files or PNG/ and OVERLAY/ inside, and session folders such as 'YarısmaVeriSeti_1.Oturum'. Give the "
         f"folder that holds those.{above}{' Problems by kind:' if why else ''}{why}"
     )
-
-
-def read_table(path: Path) -> pd.DataFrame | None:
-    """Read a label or patient table as strings with columns id and stroke and / or patient, or None if it is none."""
-    try:
-        if path.stat().st_size > _LARGEST_TABLE:
-            return None
-        data = path.read_bytes()
-    except OSError:
-        return None
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = data.decode("utf-16", "replace")
-    else:
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = data.decode("cp1254", "replace")
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        return None
-    bare = [_NO_HEADER.fullmatch(line) for line in lines]
-    if all(bare):
-        return pd.DataFrame([(stem(m[1]), m[2]) for m in bare], columns=["id", "stroke"])
-    delimiter = max("\t,;", key=lines[0].count)
-    rows = list(csv.reader(lines, delimiter=delimiter))
-    header = [vocabulary.plain(name).rstrip("? ") for name in rows[0]]
-    columns = {name: header.index(w) for name, words in _HEADERS.items() for w in words if w in header}
-    if "id" not in columns or not {"stroke", "patient"} & columns.keys():
-        return None
-    rows = [row for row in rows[1:] if len(row) >= len(header)]
-    table = pd.DataFrame({name: [row[i].strip() for row in rows] for name, i in columns.items()}, dtype=object)
-    table["id"] = table["id"].map(stem)
-    return table

@@ -108,9 +108,7 @@ def _glued(word: str) -> list[str] | None:
 def _capitals(run: str) -> list[str] | None:
     """Split a word at its capitals (``NoAcuteHemorrhage``) where that shows a class; None where it shows none."""
     starts = [
-        i
-        for i in range(1, len(run))
-        if run[i].isupper() and (run[i - 1].islower() or run[i + 1 : i + 2].islower())
+        i for i in range(1, len(run)) if run[i].isupper() and (run[i - 1].islower() or run[i + 1 : i + 2].islower())
     ]
     pieces = [vocabulary.plain(run[i:j]) for i, j in itertools.pairwise([0, *starts, len(run)])]
     return pieces if starts and any(piece in _NOUNS for piece in pieces) else None
@@ -124,7 +122,9 @@ def _negated(words: list[str]) -> tuple[dict[int, bool], bool]:
             loose = True
         if word not in _NEGATIONS:
             continue
-        steps = ([1] if word in _BEFORE or word in _EITHER else []) + ([-1] if word in _AFTER or word in _EITHER else [])
+        steps = ([1] if word in _BEFORE or word in _EITHER else []) + (
+            [-1] if word in _AFTER or word in _EITHER else []
+        )
         for step in steps:
             j = i + step
             while 0 <= j < len(words) and words[j] in vocabulary.BETWEEN_WORDS:
