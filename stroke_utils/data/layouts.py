@@ -3,7 +3,6 @@
 `cohort` reads and joins what this module finds.
 """
 
-import contextlib
 import os
 import re
 import unicodedata
@@ -187,8 +186,8 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
     dicoms = [n for n in names if n.lower().endswith(".dcm") or (kind == "dicom" and "." not in n)]
     if place.doubt and (pngs or dicoms):
         detail = (
-            f"{len(pngs + dicoms)} slices in a folder whose name can be read in two ways ({place.words!r}): {place.doubt}; they are "
-            "not used. Name it after one class, such as 'Normal', 'Ischemia' or 'Hemorrhage'."
+            f"{len(pngs + dicoms)} slices in a folder whose name can be read in two ways ({place.words!r}): "
+            f"{place.doubt}; they are not used. Name it after one class, such as 'Normal', 'Ischemia' or 'Hemorrhage'."
         )
         problems.add("ambiguous_folder", here, detail, False, len(pngs + dicoms))
     elif pngs and part is None:

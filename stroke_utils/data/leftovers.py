@@ -28,7 +28,7 @@ _COPY = re.compile(
 
 
 def who_left(name: str, folder: bool) -> str | None:
-    """Say who leaves a folder or a file of this name beside a person's own; None: a person's own, as far as is known."""
+    """Say who leaves a folder or file of this name beside a person's own; None where it is a person's own."""
     found = (who for who, pattern in (_FOLDERS if folder else _FILES).items() if pattern.fullmatch(name.casefold()))
     return next(found, None)
 

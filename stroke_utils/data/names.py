@@ -178,6 +178,7 @@ def _is_bare(words: list[str]) -> bool:
     return any(w in _NEGATIONS for w in words) and all(w in idle or w.isdigit() for w in words)
 
 
+@functools.lru_cache(4096)
 def read_names(names: tuple[str, ...]) -> Place:
     """Say what the folders between the root and a file say, the outermost first; the innermost match wins."""
     place, above, before = Place(), [], []

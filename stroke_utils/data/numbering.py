@@ -1,7 +1,7 @@
-"""Slices whose names begin anew in each folder: gives them ids of folder and name, and takes the folder for the patient."""
+"""Gives slices whose names begin anew in each folder ids of folder and name; the folder is taken for the patient."""
 
 import filecmp
-import os
+import itertools
 import re
 from collections import defaultdict
 from dataclasses import replace
@@ -34,7 +34,8 @@ def tell_apart(found: list[SliceFile], problems: Problems) -> list[SliceFile]:
         return found
     parts = {file.part for group in shared for file in group}
     concerned = {file: place for file, place in places.items() if file.part in parts}
-    above = len(os.path.commonprefix([[*place] for place in concerned.values()]))
+    levels = zip(*concerned.values(), strict=False)
+    above = sum(1 for _ in itertools.takewhile(lambda names: len({*names}) == 1, levels))
     cases = {file: _case(file, place, above, problems.root) for file, place in concerned.items()}
     holders: dict[tuple, set] = defaultdict(set)
     for file, case in cases.items():
