@@ -161,7 +161,7 @@ NEEDS = {
     "04_phase2_classification": "type",
     "05_segmentation": "regions",
 }
-"""What the notebooks need of a data folder: a task of ``data.verdict`` that can be trained, or overlays of both types."""
+"""What notebooks need of a data folder: a task of ``data.verdict`` that can be trained, or overlays of both types."""
 
 
 def _left_out(plan: Plan) -> tuple[tuple[str, str], ...]:
