@@ -43,6 +43,8 @@ def original_of(path: Path, names: set[str]) -> str | None:
 
     Windows, macOS and browsers call copies ``10000 - Kopya.png``, ``10000 copy.png`` and ``10000 (1).png``.
     """
+    if path.stem.isalnum():  # nearly every name: no need to look closer
+        return None
     found = _COPY.fullmatch(path.name)
     original = found and found["name"] + found["suffix"]
     if not original or original == path.name or original not in names:
