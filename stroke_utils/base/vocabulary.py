@@ -105,18 +105,58 @@ PIXEL_FORMS = ("unit", "imagenet")
 PHANTOM_SIZES = ("tiny", "quick", "paper")
 """Names of the sizes of the phantom cohort."""
 
-# Aliases are in the form `plain` gives. A folder name may carry more words than the alias (the portal
-# writes "İskemi Veri Seti", "Eğitim Veri Seti_İskemi"), so `layouts` looks for the alias inside it.
-CLASS_FOLDERS = {
-    "none": ("inme yok", "inmeyok", "normal", "nme yok", "no stroke", "non stroke", "nostroke", "healthy"),
-    "ischemia": ("iskemi", "ischemi", "ischaemi", "skemi"),
-    "hemorrhage": ("kanama", "bleeding", "hemorrh", "haemorrh"),
+# Words are in the form `plain` gives. A folder name may carry more words (the portal writes "İskemi Veri Seti",
+# "Eğitim Veri Seti_İskemi"); `data.names` looks for whole ones.
+CLASS_WORDS = {
+    "none": ("normal", "normals", "normaller", "healthy", "saglikli", "konturyok"),
+    "ischemia": (
+        *("iskemi", "iskemik", "iskemili", "iskemiler", "iskemisi", "skemi", "skemik"),
+        *("ischemi", "ischemia", "ischemias", "ischemic", "ischaemi", "ischaemia", "ischaemias", "ischaemic"),
+    ),
+    "hemorrhage": (
+        *("kanama", "kanamali", "kanamalar", "kanamasi", "hemoraji", "hemorajik", "bleed", "bleeds", "bleeding"),
+        *("bleedings", "hemorrh", "hemorrhage", "hemorrhages", "hemorrhagic", "haemorrh", "haemorrhage"),
+        *("haemorrhages", "haemorrhagic", "hemorrage", "hemorragic", "hemorhage", "hemorhagic"),
+    ),
+    "stroke": ("stroke", "strokes", "inme", "inmeli", "inmeler", "nme", "nmeli"),
 }
-"""Aliases of the class folders in every known layout and of other data sets' usual ones, in plain form; "nme yok" and
-"skemi" are what is left of a lost İ."""
+"""Words of the class folders in every known layout and of other data sets' usual ones; "nme" and "skemi" are what is
+left of a lost İ. "stroke" says stroke and not of which type. `data.names` reads "Kontur Yok" as "konturyok"."""
 
-STROKE_FOLDERS = ("stroke", "strokes", "inme", "inme var", "inmevar")
-"""Class folders that say stroke and not of which type; as whole names only, for data sets carry the word too."""
+NEGATIONS = {
+    "before": ("no", "non", "not", "without", "absence"),
+    "after": ("yok", "yoktur", "olmayan", "bulunmayan", "icermeyen", "degil", "deil", "free"),
+    "either": ("negative", "negatif", "neg", "absent"),
+    "unclear": ("except", "excluding", "excluded", "than", "haric", "hari", "disi", "disinda", "vs", "versus", "or"),
+}
+"""Words that negate a class before or after them, in either place, or in a way that leaves open what remains."""
+
+OPPOSITES = {
+    **dict.fromkeys(("abnormal", "anormal", "nonnormal"), ("not", "normal")),
+    **dict.fromkeys(("unhealthy", "sagliksiz"), ("not", "healthy")),
+}
+"""Single words that negate a class, and what they say."""
+
+GLUED_WORDS = ("siz", "suz", "var", "veri", "seti", "set", "data", "dataset", "png", "dicom", "ct")
+"""Further pieces of words that are written together, as in INMEYOK or kanamasız."""
+
+BETWEEN_WORDS = (
+    *("of", "for", "any", "evidence", "sign", "signs", "acute", "akut", "visible", "detected", "intracranial"),
+    *("intracerebral", "cerebral", "brain", "beyin", "head", "ct", "bt", "bulgu", "bulgusu", "bulgulari", "belirtisi"),
+)
+"""Words that may stand between a negation and the class that it negates."""
+
+FILE_WORDS = (
+    *("contrast", "kontrast", "overlay", "overlays", "mask", "masks", "maske", "label", "labels", "etiket", "dicom"),
+    *("png", "contour", "contours", "kontur", "konturu", "marker", "markers", "window", "skull", "artifact"),
+)
+"""What a negation in a folder's name may speak of without a word on the class, as in ``No_contrast_hemorrhage``."""
+
+IDLE_WORDS = (
+    *("copy", "kopya", "kopyasi", "png", "pngs", "dicom", "class", "sinif", "sinifi", "acute", "akut", "var", "mi"),
+    *("positive", "pozitif", "yes", "evet", "grubu", "group"),
+)
+"""Words that take nothing away from a folder that says stroke and no type."""
 
 KIND_FOLDERS = {"png": ("png",), "overlay": ("overlay",), "mask": ("mask", "masks"), "dicom": ("dicom",)}
 """Names of the sub-folders that hold each kind of file, in plain form."""

@@ -55,7 +55,10 @@ def check_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check(given: argparse.Namespace) -> int:
-    """Say what a data folder holds, what is missing or wrong, and whether training makes sense."""
+    """Say what a data folder holds, what to mend first, and for each task whether training makes sense.
+
+    The exit status is 1 only where no task is left.
+    """
     from stroke_utils.data.cohort import read_cohort
 
     cohort = read_cohort(given.folder)

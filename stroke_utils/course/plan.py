@@ -4,11 +4,12 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from stroke_utils.base import identity, paths
+from stroke_utils.base import files, identity, paths
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.identity import Identity
-from stroke_utils.base.vocabulary import STARTING_WEIGHTS
+from stroke_utils.base.vocabulary import STARTING_WEIGHTS, TYPES
 from stroke_utils.course.notebook_files import defaults, read_notebook
+from stroke_utils.data.cohort import Cohort, read_cohort
 from stroke_utils.results import parameters
 from stroke_utils.results.parameters import read_parameters
 from stroke_utils.results.runs import TASKS
@@ -38,6 +39,7 @@ class Plan:
         seeds: of the notebooks that train.
         models: empty: all.
         weights: what networks start from, as the notebooks' parameter ``weights``; empty: the profile's.
+        left_out: notebooks that the data folder is not enough for, with the reasons.
     """
 
     profile: str
@@ -45,12 +47,18 @@ class Plan:
     seeds: tuple[int, ...]
     models: tuple[str, ...] = ()
     weights: str = ""
+    left_out: tuple[tuple[str, str], ...] = ()
     _known: dict = field(default_factory=dict, compare=False, repr=False)  # what is asked for many times
 
     @property
     def notebooks(self) -> list[str]:
-        """Stems of all notebooks in reading order; those that train none of the wanted models are left out."""
-        stems = sorted(path.stem for path in (paths.home() / "notebooks").glob("*.ipynb"))
+        """Stems of all notebooks in reading order.
+
+        Those that train none of the wanted models are left out, and those that the data are not enough for.
+        """
+        impossible = dict(self.left_out)
+        found = (path.stem for path in (paths.home() / "notebooks").glob("*.ipynb"))
+        stems = sorted(stem for stem in found if stem not in impossible)
         return [stem for stem in stems if not self.models or stem not in PER_SEED or self.wanted(stem)]
 
     def wanted(self, notebook: str) -> list[str]:
@@ -143,7 +151,57 @@ def make_plan(profile: str = "", data: str = "", seeds: str = "", models: str = 
         raise UserError(
             f"MODELS={models}: no notebook of this profile trains {', '.join(strangers)}. Known: {', '.join(known)}."
         )
-    return replace(plan, models=names, weights=_weights(str(weights)), _known={})
+    plan = replace(plan, models=names, weights=_weights(str(weights)), _known={})
+    return replace(plan, left_out=_left_out(plan), _known={}) if data else plan
+
+
+NEEDS = {
+    "02_mask_extraction": "overlays",
+    "03_phase1_detection": "detection",
+    "04_phase2_classification": "type",
+    "05_segmentation": "regions",
+}
+"""What notebooks need of a data folder: a task of ``data.verdict`` that can be trained, or overlays of both types."""
+
+
+def _left_out(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """Name the notebooks that a data folder is not enough for, and what it lacks; nothing where it can't be read.
+
+    What was found is kept by the folder's files, because Snakemake asks anew for every notebook that it runs.
+
+    Raises:
+        UserError: no notebook that trains is possible.
+    """
+    made_by = identity.Identity("uses", ("data.cohort",), {"files": _listing(plan.data), "folder": plan.data})
+    kept = made_by.path / "lacks.json"
+    if made_by.fault(made_by.path) is None and kept.is_file():
+        lacks = files.read_json(kept)
+    else:
+        try:
+            cohort = read_cohort(plan.data, quiet=True)
+        except UserError:  # the first notebook says what is wrong with it
+            return ()
+        lacks = _lacks(cohort)
+        files.write_json(made_by.folder() / "lacks.json", lacks)
+    impossible = {notebook: lacks[need] for notebook, need in NEEDS.items() if lacks[need]}
+    if set(PER_SEED) <= set(impossible):
+        reasons = " ".join(dict.fromkeys(impossible[notebook] for notebook in PER_SEED))
+        raise UserError(f"Nothing can be trained on {plan.data}. {reasons} `stroke-regions check` tells what is there.")
+    return tuple(sorted(impossible.items()))
+
+
+def _lacks(cohort: Cohort) -> dict[str, str]:
+    """Say for each of the values of ``NEEDS`` what a cohort lacks, empty where it has all.
+
+    Detection without a test is scored on validation; the notebooks of type and regions stop without theirs.
+    """
+    lacks = {}
+    for judged in cohort.verdicts():
+        untested = f"{judged.untested[:1].upper()}{judged.untested[1:]}, which is its test." if judged.untested else ""
+        lacks[judged.task] = " ".join(judged.lacks) or (untested if judged.task != "detection" else "")
+    painted = set(cohort.slices.dropna(subset="overlay")["label"])
+    without = [name for name in TYPES if name not in painted]
+    return lacks | {"overlays": f"There is no overlay of {' and none of '.join(without)}." if without else ""}
 
 
 def _weights(given: str) -> str:

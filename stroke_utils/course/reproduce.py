@@ -44,6 +44,12 @@ def summary(plan: Plan) -> str:
     return "\n".join(["", table, "", f"Data:                {origin}", *places])
 
 
+def left_out(plan: Plan) -> str:
+    """Say which notebooks the data are not enough for and why; empty where they are enough for all."""
+    lines = [f"  {notebook}: {why}" for notebook, why in plan.left_out]
+    return "\n".join(["Left out, for the data are not enough for them:", *lines]) if lines else ""
+
+
 def _run_of(copy: str) -> str:
     """Return the name of the run whose record an executed copy says it wrote, empty where it says none."""
     text = Path(copy).read_text(encoding="utf-8") if Path(copy).is_file() else ""
@@ -76,12 +82,15 @@ def run_all(asked: dict[str, str], cores: str, further: list[str]) -> bool:
         raise UserError(f"CORES={cores} is no whole number. Write for instance CORES=2.")
     plan = make_plan(**asked)
     # Snakemake's own lock outlives a killed run; this one the kernel frees, so the same command starts again.
+    said = left_out(plan)
+    if said:
+        print(said, flush=True)
     with files.lock(home / ".snakemake" / "reproduce", "results in this folder"):
         done, said = _snakemake(plan, cores or "all", further)
         if said and not stopped.is_set():
             print(said, file=sys.stderr)
         if done:
-            print(summary(plan))
+            print("\n".join(filter(None, [summary(plan), said])))
         if not stopped.is_set():
             print(_bound(plan))
     if done:

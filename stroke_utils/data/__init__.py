@@ -1,9 +1,10 @@
 """From a folder on disk to one table of slices, and to class masks.
 
 It knows folders, labels, colours and integrity, and no network.
-``layouts``, ``pixels``, ``dicom`` and ``checks`` read files; ``cohort`` makes the table, ``opening`` finds the folder;
-``masks`` has the rules of a single mask, ``class_masks`` those of a whole cohort; ``splits``, ``duplicates`` and
-``describe`` work on the table.
+``names`` says what folders are called, ``leftovers`` what programs leave in them; ``layouts``, ``numbering``,
+``pixels``, ``dicom``, ``checks`` and ``tables`` read files; ``cohort`` makes the table, ``verdict`` judges it,
+``opening`` finds the folder; ``masks`` has the rules of a single mask, ``class_masks`` those of a whole cohort;
+``splits``, ``duplicates`` and ``describe`` work on the table.
 """
 
 from stroke_utils.data.cohort import Cohort, DataSet, read_cohort
@@ -19,10 +20,15 @@ __all__ = [
     "dicom",
     "duplicates",
     "layouts",
+    "leftovers",
     "masks",
+    "names",
+    "numbering",
     "open_cohort",
     "opening",
     "pixels",
     "read_cohort",
     "splits",
+    "tables",
+    "verdict",
 ]

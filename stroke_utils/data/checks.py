@@ -1,4 +1,4 @@
-"""Checks single files, settles which of several is right, and reads the label files: what `cohort` may then join."""
+"""Checks single files and settles which of several is right: what `cohort` may then join."""
 
 import contextlib
 import filecmp
@@ -9,16 +9,14 @@ import json
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from stroke_utils.base import errors, files, identity, progress, vocabulary
 from stroke_utils.base.errors import UserError
 from stroke_utils.data import dicom, pixels
-from stroke_utils.data.layouts import Problems, SliceFile, read_table
+from stroke_utils.data.layouts import Problems, SliceFile
 
 _LARGEST_FILE = 64_000_000  # bytes; the release's largest PNG has 0.3 MB
 _LARGEST_SIDE = 4096  # pixels; a header may claim more than fits in memory
@@ -244,43 +242,3 @@ def _one_owner(originals: list[SliceFile], what: str, key: Callable, problems: P
             problems.add("duplicate_bytes", file.path, detail, True)
         kept += keep
     return kept
-
-
-class LabelTables:
-    """Stroke / none, type and patient by slice id, from every table under the root that has a known header."""
-
-    def __init__(self, paths: list[Path], originals: list[SliceFile], problems: Problems):
-        self.stroke: dict[str, int] = {}
-        self.patient: dict[str, str] = {}
-        present = {f.slice_id for f in originals}
-        read = [(path, read_table(path)) for path in paths]
-        self.unknown = [path for path, table in read if table is None]
-        tables = [(path, table) for path, table in read if table is not None]
-        # A file that names more of the slices speaks first, so that an example with made-up ids never overrules.
-        for path, table in sorted(tables, key=lambda t: (-len(present.intersection(t[1]["id"])), str(t[0]))):
-            if "patient" in table:
-                pairs = zip(table["id"], table["patient"], strict=True)
-                self.patient.update((i, p) for i, p in pairs if p and i not in self.patient)
-            if "stroke" in table:
-                self._take_labels(path, table, present, problems)
-
-    def _take_labels(self, path: Path, table: pd.DataFrame, present: set[str], problems: Problems) -> None:
-        table["stroke"] = table["stroke"].str.replace(r"\.0+$", "", regex=True)  # pandas writes 1.0 beside gaps
-        valid = table["stroke"].isin(["0", "1"])
-        if not valid.all():
-            first = table[~valid].iloc[0]
-            detail = f"{(~valid).sum()} labels are neither 0 nor 1 (first: id {first['id']!r}, {first['stroke']!r})."
-            problems.add("bad_label", path, detail + " They are ignored.", True)
-        table = table[valid]
-        absent = [i for i in table["id"] if i not in present]
-        if absent:
-            detail = f"{len(absent)} of {len(table)} ids have no usable slice here (first: {', '.join(absent[:3])})."
-            problems.add("label_without_slice", path, detail, True)
-        differing = [
-            i
-            for i, value in zip(table["id"], table["stroke"].astype(int), strict=True)
-            if self.stroke.setdefault(i, value) != value and i in present
-        ]
-        if differing:
-            detail = f"{len(differing)} ids had another label before (first: {differing[0]}); the first value stays."
-            problems.add("labels_disagree", path, detail, True)

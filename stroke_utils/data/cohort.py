@@ -6,6 +6,7 @@
 import functools
 import json
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import pandas as pd
 
 from stroke_utils.base import errors, identity, progress, vocabulary
 from stroke_utils.base.errors import UserError
-from stroke_utils.data import checks
+from stroke_utils.data import checks, numbering, tables, verdict
 from stroke_utils.data.layouts import Problems, SliceFile, checked_root, name_layout, nothing_usable, walk
+from stroke_utils.data.names import read_names
 
 COLUMNS = (
     *("slice_id", "label", "stroke", "part", "png", "overlay", "mask", "dicom"),
@@ -24,16 +26,8 @@ COLUMNS = (
 
 _FACTS = ("grey_levels", "marker", "study", "series")
 
+_SHOWN = 10  # folders that the report lists
 _SAME_PATIENT = 20  # slices: an anonymiser's constant, not a patient, when this many and all carry one id
-
-# The release has none of these: its copy was mixed up while it was unpacked or sorted.
-_MIXED_UP = {
-    "id_in_two_parts": "slices lie in two parts: tests would be seen in training",
-    "id_in_two_classes": "files carry an id that lies in two classes: one of the labels is wrong",
-    "painted_original": "overlays lie among the originals: the paint gives the answer away",
-}
-_LOST = (*_MIXED_UP, "bytes_in_two_parts", "bytes_in_two_classes", "unreadable_png", "unexpected_mode", "name_twice")
-_TOLERATED = 0.05  # share of the originals that may be set aside before the rest is no longer the data set
 
 
 @dataclass(frozen=True)
@@ -112,41 +106,66 @@ class Cohort:
         table = pd.DataFrame(rows, columns=["part", "label", "found", "published"])
         return table.astype({"found": "Int64", "published": "Int64"})
 
-    def obstacles(self) -> list[str]:
-        """Say in sentences why training on this folder would be wrong; an empty list where it is sensible.
+    def verdicts(self) -> list[verdict.Verdict]:
+        """Say for detection, type and regions what stands against training, and whether there is a test."""
+        return verdict.judge(self.slices, self.problems)
 
-        It would be where a class of the training part is missing, where ids or overlays are mixed up (the slices in
+    def obstacles(self) -> list[str]:
+        """Say in sentences why training on this folder would be wrong in every task; empty where one is sensible.
+
+        It would be where classes of the training part are missing, where ids or overlays are mixed up (the slices in
         question are set aside, but nothing vouches for the others), or where more than 5 % of the originals can't be
         used.
         """
-        train, aside = self.slices[self.slices["part"] == "train"], self.problems[~self.problems["used"].astype(bool)]
-        wanted = ("none",) if _untyped(train) else vocabulary.LABELS
-        found = [f"The training part has no usable slice of the class {name}."
-                 for name in wanted if not (train["label"] == name).any()]  # fmt: skip
-        for kind, meaning in _MIXED_UP.items():
-            if number := int(aside.loc[aside["kind"] == kind, "files"].sum()):
-                found.append(f"{number} {meaning}. Unpack a fresh copy, or remove what does not belong there.")
-        lost = int(aside.loc[aside["kind"].isin(_LOST), "files"].sum())
-        if lost > _TOLERATED * (lost + len(self.slices)):
-            found.append(f"{lost} of {lost + len(self.slices)} originals can't be used: this copy is not the data set.")
-        return found
+        return verdict.obstacles(self.verdicts())
+
+    def folders(self) -> pd.DataFrame:
+        """Say what each folder's name was taken for.
+
+        Returns:
+            one row for each folder that decided, the most slices first: folder (relative to the root), meaning (a class
+            or a session), words (of its name that decided), slices.
+        """
+        rows = Counter()
+        for png, header in self.slices[["png", "dicom"]].itertuples(index=False):
+            path = Path(png) if Path(png).is_relative_to(self.root) else Path(header or png)
+            if path.is_relative_to(self.root):
+                parts = path.relative_to(self.root).parts[:-1]
+                place = read_names(parts)
+                rows["/".join(parts[: place.depth]), place.label or place.part, place.words] += 1
+        table = [(*key, number) for key, number in rows.most_common()]
+        return pd.DataFrame(table, columns=["folder", "meaning", "words", "slices"])
 
     def report(self) -> str:
-        """Give as text what to know before hours of training: layout, counts, files, pixels, problems, a verdict."""
+        """Give as text what to know before hours of training.
+
+        Three lines come first: what this is, what can be trained, what to mend first. Then counts, files, pixels, what
+        the folders were taken for, problems, and the verdict of each task. What is only unusual is counted in one line.
+        """
         layout = " + ".join(vocabulary.LAYOUTS.get(key, "a layout of its own") for key in self.layout.split(" + "))
-        name = self.origin.get("name", self.root.name)
-        lines = [f"{name}: {layout}, {len(self.slices)} usable slices, fingerprint {self.fingerprint}", ""]
+        name, verdicts, problems = self.origin.get("name", self.root.name), self.verdicts(), self.problems
+        lines = [f"{name}: {layout}, {len(self.slices)} usable slices, fingerprint {self.fingerprint}"]
+        lines += [f"Can be trained: {verdict.can_train(verdicts)}."]
+        lines += [f"Mend first: {verdict.mend_first(verdicts, problems).rstrip('.')}.", ""]
         counts = self.counts()
         counts["missing"] = (counts["published"] - counts["found"]).clip(lower=0)
         lines += [counts.to_string(index=False, na_rep="–"), ""]
         lines += [f"{title:<12}{text}" for title, text in _file_facts(self)]
-        lines += ["", f"Problems: {int(self.problems['files'].sum()) or 'none'}"]
-        for (kind, used), group in self.problems.groupby(["kind", "used"], sort=False):
+        lines += ["", "Folders, and the words that decided"]
+        folders = [*self.folders().itertuples()]
+        lines += [f"  {_printed(f.folder)}: {f.meaning} by {f.words!r}, {f.slices} slices" for f in folders[:_SHOWN]]
+        lines += [f"  and {len(folders) - _SHOWN} more folders"] * (len(folders) > _SHOWN)
+        lines += ["", f"Problems: {int(problems['files'].sum()) or 'none'}"]
+        folded = problems["used"].astype(bool) & problems["kind"].isin(verdict.UNUSUAL)
+        for (kind, used), group in problems[~folded].groupby(["kind", "used"], sort=False):
             lines.append(f"  {kind}: {group['files'].sum()} ({'used all the same' if used else 'set aside'})")
             lines += [f"    {row.path}: {row.detail}" for row in group.head(3).itertuples()]
-        obstacles = self.obstacles()
-        verdict = "Training would be wrong:" if obstacles else "Training is sensible."
-        lines += ["", verdict, *(f"  {text}" for text in obstacles), *(f"  Mind: {text}" for text in _limits(self))]
+        unusual = problems[folded].groupby("kind", sort=False)["files"].sum()
+        if len(unusual):
+            lines.append("  only unusual: " + ", ".join(f"{kind} {number}" for kind, number in unusual.items()))
+        decoded = self.facts is not None and self.facts["grey_levels"].notna().any()
+        lines += ["", *verdict.per_task(verdicts)]
+        lines += [f"  Mind: {text}" for text in verdict.limits(self.slices, problems, decoded)]
         return "\n".join(lines)
 
 
@@ -171,14 +190,15 @@ def read_cohort(folder: str | os.PathLike, quiet: bool = False, thorough: bool =
     root = checked_root(folder)
     problems = Problems(root)
     origin = _read_origin(root, problems)
-    found, tables = walk(root, _true_masks(root, origin), problems)
+    found, listed = walk(root, _true_masks(root, origin), problems)
+    found = numbering.tell_apart(found, problems)
     with checks.remembered() as known:
         inspect = functools.partial(checks.inspect, thorough=thorough, known=known)
         facts = dict(zip(found, progress.in_threads(inspect, found, "Reading the slices", quiet), strict=True))
         made = checks.pngs_of_dicoms(facts, problems, quiet)
         facts.update(zip(made, progress.in_threads(inspect, made, "Reading the PNGs made", quiet), strict=True))
     originals, companions = checks.sort_out(facts, problems)
-    joined = _join(originals, companions, facts, checks.LabelTables(tables, originals, problems), problems)
+    joined = _join(originals, companions, facts, tables.LabelTables(listed, originals, problems), problems)
     if joined.empty:
         raise UserError(nothing_usable(root, found, problems))
     rows = joined[["slice_id", "part", "label", "stroke", "sha256", "paint"]].astype(object)
@@ -209,14 +229,18 @@ def _true_masks(root: Path, origin: dict) -> Path | None:
 
 
 def _join(
-    originals: list[SliceFile], companions: dict, facts: dict, tables: checks.LabelTables, problems: Problems
+    originals: list[SliceFile], companions: dict, facts: dict, labels: tables.LabelTables, problems: Problems
 ) -> pd.DataFrame:
     """Build the slices table with what was seen in them, and ``paint``, the hash of the file of the class mask."""
     painted_parts = {part for part, _, _, kind in companions if kind in ("overlay", "mask")}
-    labelled = any(f.part == "session1" and f.slice_id in tables.stroke for f in originals)
+    labelled = any(f.part == "session1" and f.slice_id in labels.stroke for f in originals)
     if not labelled and (first := next((f for f in originals if f.part == "session1"), None)):
         detail = "No label file (image id and 0 / 1) names a slice of session 1; its slices stay unlabelled."
-        if unknown := ", ".join(map(problems.name, tables.unknown[:3])):
+        if refused := ", ".join(map(problems.name, labels.refused[:3])):
+            detail = (
+                f"No table that could be read has labels of session 1; its slices stay unlabelled. Not read: {refused}."
+            )
+        elif unknown := ", ".join(map(problems.name, labels.unknown[:3])):
             detail += f" Tables whose columns were not understood: {unknown}."
         problems.add("no_labels", first.path.parent, detail, True)
     rows, used = [], set()
@@ -233,13 +257,13 @@ def _join(
                 problems.add(f"{kind}_size_differs", other.path, detail, True)
                 other = None
             paths[kind] = other
-        stated, has_paint = tables.stroke.get(file.slice_id), file.part in painted_parts
+        stated, has_paint = labels.stroke.get(file.slice_id), file.part in painted_parts
         label, stroke = _label(file, paths, facts, stated, labelled, has_paint, problems)
         header = facts[paths["dicom"]].header if paths["dicom"] else None
         source = paths["overlay"] or paths["mask"]
         row = {"slice_id": file.slice_id, "label": label, "stroke": stroke, "part": file.part, "png": str(file.path)}
         row |= {kind: str(other.path) if other else None for kind, other in paths.items()}
-        row["patient"] = tables.patient.get(file.slice_id) or (header.patient if header else None)
+        row["patient"] = labels.patient.get(file.slice_id) or (header.patient if header else None) or file.patient
         row |= {name: getattr(header, name) if header else None for name in ("study", "series")}
         row |= {name: getattr(seen, name) for name in ("width", "height", "mode", "sha256", "grey_levels", "marker")}
         row["paint"] = facts[source].sha256 if source else None
@@ -283,7 +307,9 @@ def _label(
         if file.part == "session2":
             stroke = 1
         elif stated is None and labelled:
-            detail = "No label file names this slice; " + ("its mask says stroke." if types else "it stays unlabelled.")
+            detail = "No table that was read labels this slice; " + (
+                "its mask says stroke." if types else "it stays unlabelled."
+            )
             problems.add("slice_without_label", file.path, detail, True)
             stroke = 1 if types else None
         else:
@@ -298,9 +324,8 @@ def _label(
     return label, stroke
 
 
-def _untyped(train: pd.DataFrame) -> bool:
-    """Tell whether there are training strokes and none of them has a type: enough for detection, and for that only."""
-    return bool((train["stroke"] == 1).any()) and not train["label"].isin(vocabulary.TYPES).any()
+def _printed(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _spread(values: pd.Series) -> str:
@@ -328,26 +353,3 @@ def _file_facts(cohort: Cohort) -> list[tuple[str, str]]:
             median, ends = levels.median(), f"{levels.min()} to {levels.max()}"
             rows.append(("Grey levels", f"{label}: {ends}, median {median:g} (the CT window's width in HU)"))
     return rows
-
-
-def _limits(cohort: Cohort) -> list[str]:
-    """Say what can't be done with a cohort that can be trained on."""
-    slices, found = cohort.slices, []
-    here, published = int((slices["part"] == "train").sum()), sum(vocabulary.PUBLISHED_COUNTS["train"].values())
-    if here < 0.9 * published:
-        found.append(f"{here} training slices are {here / published:.1%} of the published ones; expect other scores.")
-    train = slices[(slices["part"] == "train") & (slices["stroke"] == 1)]
-    if _untyped(train):
-        found.append("no training stroke names its type: detection can be trained, types and regions can't.")
-    if train["overlay"].isna().all() and train["mask"].isna().all():
-        found.append("no training slice has an overlay or a mask, so nothing can be learned about regions.")
-    if number := int(cohort.problems.loc[cohort.problems["kind"] == "no_type_colour", "files"].sum()):
-        found.append(f"{number} overlays or masks show neither type's colours, so no region can be learned from them.")
-    for part in vocabulary.PARTS[1:]:
-        if not (slices["part"] == part).any():
-            found.append(f"{part} is missing, so there is no score on it.")
-    if ((slices["part"] == "session1") & slices["stroke"].isna()).any():
-        found.append("some slices of session1 have no label, so they count in no score.")
-    if cohort.facts is None or cohort.facts["grey_levels"].isna().all():
-        found.append("the pixels were not decoded, so paint in an original would go unseen.")
-    return found

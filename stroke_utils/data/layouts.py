@@ -3,8 +3,6 @@
 `cohort` reads and joins what this module finds.
 """
 
-import contextlib
-import csv
 import os
 import re
 import unicodedata
@@ -17,42 +15,24 @@ import pandas as pd
 from stroke_utils.base import vocabulary
 from stroke_utils.base.errors import UserError, reason
 from stroke_utils.base.paths import shown
+from stroke_utils.data import leftovers
+from stroke_utils.data.names import Place, read_names, spellings
 
-# Plain names of the session folders: the portal's and mirror A's, the competition server's, mirror B's.
-_SESSION = re.compile(r"(?<![a-z])(?:yarisma\D*|test veri seti |session ?)([12])(?!\d)|(?<!\d)([12]) ?oturum")
-_EXTERNAL_TEST = "external test"
-_HELD_OUT = {"test", "testing", "val", "valid", "validation"}  # other data sets' names; the tests here are the sessions
+HELD_OUT = {"test", "testing", "val", "valid", "validation"}  # other data sets' names; the tests here are the sessions
 # What only one layout's folders are called, in plain form; the first that fits counts.
 _SIGNS = {
     "ftp": re.compile(r"training|inmeyok|yarisma [12]"),
-    "portal": re.compile(r".*(skemi|kanama) veri set.*|.*nme yok kronik.*|test veri seti [12]"),
+    "portal": re.compile(r".*(skemik?|kanama) veri set.*|.*nme yok kronik.*|kontur yok .*|test veri seti [12]"),
     "mirror-a": re.compile(r"i?skemi|kanama|i?nme yok"),
     "mirror-b": re.compile(r"ischemia|bleeding|normal|external test"),
 }
-# Code pages that zip tools took a name's bytes for, and the right ones.
-_MOJIBAKE = (
-    *(("cp437", "utf-8"), ("cp857", "utf-8"), ("cp850", "utf-8"), ("cp1252", "utf-8"), ("cp1254", "utf-8")),
-    *(("cp437", "cp857"), ("cp850", "cp857"), ("cp1252", "cp1254"), ("cp1252", "cp857")),
-    *(("utf-8", "cp857"), ("utf-8", "cp1254")),  # bytes left as they were
-)
 _ARCHIVES = re.compile(r".*\.(zip|z\d\d|zip\.\d{3}|7z|7z\.\d{3}|rar|tar|tar\.gz|tgz)", re.IGNORECASE)
 _UNPACK = (
     "Unpack it first, all parts of a multi-part zip together in one folder: `7z x NAME.zip` starts at the first part "
     "and finds the others (macOS: The Unarchiver; plain `unzip` can't join parts). Then give the folder that holds the "
     "class folders."
 )
-_TABLES = (".txt", ".csv", ".tsv")
-_SYSTEM_FILES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
-# Header words of the label files and of patients.csv, in plain form without question marks.
-_HEADERS = {
-    "id": ("image id", "imageid", "slice id"),
-    "stroke": ("inme var mi", "nme var mi", "nme var m", "stroke"),
-    "patient": ("patient", "patient id"),
-}
-_NO_HEADER = re.compile(r"(\S+?)[\s,;]+([01])\s*")
-_LARGEST_TABLE = 5_000_000  # bytes; the organiser's largest label file has 0.2 MB
-csv.field_size_limit(_LARGEST_TABLE)  # a long cell is no reason to stop reading
-
+_TABLES = (".txt", ".csv", ".tsv", ".xlsx", ".xlsm", ".xls", ".ods")  # of `tables`
 PROBLEM_COLUMNS = ("kind", "path", "detail", "used", "files")
 """Columns of ``Cohort.problems``; ``used`` tells whether the ``files`` files in question are still used."""
 
@@ -69,6 +49,7 @@ class SliceFile:
     part: str
     label: str | None  # the class folder's, "stroke" where it names no type; None in the sessions
     slice_id: str
+    patient: str | None = None  # by the folders, where names begin anew in each
 
 
 def _printable(text: str) -> str:
@@ -130,37 +111,10 @@ def checked_root(folder: str | os.PathLike) -> Path:
     return root
 
 
-def _spellings(name: str) -> list[str]:
-    """Plain forms of a folder name: as it is, and as it was before a zip tool took its bytes for another code page."""
-    # unzip writes "#U0130" for a letter that its locale lacks.
-    name = re.sub("#U([0-9a-fA-F]{4})", lambda m: chr(int(m[1], 16)), unicodedata.normalize("NFC", name))
-    forms = [vocabulary.plain(name)]
-    for wrong, right in () if name.isascii() else _MOJIBAKE:
-        with contextlib.suppress(UnicodeError):
-            forms.append(vocabulary.plain(name.encode(wrong, "surrogateescape").decode(right)))
-    return forms
-
-
 def recognise(names: tuple[str, ...]) -> tuple[str | None, str | None, str | None]:
     """Give (part, class label, kind) for the folders between the root and a file; the innermost match wins."""
-    part = label = kind = None
-    for name in names:
-        for form in _spellings(name):
-            session = _SESSION.search(form)
-            if session or form == _EXTERNAL_TEST:
-                part = f"session{next(filter(None, session.groups())) if session else 1}"
-            if form in vocabulary.STROKE_FOLDERS:
-                label = "stroke"
-            for candidate, aliases in vocabulary.CLASS_FOLDERS.items():
-                # Not after a letter, so that "abnormal" is not "normal".
-                if any(re.search(rf"(?<![a-z]){alias}", form) for alias in aliases):
-                    label = candidate
-            for candidate, aliases in vocabulary.KIND_FOLDERS.items():
-                if form in aliases:
-                    kind = candidate
-    if part:
-        return part, None, kind
-    return ("train" if label else None), label, kind
+    place = read_names(names)
+    return place.part, place.label, place.kind
 
 
 def name_layout(root: Path, found: list[SliceFile]) -> str:
@@ -171,7 +125,7 @@ def name_layout(root: Path, found: list[SliceFile]) -> str:
     votes, here = Counter(), [f for f in found if f.path.is_relative_to(root)]
     slices = [f for f in here if f.kind == "png"] or here  # the PNGs of a folder of DICOMs are elsewhere
     for folder, number in Counter(f.path.parent for f in slices).items():
-        forms = [form for name in folder.relative_to(root).parts for form in _spellings(name)]
+        forms = [form for name in folder.relative_to(root).parts for form in spellings(name)]
         votes.update({next((n for n, sign in _SIGNS.items() if any(map(sign.fullmatch, forms))), "other"): number})
     if len(votes) > 1:
         del votes["other"]  # folders that two layouts share, such as session 2, speak for neither
@@ -180,7 +134,7 @@ def name_layout(root: Path, found: list[SliceFile]) -> str:
 
 def walk(root: Path, skipped: Path | None, problems: Problems) -> tuple[list[SliceFile], list[Path]]:
     """List the slices' files and the tables under ``root``; follows links to folders, each folder once."""
-    found, tables, seen, hidden = [], [], set(), 0
+    found, tables, seen, left = [], [], set(), Counter()
 
     def unreadable(error: OSError) -> None:
         problems.add("unreadable_folder", Path(error.filename), f"{error.strerror}; nothing in it is used.", False)
@@ -193,27 +147,50 @@ def walk(root: Path, skipped: Path | None, problems: Problems) -> tuple[list[Sli
             subfolders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        hidden += sum(n.startswith("._") for n in names) + ("__MACOSX" in subfolders)
+        for name in [n for n in subfolders if leftovers.who_left(n, folder=True)]:
+            left[f"left by {leftovers.who_left(name, folder=True)}"] += 1
+            subfolders.remove(name)
+        names = _own_files(here, names, left)
         # Links last, so that a folder is read under its own name rather than under a link's.
         subfolders[:] = sorted(
-            (n for n in subfolders if not n.startswith(".") and n != "__MACOSX" and here / n != skipped),
+            (n for n in subfolders if not n.startswith(".") and here / n != skipped),
             key=lambda n: (os.path.islink(here / n), n),
         )
-        names = sorted(n for n in names if not n.startswith("."))
         tables += [here / n for n in names if n.lower().endswith(_TABLES) and os.path.isfile(here / n)]
-        _sort_files(here, names, recognise(here.relative_to(root).parts), found, problems)
-    if hidden:
-        detail = f"{hidden} hidden entries of a macOS archive (._* or __MACOSX) were skipped; they hold no slices."
-        problems.add("hidden_files", root, detail, True, hidden)
+        _sort_files(here, names, read_names(here.relative_to(root).parts), found, problems)
+    left = +left  # without those that nobody need hear of
+    if left:
+        who = ", ".join(f"{number} {name}" for name, number in left.items())
+        detail = f"Thumbnails, bookkeeping and copies were skipped ({who}); they hold no further slices."
+        problems.add("hidden_files", root, detail, True, left.total())
     return found, tables
 
 
-def _sort_files(here: Path, names: list[str], place: tuple, found: list[SliceFile], problems: Problems) -> None:
+def _own_files(here: Path, names: list[str], left: Counter) -> list[str]:
+    """Give the names of a folder's files without what programs leave there, which is counted in ``left``."""
+    own, known = [], {*names}
+    for name in sorted(names):
+        if who := leftovers.who_left(name, folder=False):
+            left[f"left by {who}"] += not leftovers.is_silent(name)
+        elif leftovers.original_of(here / name, known):
+            left["copies of files beside them"] += 1
+        elif not name.startswith("."):
+            own.append(name)
+    return own
+
+
+def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFile], problems: Problems) -> None:
     """Append the files of one folder to ``found``, or one row to ``problems`` for those that belong nowhere."""
-    part, label, kind = place
+    part, label, kind = place.part, place.label, place.kind
     pngs = [n for n in names if n.lower().endswith(".png")]
     dicoms = [n for n in names if n.lower().endswith(".dcm") or (kind == "dicom" and "." not in n)]
-    if pngs and part is None:
+    if place.doubt and (pngs or dicoms):
+        detail = (
+            f"{len(pngs + dicoms)} slices in a folder whose name can be read in two ways ({place.words!r}): "
+            f"{place.doubt}; they are not used. Name it after one class, such as 'Normal', 'Ischemia' or 'Hemorrhage'."
+        )
+        problems.add("ambiguous_folder", here, detail, False, len(pngs + dicoms))
+    elif pngs and part is None:
         detail = f"{len(pngs)} PNG in a folder that is no class and no session (first: {pngs[0]}); they are not used."
         problems.add("unknown_folder", here, detail, False, len(pngs))
     elif pngs and kind == "dicom":
@@ -221,7 +198,7 @@ def _sort_files(here: Path, names: list[str], place: tuple, found: list[SliceFil
         problems.add("png_in_dicom_folder", here, detail, False, len(pngs))
     elif pngs:
         found += [SliceFile(here / n, kind or "png", part, label, stem(n)) for n in pngs]
-        if part == "train" and _HELD_OUT.intersection(map(vocabulary.plain, here.relative_to(problems.root).parts)):
+        if part == "train" and HELD_OUT.intersection(map(vocabulary.plain, here.relative_to(problems.root).parts)):
             detail = f"{len(pngs)} PNG under a folder called test or validation; they count as training."
             problems.add("held_out_folder", here, detail, True, len(pngs))
     archives = [n for n in names if _ARCHIVES.fullmatch(n)]
@@ -229,7 +206,7 @@ def _sort_files(here: Path, names: list[str], place: tuple, found: list[SliceFil
         detail = f"{len(archives)} archive files (first: {archives[0]}); what is in them is not read. {_UNPACK}"
         problems.add("not_unpacked", here, detail, False, len(archives))
     known = {*pngs, *dicoms, *archives}
-    others = [n for n in names if n not in known and not n.lower().endswith(_TABLES) and n.lower() not in _SYSTEM_FILES]
+    others = [n for n in names if n not in known and not n.lower().endswith(_TABLES)]
     if part is not None and others:
         detail = f"{len(others)} files that end neither in .png nor in .dcm (first: {others[0]}); they are not used."
         problems.add("other_files", here, detail, False, len(others))
@@ -259,36 +236,3 @@ def nothing_usable(root: Path, found: list[SliceFile], problems: Problems) -> st
         "PNG files or PNG/ and OVERLAY/ inside, and session folders such as 'YarısmaVeriSeti_1.Oturum'. Give the "
         f"folder that holds those.{above}{' Problems by kind:' if why else ''}{why}"
     )
-
-
-def read_table(path: Path) -> pd.DataFrame | None:
-    """Read a label or patient table as strings with columns id and stroke and / or patient, or None if it is none."""
-    try:
-        if path.stat().st_size > _LARGEST_TABLE:
-            return None
-        data = path.read_bytes()
-    except OSError:
-        return None
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = data.decode("utf-16", "replace")
-    else:
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = data.decode("cp1254", "replace")
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        return None
-    bare = [_NO_HEADER.fullmatch(line) for line in lines]
-    if all(bare):
-        return pd.DataFrame([(stem(m[1]), m[2]) for m in bare], columns=["id", "stroke"])
-    delimiter = max("\t,;", key=lines[0].count)
-    rows = list(csv.reader(lines, delimiter=delimiter))
-    header = [vocabulary.plain(name).rstrip("? ") for name in rows[0]]
-    columns = {name: header.index(w) for name, words in _HEADERS.items() for w in words if w in header}
-    if "id" not in columns or not {"stroke", "patient"} & columns.keys():
-        return None
-    rows = [row for row in rows[1:] if len(row) >= len(header)]
-    table = pd.DataFrame({name: [row[i].strip() for row in rows] for name, i in columns.items()}, dtype=object)
-    table["id"] = table["id"].map(stem)
-    return table

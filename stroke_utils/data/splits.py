@@ -15,6 +15,7 @@ def split(
     seed: int,
     test_part: str | None = None,
     classes: str | None = None,
+    test_optional: bool = False,
 ) -> pd.DataFrame:
     """Return ``slices`` with a ``split`` column: ``train`` and ``validation`` of the training part, ``test``.
 
@@ -25,6 +26,8 @@ def split(
         seed: the split is a pure function of the slices' ids and this number.
         test_part: part whose slices become ``test``; slices of any other part are left out.
         classes: column of which validation and test must hold every value that training has, for scores need them.
+        test_optional: whether a test part that is missing or lacks one of the ``classes`` gives no ``test`` slices
+            instead of an error; scores are then of validation alone.
 
     Raises:
         UserError: validation or test lacks one of the ``classes``; a class of the training part has fewer than two
@@ -41,6 +44,10 @@ def split(
         )
     strata = pool[by] if by else None
     train, chosen = train_test_split(pool.index.to_numpy(), test_size=validation, random_state=seed, stratify=strata)
+    if test_part and test_optional:
+        here = slices[slices["part"] == test_part]
+        if here.empty or (classes and set(here[classes]) != set(pool[classes])):
+            test_part = None
     if test_part and not (slices["part"] == test_part).any():
         raise UserError(
             f"No usable slice of {test_part}, which is the test. Its folder is missing, or its slices lack labels or "

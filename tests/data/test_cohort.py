@@ -175,17 +175,20 @@ def test_english_names_of_the_other_mirror(folder):
 
 
 def test_folders_that_say_stroke_and_no_type_are_enough_for_detection(tmp_path):
-    for place, slice_id in (("Normal", "1"), ("Normal", "2"), ("Stroke/PNG", "3"), ("Stroke/PNG", "4")):
-        png(tmp_path / "data" / place / f"{slice_id}.png")
+    for place, slice_id in (("Normal", "125"), ("Stroke/PNG", "346")):
+        for digit in slice_id:
+            png(tmp_path / "data" / place / f"{digit}.png")
     png(tmp_path / "data" / "Stroke" / "OVERLAY" / "4.png", vocabulary.BORDER_COLOURS["ischemia"][0])
     cohort = read_cohort(tmp_path / "data", quiet=True)
     assert cohort.slices[["slice_id", "label", "stroke"]].values.tolist() == [
-        ["1", "none", 0], ["2", "none", 0], ["3", None, 1], ["4", "ischemia", 1]
+        ["1", "none", 0], ["2", "none", 0], ["3", None, 1], ["4", "ischemia", 1], ["5", "none", 0], ["6", None, 1]
     ]  # fmt: skip
-    assert "no usable slice of the class hemorrhage" in " ".join(cohort.obstacles()), "one type was named by its paint"
+    lacks = {v.task: " ".join(v.lacks) for v in cohort.verdicts()}
+    assert not lacks["detection"] and "no usable slice of the class hemorrhage" in lacks["type"], "paint named one type"
     (tmp_path / "data" / "Stroke" / "OVERLAY" / "4.png").unlink()
     cohort = read_cohort(tmp_path / "data", quiet=True)
-    assert cohort.slices["label"].isna().tolist() == [False, False, True, True] and cohort.obstacles() == []
+    assert cohort.slices["label"].isna().tolist() == [False, False, True, True, False, True]
+    assert cohort.obstacles() == []
     assert "Mind: no training stroke names its type: detection can be trained" in cohort.report()
 
 
@@ -648,7 +651,7 @@ def test_a_long_name_does_not_flood_the_report(folder):
 
 
 def test_tables_that_are_not_understood_are_named_where_labels_are_missing(folder):
-    (folder / "ASAMA1_Cevaplar.txt").write_text("sep=|\nImage Id|Stroke\n10020|0\n")
+    (folder / "ASAMA1_Cevaplar.txt").write_text("Kimlik|Sonuc\n10020|0\n")
     detail = read_cohort(folder, quiet=True).problems.set_index("kind").loc["no_labels", "detail"]
     assert detail.endswith("Tables whose columns were not understood: ASAMA1_Cevaplar.txt.")
 
@@ -786,40 +789,71 @@ def test_what_is_no_data_folder_gets_one_clear_message(folder, tmp_path):
             read_cohort(tmp_path / name)
 
 
-# what is done to the folder, words of the obstacle that must come of it (None: training stays sensible)
+# what is done to the folder, words of the obstacle that must come of it, tasks that stay sensible
+ALL = ("detection", "type", "regions")
 VERDICTS = {
-    "nothing": (lambda d: None, None),
-    "a class missing": (
-        lambda d: shutil.rmtree(d / HEMORRHAGE),
-        "The training part has no usable slice of the class hemorrhage",
+    "nothing": (lambda d: None, "", ALL),
+    "a type missing": (lambda d: shutil.rmtree(d / HEMORRHAGE), "slice of the class hemorrhage", ("detection",)),
+    "one of a type": (
+        lambda d: [(d / HEMORRHAGE / "PNG" / f"1109{i}.png").unlink() for i in (5, 6)],
+        "1 slice of the class hemorrhage; training and validation need one",
+        ("detection",),
     ),
-    "an id in two parts": (lambda d: png(d / NONE / "10020.png"), "1 slices lie in two parts"),
+    "no healthy slice": (
+        lambda d: shutil.rmtree(d / NONE),
+        "no usable slice of the class none",
+        ("type", "regions"),
+    ),
+    "an id in two parts": (lambda d: png(d / NONE / "10020.png"), "1 slices lie in two parts", ()),
     "an id in two classes": (
         lambda d: png(d / ISCHEMIA / "PNG" / "11040.png"),
         "2 files carry an id that lies in two classes",
+        (),
     ),
-    "paint": (lambda d: fill(d / NONE_SLICE, BLUE), "1 overlays lie among the originals"),
+    "paint": (lambda d: fill(d / NONE_SLICE, BLUE), "1 overlays lie among the originals", ()),
     "many unreadable": (
         lambda d: [truncate(d / NONE / f"1104{i}.png") for i in range(4)],
-        "4 of 49 originals can't be used",
+        "4 of 53 originals can't be used",
+        (),
     ),
-    "few unreadable": (lambda d: truncate(d / NONE_SLICE), None),
-    "a note": (lambda d: png(d / NONE_SLICE, size=(8, 9), mode="RGB"), None),
-    "no overlays": (lambda d: [(d / OVERLAY).unlink(), shutil.rmtree(d / HEMORRHAGE / "OVERLAY")], None),
-    "no sessions": (lambda d: [shutil.rmtree(d / SESSION1), shutil.rmtree(d / SESSION2)], None),
-    "a bad overlay": (lambda d: truncate(d / OVERLAY), None),
+    "few unreadable": (lambda d: truncate(d / NONE_SLICE), "", ALL),
+    "a note": (lambda d: png(d / NONE_SLICE, size=(8, 9), mode="RGB"), "", ALL),
+    "no overlays": (
+        lambda d: [shutil.rmtree(d / ISCHEMIA / "OVERLAY"), shutil.rmtree(d / HEMORRHAGE / "OVERLAY")],
+        "no usable slice of the class ischemia with a mask",
+        ("detection", "type"),
+    ),
+    "no sessions": (lambda d: [shutil.rmtree(d / SESSION1), shutil.rmtree(d / SESSION2)], "", ALL),
+    "a bad overlay": (lambda d: truncate(d / OVERLAY), "", ALL),
 }
 
 
-@pytest.mark.parametrize("name", VERDICTS)
-def test_the_verdict_on_training(folder, name):
-    change, words = VERDICTS[name]
+def filled(folder):
+    """Add what makes every task possible."""
     for i in range(11040, 11080):
         png(folder / NONE / f"{i}.png")
+    for place, first, kind in ((ISCHEMIA, 11090, "ischemia"), (HEMORRHAGE, 11095, "hemorrhage")):
+        for i in (first, first + 1):
+            png(folder / place / "PNG" / f"{i}.png")
+            png(folder / place / "OVERLAY" / f"{i}.png", vocabulary.BORDER_COLOURS[kind][0])
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_the_verdict_on_each_task(folder, name):
+    change, words, sensible = VERDICTS[name]
+    filled(folder)
     change(folder)
     cohort = read_cohort(folder, quiet=True)
-    assert len(cohort.obstacles()) == (words is not None) and (words or "") in "".join(cohort.obstacles())
-    assert ("Training would be wrong:\n  " + words if words else "Training is sensible.") in cohort.report()
+    verdicts = {v.task: v for v in cohort.verdicts()}
+    assert tuple(task for task in verdicts if not verdicts[task].obstacles) == sensible
+    assert all(words in " ".join(v.obstacles) for v in verdicts.values() if v.obstacles)
+    assert bool(cohort.obstacles()) is (not sensible)
+    said = cohort.report()
+    assert ("Training is sensible.\n" in said) is (sensible == ALL)
+    assert ("Training would be wrong:\n" in said) is (not sensible)
+    if sensible and sensible != ALL:
+        assert f"Training is sensible for {' and '.join(sensible)}.\nTraining would be wrong for" in said
+    assert said.splitlines()[1].startswith(f"Can be trained: {(*sensible, 'nothing')[0]}")
 
 
 def test_the_report_says_all_that_is_known_before_training(folder):
@@ -856,6 +890,7 @@ def test_what_the_report_reminds_of(folder):
 
 
 def test_command_line(folder, tmp_path, capsys):
+    filled(folder)
     assert main(["check", str(folder)]) == 0
     assert capsys.readouterr().out == read_cohort(folder, quiet=True).report() + "\n"
     fill(folder / NONE_SLICE, BLUE)

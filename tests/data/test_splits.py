@@ -59,3 +59,12 @@ def test_class_weights_make_both_classes_count_alike():
 def test_one_class_alone_cannot_be_weighed():
     with pytest.raises(UserError, match=r"two classes; found 3 slices of class \[1\] only"):
         splits.class_weights([1, 1, 1])
+
+
+def test_an_optional_test_that_is_missing_or_lacks_a_class_leaves_training_and_validation():
+    given = {"by": "stroke", "validation": 0.2, "seed": 0, "classes": "stroke", "test_optional": True}
+    assert set(splits.split(table(), **given, test_part="session2")["split"]) == {"train", "validation"}
+    assert set(splits.split(table(), **given, test_part="session1")["split"]) == {"train", "validation"}, "one class"
+    slices = table()
+    slices.loc[slices.index[-5:], "stroke"] = 1
+    assert (splits.split(slices, **given, test_part="session1")["split"] == "test").sum() == 10

@@ -1,0 +1,86 @@
+"""What `make reproduce` leaves out on a person's data, and what it says of that."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from stroke_utils.base import vocabulary
+from stroke_utils.base.errors import UserError
+from stroke_utils.course import plan
+from stroke_utils.course.plan import make_plan
+from stroke_utils.course.reproduce import left_out
+from stroke_utils.data.cohort import read_cohort
+
+SESSION = ("session1/PNG/a.png", "session1/PNG/b.png")
+ALWAYS = ["01_exploration", "03_phase1_detection", "06_results_figures", "07_table_forensics"]
+
+
+def draw(path, colour=None):
+    """Write an RGB PNG that is not square and that no other equals."""
+    number = sum(map(ord, str(path))) % 200, sum(i * ord(c) for i, c in enumerate(str(path))) % 200
+    image = Image.new("RGB", (9, 8), (number[0],) * 3)
+    image.putpixel((1, 1), (number[1],) * 3)
+    for x in range(9 if colour else 0):
+        image.putpixel((x, 0), colour)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """Ten slices of none and ten of hemorrhage, numbered alike in both folders."""
+    monkeypatch.setenv("STROKE_DERIVED", str(tmp_path / "derived"))
+    for i in range(10):
+        for folder in ("no_hemorrhage", "hemorrhage"):
+            draw(tmp_path / "data" / folder / f"{i:03d}.png")
+    return tmp_path / "data"
+
+
+def with_session(root):
+    for name in SESSION:
+        draw(root / name)
+    (root / "session1" / "labels.csv").write_text("image_id,Stroke\na,0\nb,1\n")
+
+
+@pytest.mark.parametrize("session", [True, False])
+def test_none_and_one_type_run_detection_and_say_what_is_left_out(data, session):
+    if session:
+        with_session(data)
+    asked = make_plan(data=str(data))
+    assert asked.notebooks == ALWAYS
+    said = left_out(asked)
+    assert "02_mask_extraction: There is no overlay of" in said
+    assert "04_phase2_classification: The training part has no usable slice of the class ischemia." in said
+    assert "05_segmentation: The training part has no usable slice of the class ischemia." in said
+    detection = read_cohort(data, quiet=True).verdicts()[0]
+    assert detection.lacks == () and detection.untested == ("" if session else "session 1 is missing")
+
+
+def test_types_and_regions_without_their_test_are_left_out_and_with_it_all_run(data):
+    for i in range(4):
+        for folder, kind in (("hemorrhage", "hemorrhage"), ("ischemia", "ischemia")):
+            draw(data / folder / f"{i:03d}.png")
+            draw(data / folder / "OVERLAY" / f"{i:03d}.png", vocabulary.BORDER_COLOURS[kind][0])
+    asked = make_plan(data=str(data))
+    assert asked.notebooks == sorted([*ALWAYS, "02_mask_extraction"])
+    assert "04_phase2_classification: Session 2 is missing, which is its test." in left_out(asked)
+    for name, kind in (("x", "ischemia"), ("y", "hemorrhage")):
+        draw(data / "session2" / "PNG" / f"{name}.png")
+        draw(data / "session2" / "MASKS" / f"{name}.png", vocabulary.MASK_COLOURS[kind])
+    asked = make_plan(data=str(data))
+    assert asked.left_out == () and left_out(asked) == "" and len(asked.notebooks) == 7
+
+
+def test_the_data_are_read_once_for_all_notebooks_of_a_run(data, monkeypatch):
+    first = make_plan(data=str(data))
+    monkeypatch.setattr(plan, "read_cohort", None)
+    assert make_plan(data=str(data)) == first
+    assert json.loads(next((data.parent / "derived" / "uses").glob("*/lacks.json")).read_text())["detection"] == ""
+
+
+def test_data_that_nothing_can_be_trained_on_are_refused_before_anything_runs(data):
+    for path in (data / "no_hemorrhage").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match="Nothing can be trained on .*no usable slice of the class none.*check"):
+        make_plan(data=str(data))
