@@ -61,7 +61,11 @@ class NoCtSlice(DicomError):
 
 
 class PairError(DicomError):
-    """A DICOM file and the PNG of its name show different slices, or nothing that can be compared."""
+    """A DICOM file and the PNG of its name show different slices."""
+
+
+class _NothingToCompare(DicomError):
+    """A PNG has no greys between black and white."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ def _words(dataset, name: str) -> list[str]:
         words = (element.value or b"").decode("latin-1").split("\\")
     else:
         value = dataset.get(name)
-        several = isinstance(value, (list, tuple)) or hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
+        several = hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
         words = [str(each) for each in (value if several else [value]) if each is not None]
     words = [word.strip(" \0\t\r\n") for word in words]
     return words if any(words) else []
@@ -374,7 +378,7 @@ def _require_ct_values(header: Header, hounsfield: np.ndarray) -> None:
     bone = np.mean((low + span > 900) & (low + span < 3100)) if low.size > 0.005 * hounsfield.size else 0
     _require(
         bone < 0.9 or len(np.unique(low)) <= 8,  # padding has one value
-        f"holds values down to {low.min() if low.size else 0:,.0f} HU that would be bone without a sign: it was made up",
+        f"holds values down to {hounsfield.min():,.0f} HU that would be bone without a sign: it was made up",
     )
 
 
@@ -482,15 +486,21 @@ def confirm_window(rgb: np.ndarray, dicom_path: str | os.PathLike) -> tuple[floa
 
 
 def _compared(rgb: np.ndarray, hounsfield: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """Compare a PNG with the slice of a DICOM file: where it is grey, where neither black nor white, HU a grey level,
-    and the correlation there. Raises a DicomError where the two can't be the same slice.
+    """Compare a PNG, uint8 array (H, W, 3 or 4), with the Hounsfield units (H, W) of the DICOM file called ``name``.
+
+    Returns:
+        where the PNG is grey and where neither black nor white, bool arrays (H, W); there HU a grey level, and the
+        correlation of the two.
+
+    Raises:
+        DicomError: they can't be the same slice, or nothing can be compared.
     """
     grey = rgb[..., 0].astype(float)
     _require(grey.shape == hounsfield.shape, f"{name} has {hounsfield.shape} rows and columns, its PNG {grey.shape}")
     plain = ~coloured(packed(rgb))  # markers and painted lesions hold no Hounsfield units
     inside = plain & (grey > 0) & (grey < 255)
     x, y = grey[inside], hounsfield[inside]
-    _require(x.size and np.ptp(x), f"{name} has a PNG without greys between black and white")
+    _require(x.size and np.ptp(x), f"{name} has a PNG without greys between black and white", _NothingToCompare)
     x, y = x - x.mean(), y - y.mean()
     slope = float(x @ y / (x @ x))
     _require(slope > 0, f"{name} gets darker where its PNG gets brighter")
@@ -499,6 +509,8 @@ def _compared(rgb: np.ndarray, hounsfield: np.ndarray, name: str) -> tuple[np.nd
 
 def check_pair(rgb: np.ndarray, dicom_path: str | os.PathLike) -> None:
     """Make sure that a DICOM file can be decoded, holds what CT can have, and shows the slice of its PNG.
+
+    A PNG without greys between black and white, as of a slice above the head, can be that of any.
 
     Args:
         rgb: uint8 array (H, W, 3 or 4) of the PNG.
@@ -513,6 +525,8 @@ def check_pair(rgb: np.ndarray, dicom_path: str | os.PathLike) -> None:
     name = Path(dicom_path).name
     try:
         *_, alike = _compared(rgb, hounsfield, name)
+    except _NothingToCompare:
+        return
     except DicomError as error:
         raise PairError(str(error)) from None
     # A CT window is a straight line, so the two go together all but exactly.
@@ -528,7 +542,8 @@ def write_png(
         centre and width of the CT window in HU: those given, else those of the header, else ``BRAIN_WINDOW``.
 
     Raises:
-        DicomError: the file can't be read, or holds values no CT has. ValueError: only one of centre and width is given, or width is below 2.
+        DicomError: the file can't be read, or holds values no CT has.
+        ValueError: only one of centre and width is given, or width is below 2.
         UserError: the disk is full.
     """
     if (centre is None) != (width is None):
