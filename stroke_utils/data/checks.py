@@ -116,7 +116,8 @@ def inspect(file: SliceFile, thorough: bool, known: dict) -> Facts:
 def _unreadable(file: SliceFile, reason: str) -> tuple[str, str, bool]:
     expected = "DICOM" if file.kind == "dicom" else "PNG"
     found = _content(file.path)
-    detail = f"Not a whole {expected} file: {reason}. The file is not used."
+    whole = "No DICOM slice that can be read" if expected == "DICOM" else "Not a whole PNG file"
+    detail = f"{whole}: {reason}. The file is not used."
     if found and found != expected:
         loss = " JPEG has changed its grey values and colours." if found == "JPEG" else ""
         detail = f"It is a {found}, called {file.path.suffix or file.path.name}; expected a {expected}.{loss} "

@@ -21,6 +21,23 @@ def true_mask(cohort: Cohort, slice_id: str) -> np.ndarray | None:
     return read_true_mask(path) if path and path.is_file() else None
 
 
+def painted(cohort: Cohort) -> pd.DataFrame:
+    """Return the rows of the slices table that have an overlay and a label: what rules for masks are shown on.
+
+    Raises:
+        UserError: there is no overlay of one of the types.
+    """
+    found = cohort.slices.dropna(subset=["overlay", "label"])
+    missing = [name for name in vocabulary.TYPES if not (found["label"] == name).any()]
+    if missing:
+        raise UserError(
+            f"The data have no usable overlay of {' and of '.join(missing)}; expected some of each type, to compare "
+            "rules on them. `stroke-regions check FOLDER` says what became of overlays. Detection needs none: go on "
+            "with 03_phase1_detection."
+        )
+    return found
+
+
 def write_class_masks(cohort: Cohort, method: str = "difference", quiet: bool = False, **options: int) -> pd.DataFrame:
     """Write the class mask of every stroke slice as a palette PNG, and skip those that are there already.
 

@@ -305,7 +305,8 @@ def _label(
     paint = [paths[kind] for kind in ("mask", "overlay") if paths[kind]]
     painted, types = next(iter(paint), None), next((facts[p].types for p in paint if facts[p].types), [])
     for blank in (p for p in paint if facts[p].types == []):
-        detail = "No border or mask colour of either type (resized, or saved as JPEG?): no class mask comes of it."
+        detail = "No border or mask colour of either type (resized, or saved as JPEG?): no class mask comes of it. "
+        detail += f"The {blank.kind} is not used, the slice is."
         problems.add("no_type_colour", blank.path, detail, True)
     if file.part == "train":
         label, stroke = file.label, int(file.label != "none")

@@ -52,6 +52,13 @@ _RUN_LENGTHS = "1.2.840.10008.1.2.5"
 _LOSSY = {f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 81, 91)}  # or may be, which the syntax leaves open
 
 
+# What anonymisers leave in the place of an id: no patient, and the same for all.
+_PLACEHOLDERS = {
+    *("-", "0", "x", "na", "n/a", "none", "null", "unknown", "removed", "patient", "bilinmiyor"),
+    *("anon", "anonym", "anonim", "anonymous", "anonymized", "anonymised", "deidentified", "de-identified"),
+}
+
+
 class DicomError(ValueError):
     """A file is no whole DICOM CT slice that this module reads. The message names the file and says what is wrong."""
 
@@ -72,10 +79,11 @@ class _NothingToCompare(DicomError):
 class Header:
     """What a DICOM file says about its slice.
 
-    Ids are None where empty. ``centre`` and ``width`` are the first CT window stated, in HU, or None where none is
-    stated that can be used. A stored value times ``slope`` plus ``intercept`` is in HU. ``windows`` counts those stated
-    that can be used, ``odd_window`` is what the tags say where they say something and none can; ``lossy`` tells how the
-    pixels lost some of what they were, empty where nothing says so.
+    Ids are None where empty, or what an anonymiser leaves in their place. ``centre`` and ``width`` are the first CT
+    window stated, in HU, or None where none is stated that can be used. A stored value times ``slope`` plus
+    ``intercept`` is in HU. ``windows`` counts those stated that can be used, ``odd_window`` is what the tags say where
+    they say something and none can; ``lossy`` tells how the pixels lost some of what they were, empty where nothing
+    says so.
     """
 
     patient: str | None
@@ -263,13 +271,14 @@ def _header(dataset) -> Header:
     places = _groups(dataset, "FrameVOILUTSequence")
     stated = zip(_first(places, "WindowCenter"), _first(places, "WindowWidth"), strict=False)
     # A width of less than 1 is forbidden, 1 leaves black and white.
-    usable = [(c, w) for c, w in stated if c is not None and w is not None and w >= 2]
+    usable = [(c, w) for c, w in stated if c is not None and w is not None and w >= 2 and max(abs(c), w) < 1e5]
     said = ["\\".join(words) for p in places for n in ("WindowCenter", "WindowWidth") if (words := _words(p, n))]
     syntax = dataset.file_meta.TransferSyntaxUID
     lossy = f"pixels compressed as {syntax.name}" if syntax in _LOSSY else ""
     if not lossy and _words(dataset, "LossyImageCompression")[:1] == ["01"]:
         lossy = "an earlier compression, as its header says"
     ids = (_text(dataset, name) for name in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID"))
+    ids = (None if (value or "").lower() in _PLACEHOLDERS else value for value in ids)
     return Header(
         *ids, rows, columns, bits, *(usable or [(None, None)])[0], photometric, syntax.name, slope, intercept,
         windows=len(set(usable)), odd_window="" if usable else " / ".join(said)[:80], lossy=lossy,
