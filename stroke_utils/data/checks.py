@@ -145,7 +145,7 @@ def _inspect_dicom(file: SliceFile) -> Facts:
         detail = f"Its CT window says {header.odd_window!r}, which is none; where one is needed, {usual} is taken."
         facts.findings.append(("odd_window", detail, True))
     if header.lossy:
-        detail = f"What was scanned was changed by {header.lossy}: its Hounsfield units are near, not exact."
+        detail = f"Its pixels went through {header.lossy}: its Hounsfield units are near, perhaps not exact."
         facts.findings.append(("lossy_dicom", detail, True))
     return facts
 

@@ -33,6 +33,7 @@ _TAGS = (
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
 
+_VALUES = "PixelValueTransformationSequence"  # where enhanced CT keeps its rescale tags
 # CT, enhanced CT, legacy converted enhanced CT.
 _CT_CLASSES = {f"1.2.840.10008.5.1.4.1.1.2{end}" for end in ("", ".1", ".2")}
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and classes below it
@@ -214,6 +215,14 @@ def _first(places: list, name: str) -> list[float | None]:
     return next(filter(None, (_numbers(place, name) for place in places)), [])
 
 
+def _lossy(dataset) -> str:
+    """Say how the pixels lost some of what they were; empty where nothing says so."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax in _LOSSY:
+        return f"compression as {syntax.name}"
+    return "an earlier compression, as its header says" if _words(dataset, "LossyImageCompression") == ["01"] else ""
+
+
 def _require_ct(dataset) -> None:
     """Refuse by name what is no slice of a CT scan: its values may be no Hounsfield units, whatever its tags say."""
     from pydicom.uid import UID
@@ -227,7 +236,7 @@ def _require_ct(dataset) -> None:
     _require(not captured, f"is no CT slice but a screen capture or a converted picture ({about})", NoCtSlice)
     _require(not sop_class or sop_class in _CT_CLASSES, f"is no CT slice: its SOP class is {about}", NoCtSlice)
     quantity = next(filter(None, (_words(p, "RescaleType") for p in _groups(dataset, _VALUES))), [""])[0].upper()
-    known = modality or sop_class or quantity == "HU" or not dataset
+    known = modality or sop_class or quantity == "HU"
     _require(known, "names neither a modality nor a SOP class, so nothing says that it is a CT slice", NoCtSlice)
     frame = (_words(place, "FrameType") for place in _groups(dataset, "CTImageFrameTypeSequence")[:-1])
     for words in (_words(dataset, "ImageType"), *frame):
@@ -238,8 +247,7 @@ def _require_ct(dataset) -> None:
         captured = any(name in word for word in words for name in _CAPTURES)
         _require(not captured, f"is no CT slice but a screen capture (image type {said})", NoCtSlice)
         # A slice that was compressed with loss has to call itself derived as well (PS3.3 C.7.6.1.1.5).
-        lossy = _words(dataset, "LossyImageCompression") == ["01"] and words[1:2] == ["PRIMARY"]
-        derived = words[:1] == ["DERIVED"] and not lossy
+        derived = words[:1] == ["DERIVED"] and not (_lossy(dataset) and words[1:2] == ["PRIMARY"])
         _require(not derived, f"is no slice as scanned but derived from others (image type {said})", NoCtSlice)
     _require(quantity not in _OTHER_QUANTITIES, f"is no CT slice: its values are {quantity}, not HU", NoCtSlice)
     samples, photometric = int(dataset.get("SamplesPerPixel") or 1), _text(dataset, "PhotometricInterpretation")
@@ -247,9 +255,6 @@ def _require_ct(dataset) -> None:
     _require(grey, f"is no grey picture: {samples} samples a pixel, {photometric}", NoCtSlice)
     frames = int(dataset.get("NumberOfFrames") or 1)
     _require(frames == 1, f"holds {frames} frames; expected one slice a file", NoCtSlice)
-
-
-_VALUES = "PixelValueTransformationSequence"
 
 
 def _header(dataset) -> Header:
@@ -273,15 +278,12 @@ def _header(dataset) -> Header:
     # A width of less than 1 is forbidden, 1 leaves black and white.
     usable = [(c, w) for c, w in stated if c is not None and w is not None and w >= 2 and max(abs(c), w) < 1e5]
     said = ["\\".join(words) for p in places for n in ("WindowCenter", "WindowWidth") if (words := _words(p, n))]
-    syntax = dataset.file_meta.TransferSyntaxUID
-    lossy = f"pixels compressed as {syntax.name}" if syntax in _LOSSY else ""
-    if not lossy and _words(dataset, "LossyImageCompression")[:1] == ["01"]:
-        lossy = "an earlier compression, as its header says"
     ids = (_text(dataset, name) for name in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID"))
     ids = (None if (value or "").lower() in _PLACEHOLDERS else value for value in ids)
     return Header(
-        *ids, rows, columns, bits, *(usable or [(None, None)])[0], photometric, syntax.name, slope, intercept,
-        windows=len(set(usable)), odd_window="" if usable else " / ".join(said)[:80], lossy=lossy,
+        *ids, rows, columns, bits, *(usable or [(None, None)])[0],
+        photometric, dataset.file_meta.TransferSyntaxUID.name, slope, intercept,
+        len(set(usable)), "" if usable else " / ".join(said)[:80], _lossy(dataset),
     )  # fmt: skip
 
 

@@ -276,7 +276,10 @@ def test_lossy_says_so(root):
     ct(root / "Ischemia" / "DICOM" / "10100.dcm")
     lossy = {"ImageType": ["DERIVED", "PRIMARY", "AXIAL"], "LossyImageCompression": "01"}
     ct(root / "Ischemia" / "DICOM" / "10101.dcm", head(1), **lossy)
-    data = dataset(dicom.window(head(2), 40, 80), Modality="CT", BitsStored=8, HighBit=7, RescaleSlope="0.3137")
+    derived = {"ImageType": ["DERIVED", "PRIMARY", "AXIAL"]}
+    data = dataset(
+        dicom.window(head(2), 40, 80), Modality="CT", **derived, BitsStored=8, HighBit=7, RescaleSlope="0.3137"
+    )
     data.RescaleIntercept, data.file_meta.TransferSyntaxUID = 0, uid.JPEGBaseline8Bit
     data.PixelData = encapsulate([imagecodecs.jpeg8_encode(dicom.window(head(2), 40, 80), level=95)])
     data["PixelData"].VR, data["PixelData"].is_undefined_length = "OB", True
