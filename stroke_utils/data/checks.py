@@ -1,4 +1,8 @@
-"""Checks single files and settles which of several is right: what `cohort` may then join."""
+"""Checks single files and settles which of several is right: what `cohort` may then join.
+
+Whatever a notebook opens was opened here before, in the same way: PNGs are decoded, an overlay is taken apart with its
+original, a DICOM is compared with its PNG. What would stop a notebook is a finding, and the file is left out.
+"""
 
 import contextlib
 import filecmp
@@ -7,19 +11,44 @@ import io
 import itertools
 import json
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from stroke_utils.base import errors, files, identity, progress, vocabulary
 from stroke_utils.base.errors import UserError
-from stroke_utils.data import dicom, pixels
+from stroke_utils.data import dicom, masks, pixels
 from stroke_utils.data.layouts import Problems, SliceFile
 
 _LARGEST_FILE = 64_000_000  # bytes; the release's largest PNG has 0.3 MB
 _LARGEST_SIDE = 4096  # pixels; a header may claim more than fits in memory
+_SMALLEST_SIDE = 8
+_PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+# What a file may turn out to be, whatever it is called: how it begins, from which byte on.
+_SIGNATURES = (
+    (b"\x89PNG\r\n\x1a\n", 0, "PNG"),
+    (b"\xff\xd8\xff", 0, "JPEG"),
+    (b"\0\0\0\x0cjP  ", 0, "JPEG 2000"),
+    (b"BM", 0, "BMP"),
+    (b"GIF8", 0, "GIF"),
+    (b"II*\0", 0, "TIFF"),
+    (b"MM\0*", 0, "TIFF"),
+    (b"WEBP", 8, "WebP"),
+    (b"ftyp", 4, "HEIF"),
+    (b"%PDF", 0, "PDF"),
+    (b"PK\x03\x04", 0, "zip archive"),
+    (b"\x1f\x8b", 0, "gzip archive"),
+    (b"\x93NUMPY", 0, "numpy array"),
+    (b"n+1\0", 344, "NIfTI volume"),
+    (b"DICM", 128, "DICOM"),
+    (b"version https://git-lfs", 0, "pointer of Git LFS to a file that was not fetched"),
+    (b"<!DOCTYPE", 0, "web page"),
+    (b"<html", 0, "web page"),
+)
 
 
 @dataclass
@@ -32,6 +61,7 @@ class Facts:
         grey_levels: number of different grey values in an original: the CT window's width in Hounsfield units.
         marker: whether an original has pixels in the orientation markers' colour.
         header: of a DICOM.
+        copy: file to use in its place, among the derived data: the same pixels without what is damaged beside them.
     """
 
     width: int = 0
@@ -43,6 +73,7 @@ class Facts:
     grey_levels: int | None = None
     marker: bool | None = None
     header: dicom.Header | None = None
+    copy: Path | None = None
 
 
 @contextlib.contextmanager
@@ -72,17 +103,50 @@ def inspect(file: SliceFile, thorough: bool, known: dict) -> Facts:
     try:
         if not file.path.is_file():
             raise ValueError("it is a link that leads nowhere, or a device")
-        if file.kind == "dicom":
-            return Facts(header=dicom.read_header(file.path, whole=True))
-        return _inspect_png(file, thorough, known)
+        with errors.no_warnings():
+            return _inspect_dicom(file) if file.kind == "dicom" else _inspect_png(file, thorough, known)
+    except dicom.NoCtSlice as error:
+        return Facts(findings=[("no_ct_slice", f"The file {error}. It is set aside.", False)])
     except Exception as error:
         reason = "no PNG header" if isinstance(error, Image.UnidentifiedImageError) else errors.reason(error)
         return Facts(findings=[_unreadable(file, reason)])
 
 
 def _unreadable(file: SliceFile, reason: str) -> tuple[str, str, bool]:
-    detail = f"Not a whole {'DICOM' if file.kind == 'dicom' else 'PNG'} file: {reason}. The file is not used."
+    expected = "DICOM" if file.kind == "dicom" else "PNG"
+    found = _content(file.path)
+    whole = "No DICOM slice that can be read" if expected == "DICOM" else "Not a whole PNG file"
+    detail = f"{whole}: {reason}. The file is not used."
+    if found and found != expected:
+        loss = " JPEG has changed its grey values and colours." if found == "JPEG" else ""
+        detail = f"It is a {found}, called {file.path.suffix or file.path.name}; expected a {expected}.{loss} "
+        detail += "The file is not used."
     return f"unreadable_{file.kind}", detail, False
+
+
+def _content(path: Path) -> str:
+    """Say what a file is by how it begins; empty where that is of no known kind."""
+    try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as stream:
+            start = stream.read(400)
+    except OSError:
+        return ""
+    return next((name for mark, place, name in _SIGNATURES if start[place : place + len(mark)] == mark), "")
+
+
+def _inspect_dicom(file: SliceFile) -> Facts:
+    header = dicom.read_header(file.path, whole=True)
+    facts = Facts(width=header.columns, height=header.rows, header=header)
+    if header.odd_window:
+        usual = "{:g} / {:g} HU".format(*dicom.BRAIN_WINDOW)
+        detail = f"Its CT window says {header.odd_window!r}, which is none; where one is needed, {usual} is taken."
+        facts.findings.append(("odd_window", detail, True))
+    if header.lossy:
+        detail = f"Its pixels went through {header.lossy}: its Hounsfield units are near, perhaps not exact."
+        facts.findings.append(("lossy_dicom", detail, True))
+    return facts
 
 
 def _inspect_png(file: SliceFile, thorough: bool, known: dict) -> Facts:
@@ -90,12 +154,26 @@ def _inspect_png(file: SliceFile, thorough: bool, known: dict) -> Facts:
     if not 0 < size <= _LARGEST_FILE:
         raise ValueError(f"it has {size:,} bytes" if size else "it has zero bytes")
     data = file.path.read_bytes()
+    digest, copy, findings = hashlib.sha256(data).hexdigest(), None, []
     sides = struct.unpack(">II", data[16:24]) if data[12:16] == b"IHDR" and len(data) > 24 else (0, 0)
     if max(sides) > _LARGEST_SIDE:  # before Pillow warns of it
         raise ValueError(f"its header claims {sides[0]}×{sides[1]} pixels, and a slice has some 512×512")
-    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-        image.verify()  # checks every chunk's sum up to the end mark: finds damage and truncation without decoding
-        facts = Facts(image.width, image.height, image.mode, hashlib.sha256(data).hexdigest())
+    try:
+        width, height, mode = _verified(data)
+    except Exception as error:
+        bare = _pixels_only(data)
+        if bare is None:
+            raise
+        try:
+            width, height, mode = _verified(bare)
+            with Image.open(io.BytesIO(bare), formats=["PNG"]) as image:
+                image.load()
+        except Exception:
+            raise error from None
+        data, copy = bare, _write_copy(digest, bare)
+        detail = "What is damaged or too large is beside the pixels (a text, a profile); a copy without it is used."
+        findings.append(("odd_chunks", detail, True))
+    facts = Facts(width, height, mode, digest, findings, copy=copy)
     if file.kind == "png":
         facts.findings += _odd_form(file, facts, sixteen=data[24] == 16)
     if thorough or (file.kind != "png" and file.part != "train"):
@@ -107,6 +185,40 @@ def _inspect_png(file: SliceFile, thorough: bool, known: dict) -> Facts:
     return facts
 
 
+def _verified(data: bytes) -> tuple[int, int, str]:
+    """Return width, height and mode of a whole PNG.
+
+    Every chunk's sum up to the end mark is checked, which finds damage and truncation without decoding.
+    """
+    with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+        image.verify()
+        return image.width, image.height, image.mode
+
+
+def _pixels_only(data: bytes) -> bytes | None:
+    """Return a PNG with the chunks that its pixels need alone, or None where it has no others or no whole pixels."""
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return None
+    kept, place, name = [data[:8]], 8, b""
+    while place + 8 <= len(data) and name != b"IEND":
+        length, name = struct.unpack(">I4s", data[place : place + 8])
+        if name in _PIXEL_CHUNKS:
+            kept.append(data[place : place + 12 + length])
+        elif not name.isalpha() or name[:1].isupper():  # of unknown meaning, and needed to decode
+            return None
+        place += 12 + length
+    whole = b"".join(kept)
+    return whole if name == b"IEND" and b"IDAT" in whole and len(whole) < place else None
+
+
+def _write_copy(digest: str, data: bytes) -> Path:
+    target = identity.Identity("bare-png", ("data.checks",)).folder() / f"{digest}.png"
+    if not target.is_file():
+        with files.atomic_path(target) as temporary:
+            temporary.write_bytes(data)
+    return target
+
+
 def _odd_form(file: SliceFile, facts: Facts, sixteen: bool) -> list[tuple[str, str, bool]]:
     findings = []
     if sixteen and facts.mode.startswith("I"):
@@ -116,7 +228,10 @@ def _odd_form(file: SliceFile, facts: Facts, sixteen: bool) -> list[tuple[str, s
         bits = " of 16 bits" if sixteen else ""
         detail = f"Mode {facts.mode}{bits}, expected 8-bit RGBA as in the release; it is converted."
         findings.append(("unexpected_mode", detail, True))
-    if facts.width != facts.height:
+    if min(facts.width, facts.height) < _SMALLEST_SIDE:
+        detail = f"{facts.width}×{facts.height} pixels, which is no slice of a head. It is not used."
+        findings.append(("too_small", detail, False))
+    elif facts.width != facts.height:
         detail = f"{facts.width}×{facts.height} pixels. Resizing it to a square squeezes the head."
         findings.append(("not_square", detail, True))
     if not (len(file.slice_id) == 5 and file.slice_id.isdecimal()):
@@ -152,6 +267,8 @@ def _look_at(data: bytes, kind: str) -> tuple:
     elif not (grey | marker).all():
         detail = f"{(~(grey | marker)).sum()} colours, expected grey values and magenta markers only."
         findings.append(("coloured_pixels", detail, True))
+    if not colours[:, :3].any():
+        findings.append(("blank_slice", "All its pixels are black: nothing is seen on it.", True))
     if alpha.min() < 255:
         detail = f"Transparent pixels (alpha down to {alpha.min()}, expected 255); what lies under them is shown."
         findings.append(("transparent", detail, True))
@@ -169,7 +286,8 @@ def pngs_of_dicoms(facts: dict[SliceFile, Facts], problems: Problems, quiet: boo
     """
     have = {(f.part, f.label, f.slice_id) for f in facts if f.kind == "png"}
     alone = [f for f, seen in facts.items() if seen.header and (f.part, f.label, f.slice_id) not in have]
-    made, folder = [], identity.Identity("from-dicom", ("data.dicom",)).folder() if alone else None
+    made, windows = [], Counter()
+    folder = identity.Identity("from-dicom", ("data.dicom",)).folder() if alone else None
     for file in progress.track(alone, "Making PNGs of DICOMs", quiet=quiet):
         header = facts[file].header
         centre, width = header.window
@@ -183,12 +301,90 @@ def pngs_of_dicoms(facts: dict[SliceFile, Facts], problems: Problems, quiet: boo
         except OSError as error:
             detail = f"No PNGs of the DICOM slices can be written to {folder}: {errors.reason(error)}."
             raise UserError(f"{detail} Set STROKE_DERIVED to a folder for derived data.") from error
-        whose = "a usual one, its header states none" if header.centre is None else "its header's"
+        whose = "its header's" if header.windows == 1 else f"the first of {header.windows} in its header"
+        if header.centre is None:
+            whose = f"a usual one, its header states {'no usable one' if header.odd_window else 'none'}"
         detail = f"No PNG of this name; one was made by the CT window {centre:g} / {width:g} HU ({whose})."
         problems.add("png_from_dicom", file.path, detail, True)
         problems.sources[target] = file.path
         made.append(replace(file, path=target, kind="png"))
+        windows[f"{centre:g} / {width:g} HU"] += 1
+    if len(windows) > 1:
+        counted = ", ".join(f"{name} {number}" for name, number in windows.most_common(8))
+        detail = f"PNGs were made by {len(windows)} CT windows: {counted}. One grey value means different HU in them."
+        problems.add("several_windows", problems.root, detail, True, len(made))
     return made
+
+
+def check_pairs(
+    pairs: list[tuple[SliceFile, SliceFile]], facts: dict[SliceFile, Facts], known: dict, quiet: bool = False
+) -> dict[SliceFile, tuple[str, str, bool]]:
+    """Open overlays and DICOMs together with their originals, as notebooks do, and say which of them would stop one.
+
+    Args:
+        pairs: originals, each with an overlay or a DICOM of the same size.
+        facts: of all these files.
+        known: what `remembered` yields.
+        quiet: show no progress.
+
+    Returns:
+        by file that is to be left out: the kind of the finding, a sentence, and whether what its header says still
+        counts (it is of that slice, and only its pixels can't be decoded).
+    """
+
+    def check(pair: tuple[SliceFile, SliceFile]) -> tuple[str, str, bool] | None:
+        original, other = pair
+        digest = facts[other].sha256 or identity.sha256(other.path)
+        key = f"{other.kind} {digest} of {facts[original].sha256}"
+        if key not in known:
+            with errors.no_warnings():
+                known[key] = _fault(*((facts[file].copy or file.path) for file in pair), other.kind)
+        return known[key] and tuple(known[key])
+
+    found = progress.in_threads(check, pairs, "Comparing overlays and DICOMs with their slices", quiet)
+    return {other: fault for (_, other), fault in zip(pairs, found, strict=True) if fault}
+
+
+def _fault(original: Path, other: Path, kind: str) -> tuple[str, str, bool] | None:
+    """Say why an overlay or a DICOM can't be used with its original; None where it can."""
+    try:
+        if kind == "dicom":
+            dicom.check_pair(pixels.read_rgba(original), other)
+        else:
+            masks.extract(pixels.read_rgba(other), pixels.read_rgba(original))
+    except dicom.PairError as error:
+        return "dicom_differs", f"{error}. The DICOM is not used, the slice is.", False
+    except dicom.DicomError as error:
+        return "unreadable_dicom", f"{error}. Its pixels are not used; the slice and its patient are.", True
+    except Exception as error:  # whatever a decoder or an extractor says of a file from anywhere
+        detail = f"The {kind} is not its slice with a lesion painted on it. {errors.reason(error)}"
+        return f"{kind}_differs", f"{detail} The {kind} is not used, the slice is.", False
+    return None
+
+
+def check_true_masks(folder: Path, originals: list[SliceFile], facts: dict, problems: Problems) -> None:
+    """Note masks that the data set vouches for and that can't be decoded or are no mask of their slice."""
+    for file in originals:
+        path = folder / f"{file.slice_id}.png"
+        if not path.is_file():
+            continue
+        with errors.no_warnings():
+            found = read_true_mask(path)
+        expected = facts[file].height, facts[file].width
+        if found is None or found.shape != expected:
+            what = "It can't be decoded" if found is None else f"It is {'×'.join(map(str, found.shape[::-1]))}"
+            detail = f"{what}; expected a mask of {expected[1]}×{expected[0]} with 0, 1 and 2. It is not used."
+            problems.add("bad_true_mask", path, detail, False)
+
+
+def read_true_mask(path: Path) -> np.ndarray | None:
+    """Read a mask that the data set vouches for, uint8 (H, W) of 0/1/2, or None where it is none."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            found = np.array(image)
+    except (OSError, SyntaxError, ValueError):
+        return None
+    return found if found.ndim == 2 and found.dtype in (np.uint8, bool) else None
 
 
 def sort_out(facts: dict[SliceFile, Facts], problems: Problems) -> tuple[list[SliceFile], dict[tuple, SliceFile]]:

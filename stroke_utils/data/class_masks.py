@@ -9,6 +9,7 @@ from PIL import Image
 
 from stroke_utils.base import identity, progress, vocabulary
 from stroke_utils.base.errors import UserError
+from stroke_utils.data.checks import read_true_mask
 from stroke_utils.data.cohort import Cohort
 from stroke_utils.data.masks import METHODS, PAPER_OPTIONS, extract, from_mask_file, write_class_mask
 from stroke_utils.data.pixels import read_rgb, read_rgba
@@ -17,10 +18,24 @@ from stroke_utils.data.pixels import read_rgb, read_rgba
 def true_mask(cohort: Cohort, slice_id: str) -> np.ndarray | None:
     """Read the data set's own class mask of a slice as uint8 array (H, W) of 0/1/2, or None where it has none."""
     path = cohort.true_masks and cohort.true_masks / f"{slice_id}.png"
-    if not path or not path.is_file():
-        return None
-    with Image.open(path) as image:
-        return np.array(image)
+    return read_true_mask(path) if path and path.is_file() else None
+
+
+def painted(cohort: Cohort) -> pd.DataFrame:
+    """Return the rows of the slices table that have an overlay and a label: what rules for masks are shown on.
+
+    Raises:
+        UserError: there is no overlay of one of the types.
+    """
+    found = cohort.slices.dropna(subset=["overlay", "label"])
+    missing = [name for name in vocabulary.TYPES if not (found["label"] == name).any()]
+    if missing:
+        raise UserError(
+            f"The data have no usable overlay of {' and of '.join(missing)}; expected some of each type, to compare "
+            "rules on them. `stroke-regions check FOLDER` says what became of overlays. Detection needs none: go on "
+            "with 03_phase1_detection."
+        )
+    return found
 
 
 def write_class_masks(cohort: Cohort, method: str = "difference", quiet: bool = False, **options: int) -> pd.DataFrame:
@@ -49,18 +64,20 @@ def write_class_masks(cohort: Cohort, method: str = "difference", quiet: bool = 
     made_of = {"inputs": {"cohort": cohort.fingerprint}, "settings": {"method": method, **options}}
     folder = identity.Identity("class-masks", ("data.class_masks",), **made_of).folder()
     strokes = [*cohort.slices[cohort.slices["stroke"] == 1].itertuples()]
-    write = functools.partial(_write_one, folder=folder, method=method, options=options)
+    write = functools.partial(_write_one, folder=folder, method=method, options=options, left_out=cohort.left_out)
     with identity.writable(folder):
         rows = progress.in_threads(write, strokes, "Writing class masks", quiet)
     return pd.DataFrame(rows, columns=["slice_id", "class_mask", "note"], dtype=object)
 
 
-def _write_one(row: tuple, folder: Path, method: str, options: dict) -> tuple[str, str | None, str | None]:
+def _write_one(
+    row: tuple, folder: Path, method: str, options: dict, left_out: dict[str, str]
+) -> tuple[str, str | None, str | None]:
     target = folder / f"{row.slice_id}.png"
     if _is_whole(target, (row.width, row.height)):
         return row.slice_id, str(target), None
     if row.overlay is None and row.mask is None:
-        return row.slice_id, None, "It has neither an overlay nor a mask."
+        return row.slice_id, None, left_out.get(row.slice_id, "It has neither an overlay nor a mask.")
     try:
         if row.overlay is None:
             classes = from_mask_file(read_rgb(row.mask))

@@ -7,7 +7,7 @@ import functools
 import json
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -64,6 +64,7 @@ class Cohort:
             different grey values, at most the CT window's width in Hounsfield units), marker (has an orientation
             marker); missing where the cohort was not read thoroughly. And study and series, the ids in its DICOM's
             header, missing where there is none.
+        left_out: why the overlay of a slice that has one is not in ``slices``, by slice_id.
     """
 
     root: Path
@@ -73,6 +74,7 @@ class Cohort:
     fingerprint: str
     layout: str = "other"
     facts: pd.DataFrame | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def data_set(self) -> DataSet:
@@ -179,9 +181,10 @@ def read_cohort(folder: str | os.PathLike, quiet: bool = False, thorough: bool =
     Args:
         folder: the folder that holds the class and session folders, or one above it.
         quiet: show no progress.
-        thorough: decode every PNG, about 6 ms each and core the first time; what was seen is kept by hash under the
-            derived data. Without it headers, chunk sums and hashes are read; a painted slice among the originals then
-            goes unseen, and ``facts`` has missing values only.
+        thorough: decode every PNG, about 6 ms each and core the first time, and overlays and DICOMs together with
+            their slices; what was seen is kept by hash under the derived data. Without it headers, chunk sums and
+            hashes are read; a painted slice among the originals or an overlay of another slice then goes unseen, and
+            ``facts`` has missing values only.
 
     Raises:
         UserError: no such folder, one that may not be read, an archive or another file, an empty folder, another
@@ -197,14 +200,20 @@ def read_cohort(folder: str | os.PathLike, quiet: bool = False, thorough: bool =
         facts = dict(zip(found, progress.in_threads(inspect, found, "Reading the slices", quiet), strict=True))
         made = checks.pngs_of_dicoms(facts, problems, quiet)
         facts.update(zip(made, progress.in_threads(inspect, made, "Reading the PNGs made", quiet), strict=True))
-    originals, companions = checks.sort_out(facts, problems)
-    joined = _join(originals, companions, facts, tables.LabelTables(listed, originals, problems), problems)
+        originals, companions = checks.sort_out(facts, problems)
+        pairs = _pairs(originals, companions, facts) if thorough else []
+        faults = checks.check_pairs(pairs, facts, known, quiet)
+    if thorough and (vouched := _true_masks(root, origin)):
+        checks.check_true_masks(vouched, originals, facts, problems)
+    labels = tables.LabelTables(listed, originals, problems)
+    joined = _join(originals, companions, facts, faults, labels, problems)
     if joined.empty:
         raise UserError(nothing_usable(root, found, problems))
     rows = joined[["slice_id", "part", "label", "stroke", "sha256", "paint"]].astype(object)
     fingerprint = identity.digest(rows.where(rows.notna(), None).values.tolist(), 10)
     slices, seen = joined[[*COLUMNS]].copy(), joined[["slice_id", *_FACTS]].copy()
-    return Cohort(root, slices, problems.table(), origin, fingerprint, name_layout(root, [*facts]), seen)
+    left_out = joined.dropna(subset="left_out").set_index("slice_id")["left_out"].to_dict()
+    return Cohort(root, slices, problems.table(), origin, fingerprint, name_layout(root, [*facts]), seen, left_out)
 
 
 def _read_origin(root: Path, problems: Problems) -> dict:
@@ -228,10 +237,32 @@ def _true_masks(root: Path, origin: dict) -> Path | None:
     return path if path and os.path.isdir(path) and path.resolve().is_relative_to(root.resolve()) else None
 
 
+def _key(file: SliceFile, kind: str) -> tuple:
+    """Give the key by which a slice's overlay, mask or DICOM is found."""
+    return file.part, file.label, file.slice_id, kind
+
+
+def _same_size(file: SliceFile, other: SliceFile, facts: dict) -> bool:
+    return (facts[other].width, facts[other].height) == (facts[file].width, facts[file].height)
+
+
+def _pairs(originals: list[SliceFile], companions: dict, facts: dict) -> list[tuple[SliceFile, SliceFile]]:
+    """Give each original with its overlay and with its DICOM, where they are of its size and the paint has a type."""
+    found = ((file, companions.get(_key(file, kind))) for file in originals for kind in ("overlay", "dicom"))
+    return [(f, o) for f, o in found if o and _same_size(f, o, facts) and facts[o].types != []]
+
+
 def _join(
-    originals: list[SliceFile], companions: dict, facts: dict, labels: tables.LabelTables, problems: Problems
+    originals: list[SliceFile],
+    companions: dict,
+    facts: dict,
+    faults: dict,
+    labels: tables.LabelTables,
+    problems: Problems,
 ) -> pd.DataFrame:
-    """Build the slices table with what was seen in them, and ``paint``, the hash of the file of the class mask."""
+    """Build the slices table with what was seen in them; ``paint`` is the hash of the file of the class mask,
+    ``left_out`` says why an overlay is not used.
+    """
     painted_parts = {part for part, _, _, kind in companions if kind in ("overlay", "mask")}
     labelled = any(f.part == "session1" and f.slice_id in labels.stroke for f in originals)
     if not labelled and (first := next((f for f in originals if f.part == "session1"), None)):
@@ -246,23 +277,33 @@ def _join(
     rows, used = [], set()
     for file in originals:
         seen = facts[file]
-        paths = {}
+        paths, header, left_out = {}, None, None
         for kind in ("overlay", "mask", "dicom"):
-            key = (file.part, file.label, file.slice_id, kind)
+            key = _key(file, kind)
             other = companions.get(key)
             used.add(key)
-            if other and kind != "dicom" and (facts[other].width, facts[other].height) != (seen.width, seen.height):
+            if other and not _same_size(file, other, facts):
                 size, expected = f"{facts[other].width}×{facts[other].height}", f"{seen.width}×{seen.height}"
                 detail = f"The {kind} is {size}, its slice {expected}; the {kind} is not used, the slice is."
-                problems.add(f"{kind}_size_differs", other.path, detail, True)
+                problems.add(f"{kind}_size_differs", other.path, detail, kind != "dicom")
+                left_out = detail if kind == "overlay" else left_out
+                other = None
+            elif other in faults:
+                what, detail, header_counts = faults[other]
+                problems.add(what, other.path, detail, False)
+                header = facts[other].header if header_counts else header
+                left_out = detail if kind == "overlay" else left_out
                 other = None
             paths[kind] = other
         stated, has_paint = labels.stroke.get(file.slice_id), file.part in painted_parts
         label, stroke = _label(file, paths, facts, stated, labelled, has_paint, problems)
-        header = facts[paths["dicom"]].header if paths["dicom"] else None
+        header = facts[paths["dicom"]].header if paths["dicom"] else header
+        if paths["overlay"] and facts[paths["overlay"]].types == []:  # of neither type: no notebook can make use of it
+            paths["overlay"], left_out = None, "Nothing on its overlay has the colour of either type."
         source = paths["overlay"] or paths["mask"]
-        row = {"slice_id": file.slice_id, "label": label, "stroke": stroke, "part": file.part, "png": str(file.path)}
-        row |= {kind: str(other.path) if other else None for kind, other in paths.items()}
+        row = {"slice_id": file.slice_id, "label": label, "stroke": stroke, "part": file.part}
+        row |= {"png": str(seen.copy or file.path), "left_out": left_out}
+        row |= {kind: str(facts[other].copy or other.path) if other else None for kind, other in paths.items()}
         row["patient"] = labels.patient.get(file.slice_id) or (header.patient if header else None) or file.patient
         row |= {name: getattr(header, name) if header else None for name in ("study", "series")}
         row |= {name: getattr(seen, name) for name in ("width", "height", "mode", "sha256", "grey_levels", "marker")}
@@ -272,7 +313,7 @@ def _join(
         if key not in used:
             detail = f"The {other.kind} has no usable original PNG of the same name in its class; it is not used."
             problems.add(f"{other.kind}_without_original", other.path, detail, False)
-    slices = pd.DataFrame(rows, columns=[*COLUMNS, *_FACTS, "paint"])
+    slices = pd.DataFrame(rows, columns=[*COLUMNS, *_FACTS, "paint", "left_out"])
     slices = slices.astype({"stroke": "Int64", "grey_levels": "Int64", "marker": "boolean"})
     if slices["patient"].count() >= _SAME_PATIENT and slices["patient"].nunique() == 1:
         detail = f"All {slices['patient'].count()} slices name the same patient; taken as a placeholder, not an id."
@@ -288,7 +329,8 @@ def _label(
     paint = [paths[kind] for kind in ("mask", "overlay") if paths[kind]]
     painted, types = next(iter(paint), None), next((facts[p].types for p in paint if facts[p].types), [])
     for blank in (p for p in paint if facts[p].types == []):
-        detail = "No border or mask colour of either type (resized, or saved as JPEG?): no class mask comes of it."
+        detail = "No border or mask colour of either type (resized, or saved as JPEG?): no class mask comes of it. "
+        detail += f"The {blank.kind} is not used, the slice is."
         problems.add("no_type_colour", blank.path, detail, True)
     if file.part == "train":
         label, stroke = file.label, int(file.label != "none")

@@ -33,10 +33,13 @@ _UNPACK = (
     "class folders."
 )
 _TABLES = (".txt", ".csv", ".tsv", ".xlsx", ".xlsm", ".xls", ".ods")  # of `tables`
+# Endings of slices. Many DICOM files have none, or names of dots and numbers, and are known by their content alone.
+_ENDING = re.compile(r"\.(png|dcm|dcm30|dc3|dicom|dic|ima|img|acr|ct)$", re.IGNORECASE)
 PROBLEM_COLUMNS = ("kind", "path", "detail", "used", "files")
 """Columns of ``Cohort.problems``; ``used`` tells whether the ``files`` files in question are still used."""
 
 _LONGEST = 1000  # letters of a detail; names and ids from outside may be of any length
+_SHOWN = 4  # different details in such a row
 _MANY = 10  # rows of one kind: more of what is used all the same become one row
 
 
@@ -82,10 +85,23 @@ class Problems(list):
         for (kind, used), group in kinds.items():
             if used and len(group) > _MANY:
                 paths, total = [row[1] for row in group], sum(row[4] for row in group)
-                detail = f"{total} files (first: {paths[0]}). {group[0][2]}"
+                detail = f"{total} files (first: {paths[0]}). {_counted(group)}"
                 group = [(kind, os.path.commonpath(paths) or ".", detail, used, total)]
             rows += group
         return pd.DataFrame(rows, columns=PROBLEM_COLUMNS)
+
+
+def _counted(group: list[tuple]) -> str:
+    """Give the detail that rows share, or the most frequent ones with how many files each speaks of."""
+    numbers = Counter()
+    for _, _, detail, _, files in group:
+        numbers[detail] += files
+    if len(numbers) == 1:
+        return group[0][2]
+    most = numbers.most_common(_SHOWN)
+    rest = sum(numbers.values()) - sum(number for _, number in most)
+    said = [f"{number} of them: {detail}" for detail, number in most]
+    return " ".join([*said, *([f"{rest} others: likewise, with other values."] if rest else [])])
 
 
 def checked_root(folder: str | os.PathLike) -> Path:
@@ -183,14 +199,25 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
     """Append the files of one folder to ``found``, or one row to ``problems`` for those that belong nowhere."""
     part, label, kind = place.part, place.label, place.kind
     pngs = [n for n in names if n.lower().endswith(".png")]
-    dicoms = [n for n in names if n.lower().endswith(".dcm") or (kind == "dicom" and "." not in n)]
+    archives = [n for n in names if _ARCHIVES.fullmatch(n)]
+    dicoms = [n for n in names if n.lower().endswith(".dcm")]
+    known = {*pngs, *dicoms, *archives}
+    others = [n for n in names if n not in known and not n.lower().endswith(_TABLES)]
+    dicoms += [n for n in others if is_dicom(here / n)]
+    others = [n for n in others if n not in set(dicoms)]
     if place.doubt and (pngs or dicoms):
         detail = (
             f"{len(pngs + dicoms)} slices in a folder whose name can be read in two ways ({place.words!r}): "
             f"{place.doubt}; they are not used. Name it after one class, such as 'Normal', 'Ischemia' or 'Hemorrhage'."
         )
         problems.add("ambiguous_folder", here, detail, False, len(pngs + dicoms))
-    elif pngs and part is None:
+        pngs, dicoms = [], []
+    if dicoms and part is None:
+        detail = (
+            f"{len(dicoms)} DICOM in a folder that is no class and no session (first: {dicoms[0]}); they are not used."
+        )
+        problems.add("unknown_folder", here, detail, False, len(dicoms))
+    if pngs and part is None:
         detail = f"{len(pngs)} PNG in a folder that is no class and no session (first: {pngs[0]}); they are not used."
         problems.add("unknown_folder", here, detail, False, len(pngs))
     elif pngs and kind == "dicom":
@@ -201,22 +228,30 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
         if part == "train" and HELD_OUT.intersection(map(vocabulary.plain, here.relative_to(problems.root).parts)):
             detail = f"{len(pngs)} PNG under a folder called test or validation; they count as training."
             problems.add("held_out_folder", here, detail, True, len(pngs))
-    archives = [n for n in names if _ARCHIVES.fullmatch(n)]
     if archives:
         detail = f"{len(archives)} archive files (first: {archives[0]}); what is in them is not read. {_UNPACK}"
         problems.add("not_unpacked", here, detail, False, len(archives))
-    known = {*pngs, *dicoms, *archives}
-    others = [n for n in names if n not in known and not n.lower().endswith(_TABLES)]
     if part is not None and others:
-        detail = f"{len(others)} files that end neither in .png nor in .dcm (first: {others[0]}); they are not used."
+        detail = f"{len(others)} files that are neither PNG nor DICOM (first: {others[0]}); they are not used."
         problems.add("other_files", here, detail, False, len(others))
     if part is not None:
         found += [SliceFile(here / n, "dicom", part, label, stem(n)) for n in dicoms]
 
 
+def is_dicom(path: Path) -> bool:
+    """Tell by its content whether a file is DICOM, whatever its name; one that can't be opened is none."""
+    try:
+        if not path.is_file():  # reading a pipe may never end
+            return False
+        with path.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
 def stem(name: str) -> str:
     """Return the slice id of a file name: without the suffix, in the composed Unicode form, in printable letters."""
-    return _printable(re.sub(r"\.(png|dcm)$", "", unicodedata.normalize("NFC", name.strip()), flags=re.IGNORECASE))
+    return _printable(_ENDING.sub("", unicodedata.normalize("NFC", name.strip())))
 
 
 def nothing_usable(root: Path, found: list[SliceFile], problems: Problems) -> str:

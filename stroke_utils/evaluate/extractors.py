@@ -28,7 +28,8 @@ def compare(
     def score(row: tuple) -> list[tuple]:
         overlay, original = read_rgba(row.overlay), read_rgba(row.png)
         truth = class_masks.true_mask(cohort, row.slice_id)
-        truth = masks.extract(overlay, original) if truth is None else truth
+        if truth is None or truth.shape != overlay.shape[:2]:
+            truth = masks.extract(overlay, original)
         size, marker = np.count_nonzero(truth), bool((packed(original) == MARKER).any())
         rows = []
         for method in methods:
