@@ -32,8 +32,9 @@ def test_slices_numbered_anew_for_each_patient(tmp_path):
         for patient in ("049", "050"):
             for i in (1, 2):
                 place = tmp_path / folder / patient
-                draw(place / "PNG" / f"{i}.png")
-                draw(place / "OVERLAY" / f"{i}.png", vocabulary.BORDER_COLOURS[label][0])
+                grey = next(GREY)
+                draw(place / "PNG" / f"{i}.png", grey=grey)
+                draw(place / "OVERLAY" / f"{i}.png", vocabulary.BORDER_COLOURS[label][0], grey=grey)
     draw(tmp_path / "Normal" / "10000.png")
     cohort = read_cohort(tmp_path, quiet=True)
     slices = cohort.slices.set_index("slice_id")
