@@ -37,6 +37,7 @@ def lines(pattern, header, end="\r\n"):
     [
         "sep=;\r\n" + lines("{id};{y}", "image_id;Stroke"),
         '"sep=;"\r\n' + lines("{id};{y}", "image_id;Stroke"),
+        "sep=^\r\n" + lines("{id}^{y}", "image_id^Stroke"),
         lines("{id}|{y}", "Image Id | İnme Var mı?"),
         lines('"{id}","{y}"', '"image_id","Stroke"').encode("utf-8-sig"),
         lines("{id}\t{y}", "image_id\tStroke").encode("utf-16-le"),
