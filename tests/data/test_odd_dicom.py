@@ -322,6 +322,8 @@ def test_signed_padding_keeps_its_sign(tmp_path):
     tags = {"PixelRepresentation": 1, "BitsStored": 16, "HighBit": 15, "RescaleIntercept": 0}
     path = ct(tmp_path / "a.dcm", stored=stored, PixelPaddingValue=-2000, **tags)
     assert np.array_equal(dicom.read_hounsfield(path), np.where(outside(), dicom.AIR, head()))
+    ranged = ct(tmp_path / "b.dcm", stored=stored, PixelPaddingValue=-2010, PixelPaddingRangeLimit=-1990, **tags)
+    assert np.array_equal(dicom.read_hounsfield(ranged), np.where(outside(), dicom.AIR, head()))
     whole = path.read_bytes()
     place = whole.index(b"\x28\x00\x20\x01") + 4  # the VR of PixelPaddingValue
     path.write_bytes(whole[:place] + b"US" + whole[place + 2 :])
