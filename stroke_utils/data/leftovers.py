@@ -20,7 +20,9 @@ _FILES = {
     "a picture viewer": re.compile(r"thumb(nail)?[_.-].*|.*[_.-]thumb(nail)?\.\w+"),
     "a DICOM disc": re.compile(r"dicomdir"),
 }
-_SILENT = re.compile(r"thumbs\.db|desktop\.ini|ehthumbs\.db|\.ds_store|dicomdir", re.IGNORECASE)  # in nearly every folder
+_SILENT = re.compile(
+    r"thumbs\.db|desktop\.ini|ehthumbs\.db|\.ds_store|dicomdir", re.IGNORECASE
+)  # in nearly every folder
 _COPY = re.compile(
     r"(?:cop(?:y|ie|ia) of |kopya )?(?P<name>.+?)"
     r"(?: ?-? ?(?:kopya|kopyas\u0131|copy|copie|kopie|copia)(?: ?\(?\d+\)?)?| ?\(\d+\))?(?P<suffix>\.\w+)",
