@@ -27,6 +27,15 @@ def draw(path, colour=None):
     image.save(path)
 
 
+def paint(original, overlay, colour):
+    """Write a slice with a lesion's border painted over its first row."""
+    image = Image.open(original)
+    for x in range(9):
+        image.putpixel((x, 0), colour)
+    overlay.parent.mkdir(parents=True, exist_ok=True)
+    image.save(overlay)
+
+
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     """Ten slices of none and ten of hemorrhage, numbered alike in both folders."""
@@ -60,8 +69,9 @@ def test_none_and_one_type_run_detection_and_say_what_is_left_out(data, session)
 def test_types_and_regions_without_their_test_are_left_out_and_with_it_all_run(data):
     for i in range(4):
         for folder, kind in (("hemorrhage", "hemorrhage"), ("ischemia", "ischemia")):
-            draw(data / folder / f"{i:03d}.png")
-            draw(data / folder / "OVERLAY" / f"{i:03d}.png", vocabulary.BORDER_COLOURS[kind][0])
+            place = data / folder / f"{i:03d}.png"
+            draw(place)
+            paint(place, data / folder / "OVERLAY" / place.name, vocabulary.BORDER_COLOURS[kind][0])
     asked = make_plan(data=str(data))
     assert asked.notebooks == sorted([*ALWAYS, "02_mask_extraction"])
     assert "04_phase2_classification: Session 2 is missing, which is its test." in left_out(asked)
