@@ -206,7 +206,7 @@ def record_batches(
         order = tf.data.Dataset.range(len(names)).map(
             lambda i: shards[tf.random.experimental.index_shuffle(i, key, last)]
         )
-        mixed = order.interleave(read, cycle_length=4, block_length=1, deterministic=True)
+        mixed = order.interleave(read, cycle_length=4, block_length=1)  # one after the other, so always alike
         # Not Dataset.shuffle: its order would also depend on TensorFlow's global seed.
         mixed = mixed.batch(WINDOW_SLICES).enumerate()
         mixed = mixed.map(lambda window, examples: tf.gather(examples, mix(epoch, window, tf.size(examples)))).unbatch()
