@@ -1,5 +1,6 @@
 """What is left of a whole run of the course, told while one of its notebooks runs."""
 
+import functools
 import math
 import re
 from collections.abc import Sequence
@@ -70,6 +71,7 @@ def left(jobs: Sequence[Job], stated: bool, at_work: Path, spent: float) -> str:
     return f"{count}, about {max(1, math.ceil(rest))} min left"
 
 
+@functools.cache  # asked every second, and a copy has megabytes; once it is there it stays as it is
 def _taken(job: Job) -> float:
     """Return the seconds that an executed copy says it took."""
     return float(read_notebook(job.output).metadata.get("papermill", {}).get("duration") or 0.0)

@@ -83,6 +83,20 @@ def of_model(records: list[dict], model: str) -> dict | None:
     return next((record for record in records if model in record["metrics"]), None)
 
 
+def at(record: dict, metric: str) -> object:
+    """Return what stands at a dotted path of a record, such as ``metrics.cnn.validation.auc``.
+
+    Raises:
+        KeyError: the first key of the path that is not there.
+    """
+    node = record
+    for key in metric.split("."):
+        if not isinstance(node, dict) or key not in node:
+            raise KeyError(key)
+        node = node[key]
+    return node
+
+
 def judged(records: list[dict], metric: str, band: dict) -> tuple[float, str]:
     """Look a number up in the newest record that has its model; return it and what is wrong with it, if anything.
 
@@ -92,13 +106,13 @@ def judged(records: list[dict], metric: str, band: dict) -> tuple[float, str]:
         band: what it must lie in.
     """
     model = metric.split(".")[1]
-    node = record = of_model(records, model)
+    record = of_model(records, model)
     if record is None:
         return math.nan, f"no record of {model}"
-    for key in metric.split("."):
-        if not isinstance(node, dict) or key not in node:
-            return math.nan, f"no {key!r} in the record {record['run_id']}"
-        node = node[key]
+    try:
+        node = at(record, metric)
+    except KeyError as missing:
+        return math.nan, f"no {missing.args[0]!r} in the record {record['run_id']}"
     value, baseline = (node["value"], node.get("baseline")) if isinstance(node, dict) else (node, None)
     if not finite(value):
         return math.nan, "not a finite number"

@@ -37,14 +37,6 @@ CLEAR = 0.02
 """By how much the lower end of a band lies above the trivial score at least."""
 
 
-def score(record: dict, metric: str) -> dict:
-    """Return a score of a record by its dotted path."""
-    node = record
-    for key in metric.split("."):
-        node = node[key]
-    return node
-
-
 def band(values: list[float], trivial: float, name: str) -> dict:
     """Return the band of some seeds' values of one score, higher being better.
 
@@ -68,7 +60,7 @@ def bands() -> dict[str, dict[str, dict]]:
         wanted += [metric for metric, where in MORE.items() if where == notebook]
         for metric in wanted:
             model = metric.split(".")[1]
-            newest = {r["seed"]: score(r, metric) for r in reversed(records) if model in r["metrics"]}
+            newest = {r["seed"]: verify.at(r, metric) for r in reversed(records) if model in r["metrics"]}
             values = [newest[seed]["value"] for seed in sorted(newest)]
             trivial = max(newest[seed]["baseline"] for seed in newest)
             found.setdefault(notebook, {})[metric] = band(values, trivial, f"{notebook}, {metric}")
