@@ -168,9 +168,7 @@ def what_is_compared_is_the_same_in_every_profile(notebook, path):
 
 
 def cells_are_short(notebook, path):
-    # The parameters are a list, one a line, that papermill wants in one cell.
-    cells = [cell for cell in code_cells(notebook) if "parameters" not in cell.metadata.get("tags", [])]
-    lengths = [len(cell.source.splitlines()) for cell in cells]
+    lengths = [len(cell.source.splitlines()) for cell in code_cells(notebook)]
     if max(lengths) > 20 or statistics.median(lengths) > 4:
         yield f"the longest cell has {max(lengths)} lines (20), the median is {statistics.median(lengths)} (4)"
 

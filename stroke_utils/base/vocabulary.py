@@ -96,9 +96,6 @@ AUGMENTATIONS = ("none", "light", "strong")
 STARTING_WEIGHTS = ("none", "imagenet", "phantom")
 """Words for what a network starts from: random weights, ImageNet's, those of drawn heads. A path is another."""
 
-RATE_SCHEDULES = ("plateau", "cosine")
-"""Names of the ways in which a learning rate changes while a network trains, the paper's first."""
-
 PIXEL_FORMS = ("unit", "imagenet")
 """Pixels of a U-Net: [0, 1] as in the paper, or what segmentation-models prepares its ImageNet encoders for."""
 

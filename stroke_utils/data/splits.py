@@ -7,6 +7,9 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from stroke_utils.base.errors import UserError
 
+VALIDATION = 0.2
+"""Share of the training part that goes to validation in both classifications, as in the paper."""
+
 
 def split(
     slices: pd.DataFrame,
@@ -67,6 +70,17 @@ def split(
                     "Look at the cohort's classes, or split with another seed or share."
                 )
     return slices
+
+
+def parts(slices: pd.DataFrame, test_part: str) -> dict[str, pd.Series]:
+    """Return which slices are scored, by the name of the part: validation, then the test where there is one.
+
+    Args:
+        slices: of :func:`split`.
+        test_part: name of the test.
+    """
+    found = {"validation": slices["split"] == "validation", test_part: slices["split"] == "test"}
+    return {part: rows for part, rows in found.items() if rows.any()}
 
 
 def class_weights(labels: pd.Series | np.ndarray) -> dict[int, float]:

@@ -128,3 +128,27 @@ def pairs(tables: dict[str, dict[int, pd.DataFrame]], measure: str, patients: pd
         corrected = multipletests(out.loc[known, name], method="holm")[1] if known.any() else []
         out.loc[known, f"{name}_holm"] = corrected
     return out
+
+
+def rankings(
+    answers: dict[str, np.ndarray], slices: pd.DataFrame, truth: str, seed: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Compare how trainings of one network rank the same slices.
+
+    Args:
+        answers: (n,) probabilities of class 1 by the name of the training.
+        slices: (n) rows with slice_id, patient (missing where unknown) and the column ``truth``.
+        truth: name of a column with 0 or 1.
+        seed: of the bootstrap.
+
+    Returns:
+        One row a training: its AUC with the 95 % interval, ``low`` to ``high``. And :func:`pairs` by AUC.
+    """
+    tables, rows, known = {}, {}, slices[truth].astype(int).to_numpy()
+    for name, probability in answers.items():
+        auc = metrics.auc_score(known, probability, seed, slices["patient"])
+        rows[name] = {"AUC": auc["value"], "low": auc["low"], "high": auc["high"]}
+        found = {"slice_id": slices["slice_id"].to_numpy(), "truth": known, "probability": probability}
+        tables[name] = {seed: pd.DataFrame(found)}
+    alone = pd.DataFrame.from_dict(rows, orient="index", columns=["AUC", "low", "high"])
+    return alone, pairs(tables, "AUC", slices.set_index("slice_id")["patient"], seed)

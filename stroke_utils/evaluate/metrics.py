@@ -171,9 +171,18 @@ def classification_scores(
             out[name] = score(value, *interval, of.sum(), trivial[name], unit)
         else:
             out[name] = score(value, *percentiles(resampled[name]), n, trivial[name], unit)
-    auc = sk.roc_auc_score(truth, probability)
-    out["auc"] = score(auc, *percentiles(resampled_auc(truth, probability, weights)), n, 0.5, unit)
-    return out
+    return out | {"auc": _auc(truth, probability, weights, unit)}
+
+
+def auc_score(truth: np.ndarray, probability: np.ndarray, seed: int = 0, patients: np.ndarray | None = None) -> dict:
+    """Return the score dictionary of the AUC alone, as :func:`classification_scores` has it. Arguments as there."""
+    truth, probability = np.asarray(truth, dtype=int), np.asarray(probability, dtype=float)
+    return _auc(truth, probability, resamples(truth, patients, seed), unit_of(patients))
+
+
+def _auc(truth: np.ndarray, probability: np.ndarray, weights: np.ndarray, unit: str) -> dict:
+    interval = percentiles(resampled_auc(truth, probability, weights))
+    return score(sk.roc_auc_score(truth, probability), *interval, len(truth), 0.5, unit)
 
 
 def resampled_auc(truth: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -185,8 +194,12 @@ def resampled_auc(truth: np.ndarray, probability: np.ndarray, weights: np.ndarra
     return np.einsum("bp,bp->b", positive, negative @ ordered.T) / np.where(pairs, pairs, np.nan)
 
 
+RECALL = 0.88
+"""Share of strokes that the paper's threshold must find."""
+
+
 def choose_threshold(
-    truth: np.ndarray, probability: np.ndarray, recall: float = 0.88, average: str = "positive"
+    truth: np.ndarray, probability: np.ndarray, recall: float = RECALL, average: str = "positive"
 ) -> float:
     """Return the threshold of highest precision among those that keep ``recall``, as the paper describes.
 
@@ -218,7 +231,9 @@ def best_f1_threshold(truth: np.ndarray, probability: np.ndarray) -> float:
     return float(best[(best - 0.5).abs().idxmin()])
 
 
-def thresholds(truth: np.ndarray, probability: np.ndarray, split: pd.Series, recall: float = 0.88) -> dict[str, float]:
+def thresholds(
+    truth: np.ndarray, probability: np.ndarray, split: pd.Series, recall: float = RECALL
+) -> dict[str, float]:
     """Return every threshold that a detector is tested at; all but the last are chosen without a look at the test.
 
     Args:
@@ -230,17 +245,17 @@ def thresholds(truth: np.ndarray, probability: np.ndarray, split: pd.Series, rec
     Returns:
         ``rule``: :func:`choose_threshold` on validation. ``macro_rule``: the same by macro averages. ``at_half``: 0.5.
         ``at_best_f1``: :func:`best_f1_threshold` on validation. ``on_test``: the rule on the test itself, which no
-        honest score may use.
+        honest score may use; absent where there is no test.
     """
     truth, probability = np.asarray(truth, dtype=int), np.asarray(probability, dtype=float)
     validation, test = np.asarray(split) == "validation", np.asarray(split) == "test"
-    return {
+    found = {
         "rule": choose_threshold(truth[validation], probability[validation], recall),
         "macro_rule": choose_threshold(truth[validation], probability[validation], recall, "macro"),
         "at_half": 0.5,
         "at_best_f1": best_f1_threshold(truth[validation], probability[validation]),
-        "on_test": choose_threshold(truth[test], probability[test], recall),
     }
+    return found | ({"on_test": choose_threshold(truth[test], probability[test], recall)} if test.any() else {})
 
 
 def threshold_curve(truth: np.ndarray, probability: np.ndarray) -> pd.DataFrame:

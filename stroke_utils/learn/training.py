@@ -47,7 +47,7 @@ def rate_for(start: str, p: SimpleNamespace) -> float:
 
     Args:
         start: of :func:`stroke_utils.learn.models.weights_for`.
-        p: with ``learning_rate`` and ``learning_rate_random``.
+        p: settings of one network, with ``learning_rate`` and ``learning_rate_random``.
     """
     return p.learning_rate_random if start == "none" else p.learning_rate
 
@@ -110,7 +110,7 @@ def _build_variables(model: keras.Model) -> keras.Model:
 
 
 WARM_UP = 0.1
-"""Share of all steps in which the rate of the schedule ``cosine`` rises."""
+"""Share of all steps in which the rate rises, where it follows a cosine."""
 
 
 @dataclass(frozen=True)
@@ -119,31 +119,24 @@ class Schedule:
 
     Attributes:
         epochs: passes over the training slices at most.
-        reduce_after: epochs without a better ``monitor`` before the learning rate is multiplied by ``reduce_by``; means
-            nothing with ``cosine``.
+        reduce_after: epochs without a better ``monitor`` before the learning rate is multiplied by ``reduce_by``, as in
+            the paper. With 0 the rate looks at no loss: it rises from 0 in a tenth of the steps and then falls to 0
+            along half a cosine (Loshchilov and Hutter, 2017, without restarts).
         stop_after: epochs without a better ``monitor`` before training stops; 0 trains all epochs.
-        rate: one of the vocabulary's ``RATE_SCHEDULES``. ``plateau`` is the paper's; ``cosine`` looks at no loss: the
-            rate rises from 0 in a tenth of the steps and then falls to 0 along half a cosine (Loshchilov and Hutter,
-            2017, without restarts).
         reduce_by: factor of the learning rate.
         monitor: the watched quantity; losses are minimised, everything else maximised.
     """
 
     epochs: int
     reduce_after: int
-    stop_after: int
-    rate: str = "plateau"
+    stop_after: int = 0
     reduce_by: float = 0.5
     monitor: str = "val_loss"
 
     @classmethod
-    def of(cls, name: str, p: SimpleNamespace) -> "Schedule":
-        """Return the schedule of a network by a notebook's parameters.
-
-        Where these have ``epochs_<name>``, it counts instead of ``epochs``.
-        """
-        epochs = getattr(p, f"epochs_{name}", p.epochs)
-        return cls(epochs, p.reduce_after, getattr(p, "stop_after", 0), p.rate_schedule)
+    def of(cls, p: SimpleNamespace) -> "Schedule":
+        """Return the schedule by the settings of one network."""
+        return cls(p.epochs, p.reduce_after, p.stop_after)
 
     def cosine(self, step: int, steps: int) -> float:
         """Return the rate of a step as a fraction of the highest one.
@@ -202,11 +195,11 @@ class State(keras.callbacks.Callback):
         super().__init__()
         watch = {"monitor": schedule.monitor, "mode": schedule.mode, "min_delta": MIN_DELTA}
         self.trained, self.epochs, self.rows, self.read = model, schedule.epochs, [], None
-        if schedule.rate == "cosine":
-            self.slow = _Cosine(schedule, float(model.optimizer.learning_rate))
-        else:
+        if schedule.reduce_after:
             slow = {"patience": schedule.reduce_after, "factor": schedule.reduce_by}
             self.slow = keras.callbacks.ReduceLROnPlateau(**watch, **slow)
+        else:
+            self.slow = _Cosine(schedule, float(model.optimizer.learning_rate))
         self.stop = keras.callbacks.EarlyStopping(
             **watch, patience=schedule.stop_after or schedule.epochs, restore_best_weights=True
         )

@@ -75,6 +75,9 @@ def full_ledger(records: list[dict], profile: str = "quick") -> pd.DataFrame:
 
 
 FIXED = (
+    ("03, 04", "validation", "0.2 of the training part; in 03 with equal shares of strokes", "phase 1 and 2: 80/20"),
+    ("03", "threshold", "recall of at least 0.88 on validation", "threshold: recall of at least 88 %"),
+    ("03, 04", "rate from random weights", "at least 0.001", "not stated; ours: Adam's usual rate"),
     ("03", "CNN", "3 × 3 convolutions of 16, 32, 32, 64, 64, 96, 96, 96, each with BatchNorm; global maximum",
      "not stated; ours: the smallest that learned the phantom, see docs/decisions/002"),
     ("03, 04", "light augmentation", "mirrored, ± 8°, ± 8 % zoom, ± 4 % shift", "amounts not stated; ours"),

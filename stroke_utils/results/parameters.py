@@ -23,7 +23,6 @@ from stroke_utils.base.vocabulary import (
     MASK_METHODS,
     PHANTOM_SIZES,
     PIXEL_FORMS,
-    RATE_SCHEDULES,
     TYPE_CLASSIFIERS,
     UNET_ENCODERS,
 )
@@ -179,6 +178,9 @@ def _or(names: tuple[str, ...]) -> str:
 
 _GREATEST_SEED = 2**32 - 1  # what numpy and Keras take
 
+RATE_FROM_RANDOM = 0.001
+"""Least learning rate of a network that starts from random weights and has no rate of its own: Adam's usual one."""
+
 _ROWS = (
     Parameter(
         name="profile",
@@ -309,23 +311,12 @@ _ROWS = (
         help={"05": "passes over the training slices", "": "passes over the training slices at most"},
     ),
     Parameter(
-        name="epochs_cnn",
-        kind=int,
+        name="own",
+        kind=str,
         role="identifies",
-        low=1,
-        high=10_000,
-        help={
-            "03": "the same for the CNN, which is small and starts from random weights",
-            "": "the same for the CNN, which is small",
-        },
-    ),
-    Parameter(
-        name="epochs_resnet18",
-        kind=int,
-        role="identifies",
-        low=1,
-        high=10_000,
-        help="the same for ResNet-18, for which the kit brings no trained weights",
+        many=True,
+        may_be_empty=True,
+        help="of single networks",
     ),
     Parameter(
         name="validation",
@@ -336,41 +327,20 @@ _ROWS = (
         help="share of the training part that goes to validation",
     ),
     Parameter(
-        name="stratified",
-        kind=bool,
-        role="identifies",
-        help="keep the share of both types in the split; the paper splits at random",
-    ),
-    Parameter(
         name="learning_rate",
         kind=float,
         role="identifies",
         low=1e-9,
         high=10,
-        help={"05": "of Adam", "": "of Adam, for networks that start from trained weights"},
-    ),
-    Parameter(
-        name="learning_rate_random",
-        kind=float,
-        role="identifies",
-        low=1e-9,
-        high=10,
-        help="the same for networks that start from random weights",
-    ),
-    Parameter(
-        name="rate_schedule",
-        kind=str,
-        role="identifies",
-        choices=RATE_SCHEDULES,
-        help="plateau (halved where validation stalls) or cosine (up in a tenth, then down to 0)",
+        help={"05": "of Adam", "": f"of Adam; where a network starts from random weights, at least {RATE_FROM_RANDOM}"},
     ),
     Parameter(
         name="reduce_after",
         kind=int,
         role="identifies",
-        low=1,
+        low=0,
         high=10_000,
-        help="epochs without a better validation loss before plateau halves the rate",
+        help="epochs without a better validation loss before the rate is halved; 0: it follows a cosine instead",
     ),
     Parameter(
         name="stop_after",
@@ -408,14 +378,6 @@ _ROWS = (
         help="start of ResNet-18: auto (phase 1's), none, or a detector's weights file",
     ),
     Parameter(
-        name="compared",
-        kind=str,
-        role="how often",
-        trains=False,
-        choices=DETECTORS,
-        help="detector that is also trained from other starts, where it is among the models",
-    ),
-    Parameter(
         name="other_starts",
         kind=str,
         role="how often",
@@ -423,18 +385,9 @@ _ROWS = (
         many=True,
         may_be_empty=True,
         help={
-            "04": "what ResNet-18 is also trained from: words as for weights; an empty list leaves it out",
-            "": "what it is also trained from: words as for weights; an empty list leaves it out",
+            "04": "what ResNet-18 is trained from besides; an empty list leaves it out",
+            "": "what the smallest network is trained from besides; an empty list leaves it out",
         },
-    ),
-    Parameter(
-        name="recall",
-        kind=float,
-        role="identifies",
-        trains=False,
-        low=0.01,
-        high=1,
-        help="share of strokes that the threshold must find on validation",
     ),
     Parameter(
         name="experiment_seeds",
@@ -475,9 +428,58 @@ def of_run(values: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in values.items() if role(name) != "where"}
 
 
-def of_network(values: Mapping[str, object]) -> dict[str, object]:
-    """Keep the parameters that a single trained network depends on."""
-    return {name: value for name, value in of_run(values).items() if name not in TABLE or TABLE[name].trains}
+OWN = ("epochs", "learning_rate", "reduce_after", "stop_after", "dropout", "batchnorm_momentum", "augmentation")
+"""What the parameter ``own`` may set for a single network."""
+
+
+def of_network(values: Mapping[str, object], network: str) -> dict[str, object]:
+    """Return the parameters that a single trained network depends on, with its own where ``own`` names some.
+
+    A notebook with ``own`` has two rates for each: ``learning_rate`` for trained weights, ``learning_rate_random`` for
+    random ones.
+    """
+    kept = {name: value for name, value in of_run(values).items() if name not in TABLE or TABLE[name].trains}
+    if "own" in kept:
+        own = {}
+        for item in kept.pop("own"):
+            owner, settings = _owned(item)
+            own |= settings if owner == network else {}
+        rate = own.get("learning_rate", max(RATE_FROM_RANDOM, kept["learning_rate"]))
+        kept |= {"learning_rate_random": rate} | own
+    return kept
+
+
+def _faults_of_own(items: list[str], notebook: str) -> list[str]:
+    """Return one sentence for each item of ``own`` that can't be read or is of a network that has one already."""
+    said, seen = [], set()
+    for item in items:
+        try:
+            owner, _ = _owned(item, notebook)
+        except ValueError as error:
+            said.append(f"'own' has {item!r}: {error}")
+            continue
+        if owner in seen:
+            said.append(f"'own' names {owner} twice; expected all its settings in one text.")
+        seen.add(owner)
+    return said
+
+
+def _owned(item: str, notebook: str = "") -> tuple[str, dict[str, object]]:
+    """Read ``network setting=value setting=value``.
+
+    Raises:
+        ValueError: it is not of that form, or has a setting that no single network can have, or a wrong value.
+    """
+    owner, *rest = item.split()
+    networks = _in(notebook, TABLE["models"].choices)
+    if owner not in networks:
+        raise ValueError(f"unknown network {owner!r}{_near(owner, networks)}; known are {', '.join(networks)}.")
+    pairs = [each.partition("=") for each in rest]
+    if not rest or not all(equals and value for _, equals, value in pairs):
+        raise ValueError(f"expected setting=value after the network, as in '{owner} epochs=20 dropout=0.3'.")
+    if wrong := [f"{name!r}{_near(name, OWN)}" for name, _, _ in pairs if name not in OWN]:
+        raise ValueError(f"a network has no {', '.join(wrong)} of its own; known are {', '.join(OWN)}.")
+    return owner, {name: TABLE[name].read(value, notebook) for name, _, value in pairs}
 
 
 def faults(notebook: str, given: Mapping[str, object], known: Collection[str]) -> tuple[dict[str, object], list[str]]:
@@ -503,7 +505,7 @@ def faults(notebook: str, given: Mapping[str, object], known: Collection[str]) -
             values[name] = TABLE[name].read(given[name], notebook)
         except ValueError as error:
             said.append(str(error))
-    return values, said
+    return values, said + _faults_of_own(values.get("own", []), notebook)
 
 
 def check(notebook: str, given: Mapping[str, object], known: Collection[str], where: str) -> dict[str, object]:

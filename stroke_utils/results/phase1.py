@@ -119,8 +119,8 @@ def _origin(digest: str, path: Path, where: str) -> str:
 
 def _train(name: str, settings: dict, cohort: Cohort, folder: Path) -> None:
     """Train a detector as notebook 3 does, without its test."""
-    p, backbone = SimpleNamespace(**settings), models.BACKBONES[name]
-    slices = splits.split(cohort.slices.dropna(subset=["stroke"]), "stroke", p.validation, p.seed)
+    p, backbone = SimpleNamespace(**parameters.of_network(settings, name)), models.BACKBONES[name]
+    slices = splits.split(cohort.slices.dropna(subset=["stroke"]), "stroke", splits.VALIDATION, p.seed)
     target = slices["stroke"].astype(int).to_numpy()[:, None]
     training.set_seed(p.seed, p.deterministic)
     start = models.weights_for(name, p.weights)
@@ -130,7 +130,7 @@ def _train(name: str, settings: dict, cohort: Cohort, folder: Path) -> None:
         training.compile_classifier(model, training.rate_for(start, p)),
         examples,
         backbone.preprocess,
-        training.Schedule.of(name, p),
+        training.Schedule.of(p),
         folder,
         f"{backbone.title}, phase 1",
         batch=p.batch,

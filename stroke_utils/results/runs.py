@@ -82,7 +82,7 @@ def network_identity(
         fingerprint: of the cohort.
         inputs: what else it was made from, such as another network's digest.
     """
-    kept = _by_content(parameters.of_network(settings))
+    kept = _by_content(parameters.of_network(settings, model))
     return identity.Identity(
         "networks",
         TASKS[notebook].modules,
@@ -130,6 +130,10 @@ class Run:
         self.networks: dict[str, str] = {}
         self.inputs: dict[str, str] = {}
         self.earlier: dict | None = None
+
+    def of(self, network: str) -> SimpleNamespace:
+        """Return the settings that a network is trained with: the run's, or its own where ``own`` names some."""
+        return SimpleNamespace(**parameters.of_network(vars(self.params), network))
 
     def open(self, cohort: Cohort | DataSet, **inputs: dict[str, str]) -> Path:
         """Give the run its identity on a cohort and return its folder, made if it is missing.

@@ -100,7 +100,7 @@ def scored_passes(cohort: Cohort, passes: int, seed: int) -> list[dict]:
     training.set_seed(seed)
     model = models.unet(name, p.size, p.weights, p.batchnorm_momentum or None)
     training.compile_unet(model, p.learning_rate)
-    schedule = training.Schedule(passes, p.reduce_after, stop_after=0, rate=p.rate_schedule)
+    schedule = training.Schedule(passes, p.reduce_after)
     state, net = training.State(model, schedule), predict.in_graph(model)
     found, scores, best = [], {}, np.inf
 

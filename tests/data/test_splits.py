@@ -68,3 +68,7 @@ def test_an_optional_test_that_is_missing_or_lacks_a_class_leaves_training_and_v
     slices = table()
     slices.loc[slices.index[-5:], "stroke"] = 1
     assert (splits.split(slices, **given, test_part="session1")["split"] == "test").sum() == 10
+    with_test, without = (splits.split(s, **given, test_part="session1") for s in (slices, table()))
+    assert list(splits.parts(with_test, "session1")) == ["validation", "session1"]
+    assert list(splits.parts(without, "session1")) == ["validation"]
+    assert with_test[splits.parts(with_test, "session1")["session1"]]["part"].unique().tolist() == ["session1"]

@@ -155,3 +155,20 @@ def test_models_without_a_common_seed_or_slice_make_no_row():
     assert out.empty and {"p_holm", "p_bootstrap_holm", "difference"} <= set(out)
     half = compare.pairs({"a": {0: a}, "b": {0: b.iloc[:60]}}, "accuracy", NOBODY).iloc[0]
     assert half["n"] == 60
+
+
+def test_trainings_of_one_network_are_ranked_alone_and_in_pairs():
+    random = np.random.default_rng(0)
+    truth = np.repeat([0, 1], 60)
+    names = {"slice_id": [f"s{k}" for k in range(120)], "patient": [f"p{k // 4}" for k in range(120)], "stroke": truth}
+    slices = pd.DataFrame(names, index=range(7, 127))  # any index
+    answers = {"good": truth + random.normal(0, 0.5, 120), "poor": random.uniform(size=120)}
+    alone, both = compare.rankings(answers, slices, "stroke")
+    assert alone.loc["good", "AUC"] == pytest.approx(roc_auc_score(truth, answers["good"]))
+    assert alone.loc["good", "low"] > 0.8 and alone.loc["poor", "low"] < 0.5 < alone.loc["poor", "high"]
+    scores = metrics.classification_scores(truth, answers["poor"], 0.5, 0, slices["patient"])["auc"]
+    assert alone.loc["poor"].tolist() == [scores["value"], scores["low"], scores["high"]]
+    pair = both.iloc[0]
+    assert (pair["a"], pair["b"], pair["unit"], pair["n"]) == ("good", "poor", "patients", 120)
+    assert pair["difference"] == pytest.approx(alone.loc["good", "AUC"] - alone.loc["poor", "AUC"]) and pair["low"] > 0
+    assert [len(table) for table in compare.rankings({}, slices, "stroke")] == [0, 0], "nothing else was trained"

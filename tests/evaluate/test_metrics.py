@@ -164,6 +164,12 @@ def test_the_rule_can_be_read_with_macro_averages():
     assert metrics.choose_threshold(truth, probability, 0.5, "macro") == pytest.approx(0.3)
 
 
+def test_without_a_test_no_threshold_is_chosen_on_it():
+    random, truth = np.random.default_rng(0), np.arange(40) % 2
+    found = metrics.thresholds(truth, random.uniform(size=40), np.repeat(["train", "validation"], 20))
+    assert list(found) == ["rule", "macro_rule", "at_half", "at_best_f1"]
+
+
 def test_threshold_curve_equals_counting_at_every_cut():
     rng = np.random.default_rng(3)
     truth, probability = rng.integers(0, 2, 50), rng.integers(0, 12, 50) / 12

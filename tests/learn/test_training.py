@@ -167,35 +167,31 @@ def test_the_step_is_traced_once(kind):
 
 
 def test_the_cosine_rises_for_a_tenth_of_the_steps_and_ends_at_0():
-    schedule = training.Schedule(4, 1, 0, rate="cosine")
+    schedule = training.Schedule(4, 0)
     shares = [schedule.cosine(step, 40) for step in range(40)]
     assert shares[:4] == [0.25, 0.5, 0.75, 1.0] and max(shares) == 1.0
     assert shares[3:] == sorted(set(shares[3:]), reverse=True)
     assert shares[21] == pytest.approx(0.5, abs=0.03) and 0 < shares[-1] < 0.01
-    assert training.Schedule(1, 1, 0, rate="cosine").cosine(0, 1) == 1.0
+    assert training.Schedule(1, 0).cosine(0, 1) == 1.0
 
 
 def test_a_network_is_trained_along_the_cosine(task, tmp_path):
-    _, history = fitted(task, tmp_path / "run", 4, schedule=training.Schedule(4, 1, 0, rate="cosine"))
-    shares = [training.Schedule(4, 1, 0, rate="cosine").cosine(4 * epoch + 3, 16) for epoch in range(4)]
+    _, history = fitted(task, tmp_path / "run", 4, schedule=training.Schedule(4, 0))
+    shares = [training.Schedule(4, 0).cosine(4 * epoch + 3, 16) for epoch in range(4)]
     assert history["learning_rate"].tolist() == pytest.approx([3e-2 * share for share in shares], rel=1e-4)
     assert history["val_accuracy"].max() > 0.9
 
 
-def test_a_schedule_takes_a_networks_own_epochs_and_the_rate_goes_with_the_start():
-    p = SimpleNamespace(
-        epochs=6, epochs_cnn=30, reduce_after=2, stop_after=1, rate_schedule="cosine",
-        learning_rate=1e-4, learning_rate_random=1e-3,
-    )  # fmt: skip
-    assert training.Schedule.of("cnn", p) == training.Schedule(30, 2, 1, "cosine")
-    assert training.Schedule.of("resnet50", p).epochs == 6
+def test_the_rate_goes_with_the_start_and_the_schedule_with_the_network():
+    p = SimpleNamespace(epochs=30, reduce_after=2, stop_after=1, learning_rate=1e-4, learning_rate_random=1e-3)
+    assert training.Schedule.of(p) == training.Schedule(30, 2, 1)
     assert training.rate_for("none", p) == 1e-3 and training.rate_for("imagenet", p) == 1e-4
 
 
-@pytest.mark.parametrize("rate", ["plateau", "cosine"])
-def test_a_restored_state_goes_on_as_an_unbroken_run_does(task, tmp_path, rate):
+@pytest.mark.parametrize("reduce_after", [1, 0], ids=["plateau", "cosine"])
+def test_a_restored_state_goes_on_as_an_unbroken_run_does(task, tmp_path, reduce_after):
     paths, truth = task
-    schedule = training.Schedule(5, reduce_after=1, stop_after=3, rate=rate)
+    schedule = training.Schedule(5, reduce_after, stop_after=3)
 
     def run(folder, state_of=None, save_after=None):
         training.set_seed(0)

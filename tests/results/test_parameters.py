@@ -78,7 +78,7 @@ def test_values_are_read_in_the_type_of_the_table(name, value, expected):
         ("epochs", 20_000, "'epochs' is 20000; expected"),
         ("epochs", "inf", "'epochs' is 'inf'; expected"),
         ("dropout", float("nan"), "'dropout' is nan; expected a number from 0 to 0.99."),
-        ("recall", 1.2, "'recall' is 1.2; expected a number from 0.01 to 1."),
+        ("validation", 1.2, "'validation' is 1.2; expected a number from 0.01 to 0.99."),
         ("reuse", 1, "'reuse' is 1; expected true or false."),
         ("reuse", "yes", "'reuse' is 'yes'; expected true or false."),
         ("data_dir", True, "'data_dir' is True; expected text."),
@@ -132,14 +132,14 @@ def test_a_notebooks_parameter_without_a_row_is_named():
 
 def test_a_running_notebook_hears_of_unknown_missing_and_wrong_parameters_at_once(monkeypatch):
     namespace = vars(parameters.settings(DETECTION)) | {"epochs": 0, "pd": "a module"}
-    del namespace["recall"]
+    del namespace["dropout"]
     monkeypatch.setattr(parameters, "injected_names", lambda: {"sede", "epochs"})
     with pytest.raises(UserError) as caught:
         parameters.of_notebook(DETECTION, namespace)
     said = str(caught.value)
     assert said.count(f"Notebook {DETECTION}: ") == 3
     assert "unknown 'sede' (did you mean 'seed'?)" in said and "'epochs' is 0" in said
-    assert "run the cell tagged 'parameters' first: recall not set" in said and "pd" not in said
+    assert "run the cell tagged 'parameters' first: dropout not set" in said and "pd" not in said
 
 
 def test_names_that_papermill_assigned_are_seen(monkeypatch):
@@ -185,15 +185,45 @@ def test_a_home_without_profiles_says_what_it_needs(tmp_path, monkeypatch):
 
 def test_roles_say_what_a_run_is_named_by_and_what_the_ledger_counts():
     by_role = {role: {name for name in TABLE if parameters.role(name) == role} for role in parameters.ROLES}
-    trials = {"experiment_seeds", "compared", "other_starts"}
+    trials = {"experiment_seeds", "other_starts"}
     assert by_role["where"] == {"profile", "data_dir", "reuse"}
     assert by_role["how often"] == {"seed", "models", "phantom_size", "compare_slices", *trials}
     assert by_role["display"] == {"samples", "grey_sample"}
     assert parameters.role("of_an_older_version") == "identifies"
     values = vars(parameters.settings(DETECTION)) | {"of_an_older_version": 1}
     assert values.keys() - parameters.of_run(values).keys() == by_role["where"]
-    # Which networks there are, and what is done with them afterwards, changes no single one.
-    assert parameters.of_run(values).keys() - parameters.of_network(values) == {"models", "recall", *trials}
+    # Which networks there are, and what else is tried, changes no single one.
+    assert parameters.of_run(values).keys() - parameters.of_network(values, "cnn") == {"models", "own", *trials}
+
+
+def test_a_network_has_its_own_settings_and_no_other_networks():
+    values = vars(parameters.settings(DETECTION)) | {"own": ["cnn epochs=30 learning_rate=1e-5"]}
+    values |= {"epochs": 6, "learning_rate": 0.0002}
+    cnn, other = (parameters.of_network(values, name) for name in ("cnn", "resnet18"))
+    assert (cnn["epochs"], cnn["learning_rate"], cnn["learning_rate_random"]) == (30, 1e-5, 1e-5)
+    assert (other["epochs"], other["learning_rate"], other["learning_rate_random"]) == (6, 0.0002, 0.001)
+    assert parameters.of_network(values | {"learning_rate": 0.01}, "resnet18")["learning_rate_random"] == 0.01
+    assert parameters.of_network(values | {"own": []}, "resnet18") == other, "it does not depend on the CNN's"
+    segmentation = vars(parameters.settings(SEGMENTATION))
+    assert "learning_rate_random" not in parameters.of_network(segmentation, "resnet50")
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ("cnn", r"'own' has 'cnn': expected setting=value after the network, as in 'cnn epochs=20 dropout=0.3'"),
+        ("cnn epochs", r"'own' has 'cnn epochs': expected setting=value after the network"),
+        ("cn epochs=3", r"'own' has 'cn epochs=3': unknown network 'cn' \(did you mean 'cnn'\?\)"),
+        ("cnn epoch=3", r"'own' has 'cnn epoch=3': a network has no 'epoch' \(did you mean 'epochs'\?\) of its own"),
+        ("cnn batch=3", r"a network has no 'batch' of its own"),
+        ("cnn epochs=0", r"'own' has 'cnn epochs=0': 'epochs' is '0'; expected a whole number from 1"),
+        ("cnn dropout=0.5, cnn epochs=4", r"'own' names cnn twice; expected all its settings in one text"),
+    ],
+)
+def test_a_networks_own_settings_are_checked(item, said):
+    known = vars(parameters.settings(DETECTION))
+    with pytest.raises(UserError, match=said):
+        parameters.check(DETECTION, {"own": item}, known, "here")
 
 
 def test_the_vocabularys_names_are_those_of_the_tables_that_use_them():

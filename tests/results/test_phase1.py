@@ -43,7 +43,7 @@ def found(cohort, monkeypatch):
 
 def test_a_finished_run_of_the_same_settings_and_seed_gives_the_encoder(cohort, found, capsys):
     leave_a_run(cohort, 1)
-    path = leave_a_run(cohort, 0, models=["resnet18", "cnn"], recall=0.5)
+    path = leave_a_run(cohort, 0, models=["resnet18", "cnn"], own=["cnn epochs=3", "resnet18 epochs=12"])
     encoder, trained = found()
     assert (encoder.path, trained) == (path, 0) and "phase-1 encoder: " in capsys.readouterr().out
     assert encoder.digest == phase1.wanted("auto", "resnet18", cohort, "quick", 0)["phase1_encoder"]
@@ -54,12 +54,12 @@ def test_a_finished_run_of_the_same_settings_and_seed_gives_the_encoder(cohort, 
     assert found()[0].digest == without
 
 
-@pytest.mark.parametrize("other", [{"size": 32}, {"epochs": 1}, {"seed": 1}, {"weights": False}])
+@pytest.mark.parametrize("other", [{"size": 32}, {"own": ["resnet18 epochs=1"]}, {"seed": 1}, {"weights": False}])
 def test_a_run_of_other_settings_is_named_and_never_used(cohort, found, capsys, other):
     path = leave_a_run(cohort, **other)
     encoder, trained = found()
     assert trained == 1 and encoder.path != path and encoder.path.read_text() == "trained here"
-    assert ("trained with other settings or code" in capsys.readouterr().out) is bool({"size", "epochs"} & set(other))
+    assert ("trained with other settings or code" in capsys.readouterr().out) is bool({"size", "own"} & set(other))
     assert found() == (encoder, 1), "what was trained once is found again"
 
 
@@ -76,7 +76,7 @@ def test_a_file_of_a_persons_own_is_named_by_its_content(cohort, tmp_path):
 
 def test_without_a_run_the_encoder_is_trained_here_and_says_so(cohort, monkeypatch, capsys):
     settings = parameters.settings(phase1.NOTEBOOK)
-    vars(settings).update(size=32, epochs=1, weights="none", validation=0.3)
+    vars(settings).update(size=32, epochs=1, weights="none")
     monkeypatch.setattr(parameters, "settings", lambda notebook, profile="quick": settings)
     encoder = phase1.encoder("auto", "resnet18", cohort, "quick", 0)
     assert "has this ResNet-18: it is trained here first" in capsys.readouterr().out

@@ -6,7 +6,7 @@ import pytest
 
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.vocabulary import PAPER_TABLES, UNET_TITLES, model_title
-from stroke_utils.data import masks
+from stroke_utils.data import masks, splits
 from stroke_utils.data.cohort import DataSet
 from stroke_utils.evaluate import metrics
 from stroke_utils.results import ledger, paper, parameters, select, tables
@@ -215,6 +215,9 @@ def test_fixed_choices_are_those_of_the_code():
         text += f", ± {amount.contrast:.0%} contrast".replace("%", " %") if amount.contrast else ""
         assert amount.flip and said["03, 04", f"{name} augmentation"] == text
     assert said["03, 04, 05", "rate after a plateau"] == f"× {training.Schedule(1, 1, 1).reduce_by}"
+    assert said["03, 04", "validation"].startswith(f"{splits.VALIDATION} of the training part")
+    assert said["03", "threshold"] == f"recall of at least {metrics.RECALL} on validation"
+    assert said["03, 04", "rate from random weights"] == f"at least {parameters.RATE_FROM_RANDOM}"
     assert f"by more than {training.MIN_DELTA}" in said["03, 04, 05", "a better epoch"]
     assert said["all", "intervals"].startswith(f"{metrics.BOOTSTRAP} ")
 
