@@ -326,3 +326,8 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         progress.StatusLine().show("Stopped.", final=True)
         return 130
+    except BrokenPipeError:  # whoever reads the output has enough, as `head` has
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # else Python complains when it flushes at the end
+        return 141

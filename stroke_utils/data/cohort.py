@@ -134,7 +134,8 @@ class Cohort:
             if path.is_relative_to(self.root):
                 parts = path.relative_to(self.root).parts[:-1]
                 place = read_names(parts)
-                rows["/".join(parts[: place.depth]), place.label or place.part, place.words] += 1
+                meaning = f"{place.part}, {place.inside}" if place.inside else place.label or place.part
+                rows["/".join(parts[: max(place.depth, place.inside_depth)]), meaning, place.words] += 1
         table = [(*key, number) for key, number in rows.most_common()]
         return pd.DataFrame(table, columns=["folder", "meaning", "words", "slices"])
 
@@ -265,7 +266,11 @@ def _join(
     """
     painted_parts = {part for part, _, _, kind in companions if kind in ("overlay", "mask")}
     labelled = any(f.part == "session1" and f.slice_id in labels.stroke for f in originals)
-    if not labelled and (first := next((f for f in originals if f.part == "session1"), None)):
+    inside = {part: {f.inside for f in originals if f.part == part and f.inside} for part in vocabulary.PARTS}
+    # One name for all may be the data set's ("İnme Veri Seti"): only folders that tell classes apart say a class.
+    told_apart = {part for part, classes in inside.items() if len(classes) > 1}
+    unlabelled = (f for f in originals if f.part == "session1" and not (f.inside and "session1" in told_apart))
+    if not labelled and (first := next(unlabelled, None)):
         detail = "No label file (image id and 0 / 1) names a slice of session 1; its slices stay unlabelled."
         if refused := ", ".join(map(problems.name, labels.refused[:3])):
             detail = (
@@ -296,7 +301,8 @@ def _join(
                 other = None
             paths[kind] = other
         stated, has_paint = labels.stroke.get(file.slice_id), file.part in painted_parts
-        label, stroke = _label(file, paths, facts, stated, labelled, has_paint, problems)
+        its_class = file.inside if file.part in told_apart else None
+        label, stroke = _label(file, its_class, paths, facts, stated, labelled, has_paint, problems)
         header = facts[paths["dicom"]].header if paths["dicom"] else header
         if paths["overlay"] and facts[paths["overlay"]].types == []:  # of neither type: no notebook can make use of it
             paths["overlay"], left_out = None, "Nothing on its overlay has the colour of either type."
@@ -323,7 +329,14 @@ def _join(
 
 
 def _label(
-    file: SliceFile, paths: dict, facts: dict, stated: int | None, labelled: bool, has_paint: bool, problems: Problems
+    file: SliceFile,
+    inside: str | None,
+    paths: dict,
+    facts: dict,
+    stated: int | None,
+    labelled: bool,
+    has_paint: bool,
+    problems: Problems,
 ) -> tuple[str | None, int | None]:
     """Give (label, stroke) of one slice, and note where its folder, label files, mask and overlay contradict."""
     paint = [paths[kind] for kind in ("mask", "overlay") if paths[kind]]
@@ -348,6 +361,8 @@ def _label(
             problems.add("two_types", painted.path, detail, True)
         if file.part == "session2":
             stroke = 1
+        elif stated is None and inside:
+            stroke = int(inside != "none")
         elif stated is None and labelled:
             detail = "No table that was read labels this slice; " + (
                 "its mask says stroke." if types else "it stays unlabelled."
@@ -356,7 +371,15 @@ def _label(
             stroke = 1 if types else None
         else:
             stroke = stated if stated is not None else (1 if types else None)
-        label = "none" if stroke == 0 else (types[0] if types and stroke == 1 else None)
+        if inside and stroke != int(inside != "none"):
+            believed = "session 2 has strokes only" if file.part == "session2" else "the label file is believed"
+            detail = f"It lies in a folder of {inside} and counts as {'stroke' if stroke else 'none'}: {believed}."
+            problems.add("label_contradicts_folder", file.path, detail, True)
+        of_type = next(iter(types), inside if inside in vocabulary.TYPES else None)
+        if types and inside in vocabulary.TYPES and inside not in types:
+            detail = f"It lies in a folder of {inside}, the paint's colour says {of_type}; the paint is believed."
+            problems.add("paint_contradicts_folder", painted.path, detail, True)
+        label = "none" if stroke == 0 else (of_type if stroke == 1 else None)
     if stroke == 0 and painted:
         detail = "Labelled as no stroke, yet it has an overlay or mask; the label is believed."
         problems.add("no_stroke_with_mask", file.path, detail, True)

@@ -53,6 +53,7 @@ class SliceFile:
     label: str | None  # the class folder's, "stroke" where it names no type; None in the sessions
     slice_id: str
     patient: str | None = None  # by the folders, where names begin anew in each
+    inside: str | None = None  # the class of a folder inside a session's, in the words of ``label``
 
 
 def _printable(text: str) -> str:
@@ -224,7 +225,7 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
         detail = f"{len(pngs)} PNG in a DICOM folder (first: {pngs[0]}); they are not used."
         problems.add("png_in_dicom_folder", here, detail, False, len(pngs))
     elif pngs:
-        found += [SliceFile(here / n, kind or "png", part, label, stem(n)) for n in pngs]
+        found += [SliceFile(here / n, kind or "png", part, label, stem(n), inside=place.inside) for n in pngs]
         if part == "train" and HELD_OUT.intersection(map(vocabulary.plain, here.relative_to(problems.root).parts)):
             detail = f"{len(pngs)} PNG under a folder called test or validation; they count as training."
             problems.add("held_out_folder", here, detail, True, len(pngs))
@@ -235,7 +236,7 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
         detail = f"{len(others)} files that are neither PNG nor DICOM (first: {others[0]}); they are not used."
         problems.add("other_files", here, detail, False, len(others))
     if part is not None:
-        found += [SliceFile(here / n, "dicom", part, label, stem(n)) for n in dicoms]
+        found += [SliceFile(here / n, "dicom", part, label, stem(n), inside=place.inside) for n in dicoms]
 
 
 def is_dicom(path: Path) -> bool:

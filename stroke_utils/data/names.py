@@ -43,18 +43,22 @@ class Place:
     Attributes:
         part: of ``vocabulary.PARTS``; None where they name no class and no session, or are in doubt.
         label: the class of a training folder, "stroke" where it names no type; None in the sessions.
+        inside: the class of a folder inside a session's, in the same words; None elsewhere and where it is in doubt.
         kind: png, overlay, mask or dicom; None where no folder says it.
         words: what in the names decided, for people.
         doubt: why the names can be read in two ways, or "".
         depth: how many of the folders lead to the one that decided; 0 where none did.
+        inside_depth: the same for ``inside``.
     """
 
     part: str | None = None
     label: str | None = None
+    inside: str | None = None
     kind: str | None = None
     words: str = ""
     doubt: str = ""
     depth: int = 0
+    inside_depth: int = 0
 
 
 def _decoded(name: str) -> list[str]:
@@ -189,7 +193,8 @@ def read_names(names: tuple[str, ...]) -> Place:
             for candidate, aliases in vocabulary.KIND_FOLDERS.items():
                 if form in aliases:
                     place = replace(place, kind=candidate)
-        if place.part:
+        if place.part and place.depth == depth:
+            above, before = [], []
             continue
         read = [words_of(form) for form in _decoded(name)]
         if bare := next(filter(_is_bare, read), None):
@@ -204,7 +209,11 @@ def read_names(names: tuple[str, ...]) -> Place:
         label, words, doubt = max(found.values(), key=lambda says: bool(says[2]))  # a wrong spelling may lose a "not"
         if not doubt and len(labels) > 1:
             doubt = f"its spellings name {' and '.join(sorted(labels))}"
-        place = replace(place, label=None if doubt else label, words=words, doubt=doubt, depth=depth)
+        label = None if doubt else label
+        if place.part:
+            place = replace(place, inside=label, inside_depth=depth if label else 0)
+        else:
+            place = replace(place, label=label, words=words, doubt=doubt, depth=depth)
     if place.part:
         return replace(place, label=None, doubt="")
     return replace(place, part="train" if place.label else None)

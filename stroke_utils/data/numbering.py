@@ -67,8 +67,9 @@ def _place(file: SliceFile, root: Path) -> tuple[str, ...]:
 
 def _case(file: SliceFile, place: tuple[str, ...], above: int, root: Path) -> tuple[str, ...]:
     """Give the folders of a file that neither all files share nor name its class or session."""
-    telling = read_names(place).depth - 1
-    return tuple(name for i, name in enumerate(place) if i >= above and i != telling)
+    found = read_names(place)
+    telling = {found.depth - 1, found.inside_depth - 1}
+    return tuple(name for i, name in enumerate(place) if i >= above and i not in telling)
 
 
 def _same(one: Path, other: Path) -> bool:

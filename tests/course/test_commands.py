@@ -112,6 +112,15 @@ def test_ctrl_c_is_a_word_and_130(monkeypatch, capsys):
     assert commands.main(["check", "x"]) == 130 and "Stopped." in capsys.readouterr().err
 
 
+def test_a_reader_that_has_enough_is_no_traceback(tiny_phantom):
+    with subprocess.Popen(
+        commands.here("check", tiny_phantom), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.close()  # as `head` does once it has its lines
+        said = process.stderr.read()
+    assert process.returncode == 141 and "Traceback" not in said and "BrokenPipe" not in said
+
+
 def test_help_and_check_load_nothing_heavy(tiny_phantom):
     code = (
         "import sys; from stroke_utils.course.commands import main\n"

@@ -232,6 +232,49 @@ def test_an_example_with_made_up_ids_never_overrules(folder):
     assert "labels_disagree" in set(cohort.problems["kind"])
 
 
+def sessions_by_class(root, **folders):
+    """A folder of data whose session 1 has folders of classes; gives the cohort."""
+    places = {"train/Normal": (1, 2), "train/Hemorrhage": (3, 4), **folders}
+    files = [(place, slice_id) for place, ids in places.items() for slice_id in ids]
+    for number, (place, slice_id) in enumerate(files):  # no two alike
+        png(root / place / f"{slice_id}.png", size=(8 + number, 9))
+    return read_cohort(root, quiet=True)
+
+
+def test_class_folders_inside_session_1_are_its_labels(tmp_path):
+    cohort = sessions_by_class(tmp_path, **{"session1/No_Hemorrhage": (5, 6), "session1/Hemorrhage": (7,)})
+    found = cohort.slices.set_index("slice_id").query("part == 'session1'")
+    assert found["label"].to_dict() == {"5": "none", "6": "none", "7": "hemorrhage"}
+    assert found["stroke"].tolist() == [0, 0, 1] and "no_labels" not in set(cohort.problems["kind"])
+    assert not cohort.verdicts()[0].untested
+    folders = cohort.folders().set_index("folder")["meaning"]
+    assert folders["session1/Hemorrhage"] == "session1, hemorrhage" and folders["train/Normal"] == "none"
+    (tmp_path / "answers.csv").write_text("image_id,stroke\n5,0\n6,1\n7,1\n")
+    cohort = read_cohort(tmp_path, quiet=True)
+    assert cohort.slices.set_index("slice_id").loc[["5", "6", "7"], "stroke"].tolist() == [0, 1, 1]
+    row = cohort.problems.set_index("kind").loc["label_contradicts_folder"]
+    assert row["path"] == "session1/No_Hemorrhage/6.png" and "the label file is believed" in row["detail"]
+
+
+def test_class_folders_inside_session_2_say_the_type_where_no_paint_does(tmp_path):
+    cohort = sessions_by_class(tmp_path, **{"session2/Ischemia": (5,), "session2/Hemorrhage": (6,)})
+    found = cohort.slices.set_index("slice_id")["label"]
+    assert found[["5", "6"]].tolist() == ["ischemia", "hemorrhage"]
+
+
+def test_names_that_begin_anew_in_the_class_folders_of_a_session_are_no_patients(tmp_path):
+    cohort = sessions_by_class(tmp_path, **{"session1/Normal": (1, 2), "session1/Hemorrhage": (3, 1)})
+    tested = cohort.slices.query("part == 'session1'")
+    assert tested["stroke"].sort_values().tolist() == [0, 0, 1, 1] and tested["patient"].isna().all()
+
+
+def test_one_folder_for_all_of_a_session_is_no_label(tmp_path):
+    """It may be the data set's name."""
+    cohort = sessions_by_class(tmp_path, **{"session1/İnme": (5, 6)})
+    assert cohort.slices.query("part == 'session1'")["stroke"].isna().all()
+    assert "no_labels" in set(cohort.problems["kind"])
+
+
 def test_types_of_session_1_are_unknown_without_overlays_and_that_is_no_problem(folder):
     shutil.rmtree(folder / SESSION1 / "OVERLAY")
     cohort = read_cohort(folder, quiet=True)
