@@ -329,5 +329,5 @@ def main(words: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads the output has enough, as `head` has
         os.dup2(
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # else Python complains when it flushes at the end
+        )  # else Python complains at its end
         return 141
