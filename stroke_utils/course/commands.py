@@ -327,7 +327,5 @@ def main(words: list[str] | None = None) -> int:
         progress.StatusLine().show("Stopped.", final=True)
         return 130
     except BrokenPipeError:  # whoever reads the output has enough, as `head` has
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # else Python complains at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
         return 141

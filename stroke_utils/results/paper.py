@@ -84,10 +84,13 @@ def results(seeds: pd.DataFrame, records: list[dict], cohort: Cohort | DataSet) 
         metric :func:`stroke_utils.results.outputs.trace` finds where the median comes from.
     """
     departed = {r["notebook"]: departures(r["notebook"], r["parameters"])["parameter"].tolist() for r in records}
-    rows = []
+    rows, run = [], {(r["notebook"], model) for r in records for model in r["metrics"]}
     for _, found in seeds.groupby(["table", "model", "score"], sort=False):
         row = _middle(found)
-        rows.append(row | {"verdict": verdict(row, departed.get(row["notebook"], []), cohort)})
+        said = verdict(row, departed.get(row["notebook"], []), cohort)
+        if not row["seeds"] and (row["notebook"], row["model"]) in run:
+            said = f"no test: these data have no {row['part'].replace('session', 'session ')}"
+        rows.append(row | {"verdict": said})
     return pd.DataFrame(rows).rename(columns={"value": "ours"})
 
 

@@ -83,7 +83,8 @@ def values_of(notebook, profile="quick"):
 
 
 def settings(**changed):
-    return {"notebook": "03_phase1_detection", "parameters": values_of("03_phase1_detection", "paper") | changed}
+    of_paper = values_of("03_phase1_detection", "paper")
+    return {"notebook": "03_phase1_detection", "parameters": of_paper | changed, "metrics": {}}
 
 
 @pytest.mark.parametrize(
@@ -104,9 +105,17 @@ def test_a_verdict_is_given_on_real_data_with_the_papers_settings_only(cohort, r
 
 def test_a_number_without_an_interval_has_no_verdict():
     third = rows([(0, 0.65)], "05_segmentation", "resnet50", "validation", "soft_f1").assign(low=np.nan, high=np.nan)
-    record = {"notebook": "05_segmentation", "parameters": values_of("05_segmentation", "paper")}
+    record = {"notebook": "05_segmentation", "parameters": values_of("05_segmentation", "paper"), "metrics": {}}
     row = found(results_of(third, [record], REAL), "III", "resnet50")
     assert row["verdict"] == "not comparable: no interval by this convention"
+
+
+def test_a_run_on_data_without_a_test_is_no_missing_run():
+    record = settings() | {"metrics": {"cnn": {"validation": {}}, "slices": {"train": 10}}}
+    seeds = rows([(0, 0.9)], part="validation")
+    table = results_of(seeds, [record], REAL)
+    assert found(table)["verdict"] == "no test: these data have no session 1"
+    assert found(table, "I", "resnet50")["verdict"] == "not run"
 
 
 def test_a_table_shows_interval_spread_and_verdict():
