@@ -3,7 +3,7 @@
 It knows nothing above it: no slice, no network, no notebook.
 ``vocabulary`` has the names, colours and published numbers; ``errors`` the mistakes a person can mend; ``paths`` the
 roots; ``files`` writes whole files and holds locks; ``identity`` names derived things; ``progress`` shows work;
-``templates`` fills texts.
+``templates`` fills texts; ``unfinished`` what a stopped training leaves to go on from.
 """
 
-__all__ = ["errors", "files", "identity", "paths", "progress", "templates", "vocabulary"]
+__all__ = ["errors", "files", "identity", "paths", "progress", "templates", "unfinished", "vocabulary"]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import nbformat
 
-from stroke_utils.base import files, progress
+from stroke_utils.base import files, progress, unfinished
 from stroke_utils.base.errors import UserError
 from stroke_utils.course import forecast
 from stroke_utils.course.notebook_files import (
@@ -82,6 +82,13 @@ class Watch:
         """Note that a code cell starts."""
         self.number, self.heading = self.number + 1, last_heading(self.cells, cell_index)
         self.cell_start, self.said = time.monotonic(), 0.0
+
+    def cell_executed(self, cell: nbformat.NotebookNode, cell_index: int, execute_reply: dict) -> None:
+        """Pass on what a training said of going on."""
+        for output in cell.outputs:
+            for line in output.get("text", "").splitlines():
+                if unfinished.WENT_ON in line:
+                    self.line.show(f"{self.name}: {line}", final=True)
 
     def spent(self) -> str:
         """Return the time since the notebook started."""
@@ -149,6 +156,7 @@ def run(
                 iopub_timeout=60,
                 on_notebook_start=watch.notebook_started,
                 on_cell_execute=watch.cell_started,
+                on_cell_executed=watch.cell_executed,
             )
         except papermill.PapermillExecutionError as error:
             reason = f"{error.ename}: {error.evalue}".strip()

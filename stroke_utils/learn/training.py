@@ -5,6 +5,8 @@ import json
 import math
 import os
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +16,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from stroke_utils.base import files, paths, progress
-from stroke_utils.base.errors import UserError
+from stroke_utils.base import files, identity, paths, progress, unfinished
+from stroke_utils.base.errors import UserError, reason
 from stroke_utils.learn import inputs, models
 from stroke_utils.learn.backend import keras, sm, tf
 
@@ -182,17 +184,22 @@ class State(keras.callbacks.Callback):
     best epoch, and the history. The order and augmentation of the data need no state: they follow from the epoch.
 
     Attributes:
+        run_id: whose training it is; a state of another run is not read.
         rows: history, one dictionary an epoch.
         callbacks: what :func:`fit` hands to Keras, this object last.
     """
+
+    COST: ClassVar = 0.05
+    """Share of the training time that saving may take; what is slower to save is saved less often."""
 
     COUNTERS: ClassVar = {
         "slow": ("best", "wait", "cooldown_counter"),
         "stop": ("best", "wait", "best_epoch", "stopped_epoch"),
     }
 
-    def __init__(self, model: keras.Model, schedule: Schedule):
+    def __init__(self, model: keras.Model, schedule: Schedule, run_id: str = ""):
         super().__init__()
+        self.run_id, self.saved, self.cost = run_id, 0.0, 0.0
         watch = {"monitor": schedule.monitor, "mode": schedule.mode, "min_delta": MIN_DELTA}
         self.trained, self.epochs, self.rows, self.read = model, schedule.epochs, [], None
         if schedule.reduce_after:
@@ -233,29 +240,67 @@ class State(keras.callbacks.Callback):
         return [*self.trained.variables, *self.trained.optimizer.variables]  # a model's include its dropouts' seeds
 
     def save(self, path: str | Path) -> None:
-        """Write the state to a ``.npz`` file, whole or not at all; numbers and text only."""
+        """Write the state to a ``.npz`` file, whole or not at all; numbers and text only.
+
+        The file that was there before is kept as an older one beside it, because a machine that loses its power may
+        keep the new one's name without its content. Each array has the check sum of a zip archive.
+        """
+        path = Path(path)
         counters = {n: {key: vars(getattr(self, n)).get(key) for key in keys} for n, keys in self.COUNTERS.items()}
         arrays = {f"variable{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
         arrays |= {f"best{i}": np.asarray(w) for i, w in enumerate(self.stop.best_weights or [])}
+        text = json.dumps({"run_id": self.run_id, "rows": self.rows, "counters": counters}, default=float)
         with files.atomic_path(path) as temporary:
-            np.savez(temporary, text=json.dumps({"rows": self.rows, "counters": counters}, default=float), **arrays)
+            np.savez(temporary, text=text, **arrays)
+            if path.is_file():
+                path.replace(path.with_name(unfinished.OLDER))
 
     def restore(self, path: str | Path) -> None:
         """Read back what :meth:`save` wrote for a model of the same kind, compiled alike.
 
         Raises:
-            UserError: the file belongs to another network or another way to train it.
+            UserError: the file is not whole, or of another run, another network or another way to train it.
         """
-        with np.load(path, allow_pickle=False) as found:
-            text = json.loads(str(found["text"]))
-            best = [found[f"best{i}"] for i in range(sum(name.startswith("best") for name in found.files))]
-            values = [found[f"variable{i}"] for i in range(len(found.files) - 1 - len(best))]
+        try:
+            text, best, values = self._read(path)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise UserError(f"{paths.shown(path)} is not whole ({reason(error)}).") from error
+        if text["run_id"] != self.run_id:
+            raise UserError(f"{paths.shown(path)} is the state of another run.")
         here = self._variables()
         if [tuple(v.shape) for v in here] != [v.shape for v in values]:
             raise UserError(f"{paths.shown(path)} is not the state of a {self.trained.name} trained in this way.")
         for variable, value in zip(here, values, strict=True):
             variable.assign(value)
         self.rows, self.read = text["rows"], {"counters": text["counters"], "best": best}
+
+    @staticmethod
+    def _read(path: str | Path) -> tuple[dict, list, list]:
+        with np.load(path, allow_pickle=False) as found:
+            text = json.loads(str(found["text"]))
+            best = [found[f"best{i}"] for i in range(sum(name.startswith("best") for name in found.files))]
+            return text, best, [found[f"variable{i}"] for i in range(len(found.files) - 1 - len(best))]
+
+    def find(self, folder: str | Path, title: str) -> bool:
+        """Read back the newest whole state of this run that a folder has, and say so; tell whether there is one."""
+        for path in (Path(folder) / unfinished.STATE, Path(folder) / unfinished.OLDER):
+            if path.is_file():
+                try:
+                    self.restore(path)
+                except UserError as error:
+                    print(f"{title}: {error} It is not used.", flush=True)
+                else:
+                    print(f"{title}: {unfinished.WENT_ON} {len(self.rows)}", flush=True)
+                    return True
+        return False
+
+    def keep(self, folder: str | Path) -> None:
+        """Save the state in a folder, unless the last saving took more than ``COST`` of the time since then."""
+        begun = time.monotonic()
+        if self.cost <= self.COST * (begun - self.saved):
+            self.save(Path(folder) / unfinished.STATE)
+            self.saved = time.monotonic()
+            self.cost = self.saved - begun
 
 
 class _EpochLine(keras.callbacks.Callback):
@@ -299,9 +344,13 @@ def fit(
     title: str,
     class_weight: dict[int, float] | None = None,
     reuse: bool = False,
-    state: State | None = None,
+    run_id: str = "",
 ) -> pd.DataFrame:
     """Train a compiled model, keep the weights of its best epoch and write both to disk.
+
+    A training of a run that was stopped goes on after its last epoch that was kept, and ends as an unbroken one would,
+    to the last bit on one machine. One that is finished is not trained again as long as its run is not
+    (:mod:`stroke_utils.base.unfinished`).
 
     With the environment variable ``STROKE_TENSORBOARD`` it also writes event files to ``folder/tensorboard``.
 
@@ -314,7 +363,7 @@ def fit(
         title: name on the progress line.
         class_weight: weight of each class in the loss.
         reuse: load both files, where a finished run left them, instead of training.
-        state: of this model, read back from a file; training goes on after its last epoch.
+        run_id: names all that the training is made of, as its run's id does; without it nothing is kept between epochs.
 
     Returns:
         One row an epoch, counted from 1: losses, metrics, learning rate, seconds.
@@ -328,18 +377,23 @@ def fit(
         _network(model).load_weights(weights)
         print(f"{title}: reused the finished run in {paths.shown(folder)}")
         return pd.read_csv(table)
-    state, steps = state or State(model, schedule), _steps(train, schedule.epochs)
+    if run_id and _finished(folder, run_id):
+        _network(model).load_weights(weights)
+        print(f"{title}: was finished before its run was stopped; not trained again")
+        return pd.read_csv(table)
+    state, steps = State(model, schedule, run_id), _steps(train, schedule.epochs)
     watchers = [_tensorboard(folder)] if os.environ.get("STROKE_TENSORBOARD") else []
     for old in (weights, table):  # a killed run must not look finished
         old.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
 
-    if state.done:
+    if run_id and state.find(folder, title) and state.done:
         model.set_weights(state.read["best"])
-        return _write_finished(model, state, weights, table, title)
+        return _write_finished(model, state, folder, title)
     begun = len(state.rows)
     save = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: files.write_table(table, state.history))
-    callbacks = [*state.callbacks, save, _EpochLine(title, schedule.epochs, steps)]
+    keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: state.keep(folder) if run_id else None)
+    callbacks = [*state.callbacks, save, keep, _EpochLine(title, schedule.epochs, steps)]
     model.fit(
         train.skip(begun * steps),
         validation_data=validation,
@@ -351,18 +405,32 @@ def fit(
         shuffle=False,
         verbose=0,
     )
-    return _write_finished(model, state, weights, table, title)
+    return _write_finished(model, state, folder, title)
 
 
-def _write_finished(model: keras.Model, state: State, weights: Path, table: Path, title: str) -> pd.DataFrame:
+def _finished(folder: Path, run_id: str) -> bool:
+    """Tell whether a training of this run is finished while the run is not."""
+    try:
+        mark = files.read_json(folder / unfinished.MARK)
+        return mark == {"run_id": run_id, "weights": identity.sha256(folder / "best.weights.h5")}
+    except (OSError, UserError):
+        return False
+
+
+def _write_finished(model: keras.Model, state: State, folder: Path, title: str) -> pd.DataFrame:
     """Write what a training leaves, the weights last; where a loss became NaN leave nothing."""
+    weights, table = folder / "best.weights.h5", folder / "history.csv"
     losses = [row.get(name) for row in state.rows for name in ("loss", "val_loss")]
     if not losses or not all(loss is not None and math.isfinite(loss) for loss in losses):
         table.unlink(missing_ok=True)
+        unfinished.forget(folder)
         raise UserError(f"{title}: the loss became NaN in epoch {max(1, len(state.rows))}. Lower the learning rate.")
     files.write_table(table, state.history)
     with files.atomic_path(weights) as temporary:
         _network(model).save_weights(temporary)
+    if state.run_id:
+        unfinished.forget(folder)
+        files.write_json(folder / unfinished.MARK, {"run_id": state.run_id, "weights": identity.sha256(weights)})
     return state.history
 
 

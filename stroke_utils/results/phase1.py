@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from stroke_utils.base import files, identity, paths
+from stroke_utils.base import files, identity, paths, unfinished
 from stroke_utils.data import splits
 from stroke_utils.data.cohort import Cohort
 from stroke_utils.learn import inputs, models, training
@@ -80,7 +80,8 @@ def encoder(phase1_encoder: str, name: str, cohort: Cohort, profile: str, seed: 
     with files.lock(path, f"the {title} of phase 1"):
         if not path.is_file():
             print(f"No finished run of phase 1 on this cohort has this {title}: it is trained here first.")
-            _train(name, settings, cohort, path.parent)
+            _train(name, settings, cohort, path.parent, its.digest)
+            unfinished.forget(path.parent)
     where = f"trained for phase 2 with the settings of {NOTEBOOK}"
     return Encoder(path, its.digest, _origin(its.digest, path, where))
 
@@ -117,7 +118,7 @@ def _origin(digest: str, path: Path, where: str) -> str:
     return f"network {digest}, {where}, SHA-256 {identity.sha256(path)}"
 
 
-def _train(name: str, settings: dict, cohort: Cohort, folder: Path) -> None:
+def _train(name: str, settings: dict, cohort: Cohort, folder: Path, run_id: str) -> None:
     """Train a detector as notebook 3 does, without its test."""
     p, backbone = SimpleNamespace(**parameters.of_network(settings, name)), models.BACKBONES[name]
     slices = splits.split(cohort.slices.dropna(subset=["stroke"]), "stroke", splits.VALIDATION, p.seed)
@@ -137,4 +138,5 @@ def _train(name: str, settings: dict, cohort: Cohort, folder: Path) -> None:
         seed=p.seed,
         augmentation=p.augmentation,
         class_weight=splits.class_weights(np.ravel(examples.of("train")[1])),
+        run_id=run_id,
     )

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import jsonschema
 import pandas as pd
 
-from stroke_utils.base import files, identity, paths
+from stroke_utils.base import files, identity, paths, unfinished
 from stroke_utils.base.errors import UserError, reason
 from stroke_utils.data.cohort import Cohort, DataSet
 from stroke_utils.results import parameters
@@ -167,6 +167,8 @@ class Run:
         self.earlier = read(record)[0] if self.reuse and record.is_file() else None
         self.reuse = self.earlier is not None
         if not self.reuse:  # a run that is made again is not finished before its new record says so
+            if record.is_file():  # one that was stopped before its record goes on from where it was
+                unfinished.forget(self.folder)
             for old in (record, self.folder / EVALUATION):
                 old.unlink(missing_ok=True)
         return self.folder
@@ -212,6 +214,7 @@ class Run:
         if wrong := fault(record):
             raise UserError(f"This run's record would not fit its schema: {wrong}. Correct what `finish` is given.")
         path = files.write_json(self.folder / (EVALUATION if self.reuse else "record.json"), record)
+        unfinished.forget(self.folder)
         print(f"Wrote {paths.shown(path)}")
         return path
 

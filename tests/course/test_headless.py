@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from stroke_utils.base import errors
+from stroke_utils.base import errors, unfinished
 from stroke_utils.course import commands, headless, notebook_files, plan, refresh
 from stroke_utils.course.plan import make_plan
 
@@ -108,6 +108,13 @@ def test_a_failed_cell_is_named_and_the_copy_stays(tmp_path, capfd):
     assert not (tmp_path / "out.ipynb").exists()
     assert "so far" in outputs(tmp_path / "log.ipynb")
     assert "ZeroDivisionError" in (tmp_path / "log.ipynb").read_text()
+
+
+def test_a_training_that_goes_on_is_said_where_the_notebook_is_run(tmp_path, capfd):
+    path = write(tmp_path / "a.ipynb", f"print('training\\nCNN: {unfinished.WENT_ON} 3')")
+    assert headless.run(path, {}, tmp_path / "out.ipynb", tmp_path / "log.ipynb")
+    said = capfd.readouterr().err
+    assert "out: CNN: went on from epoch 3" in said and "out: training" not in said
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import h5py
@@ -8,6 +10,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from stroke_utils.base import unfinished
 from stroke_utils.base.errors import UserError
 from stroke_utils.learn import inputs, models, predict, training
 
@@ -189,49 +192,108 @@ def test_the_rate_goes_with_the_start_and_the_schedule_with_the_network():
 
 
 @pytest.mark.parametrize("reduce_after", [1, 0], ids=["plateau", "cosine"])
-def test_a_restored_state_goes_on_as_an_unbroken_run_does(task, tmp_path, reduce_after):
+def test_a_killed_training_goes_on_as_an_unbroken_one_does(task, tmp_path, monkeypatch, capsys, reduce_after):
     paths, truth = task
     schedule = training.Schedule(5, reduce_after, stop_after=3)
 
-    def run(folder, state_of=None, save_after=None):
-        training.set_seed(0)
+    class Killed(BaseException):
+        """Stands for a kill: nothing between two epochs may catch it."""
+
+    def run(folder, killed_after=None, seed=0, run_id="a"):
+        training.set_seed(seed)
         model = training.compile_classifier(network(dropout=0.5), 1e-2)
-        state = training.State(model, schedule)
-        if state_of:
-            training.set_seed(99)  # nothing may hang on seeds that were set meanwhile
-            state.restore(state_of)
-        state.callbacks.append(
-            keras.callbacks.LambdaCallback(
-                on_epoch_end=lambda epoch, logs: state.save(tmp_path / "two.npz") if epoch + 1 == save_after else None
-            )
-        )
         train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=0, epochs=5, augmentation="strong")
         held = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8)
-        history = training.fit(model, train, held, schedule, tmp_path / folder, "cnn", state=state)
+        with monkeypatch.context() as m:
+            m.setattr(training.State, "COST", math.inf)  # these epochs are shorter than their saving
+            if killed_after:
+                begin = training._EpochLine.on_epoch_begin
+
+                def on_epoch_begin(self, epoch, logs=None):
+                    if epoch == killed_after:
+                        raise Killed
+                    begin(self, epoch, logs)
+
+                m.setattr(training._EpochLine, "on_epoch_begin", on_epoch_begin)
+            history = training.fit(model, train, held, schedule, tmp_path / folder, "cnn", run_id=run_id)
         return model, history.drop(columns="seconds")
 
-    unbroken, history = run("a", save_after=2)
-    resumed, again = run("b", state_of=tmp_path / "two.npz")
-    pd.testing.assert_frame_equal(history, again)
-    for a, b in zip(unbroken.get_weights(), resumed.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-    # A state of a finished training, and one that stopped early, train no more: the best weights come back.
-    for name, wait, epochs in (("all", 0, 2), ("stopped", 3, 5)):
-        model = training.compile_classifier(network(dropout=0.5), 1e-2)
-        state = training.State(model, training.Schedule(epochs, reduce_after=1, stop_after=3))
-        state.restore(tmp_path / "two.npz")
-        state.read["counters"]["stop"]["wait"] = wait
-        train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=0, epochs=epochs)
-        assert (
-            len(training.fit(model, train, train, training.Schedule(epochs, 1, 3), tmp_path / name, "cnn", state=state))
-            == 2
-        )
-        for a, b in zip(model.get_weights(), state.read["best"], strict=True):
+    def same(found):
+        pd.testing.assert_frame_equal(history, found[1])
+        for a, b in zip(unbroken.get_weights(), found[0].get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
+
+    unbroken, history = run("a")
+    with pytest.raises(Killed):
+        run("b", killed_after=1)
+    with pytest.raises(Killed):
+        run("b", killed_after=3)
+    assert not (tmp_path / "b" / "best.weights.h5").exists(), "it must not look finished"
+    capsys.readouterr()
+    same(run("b", seed=99))  # nothing may hang on seeds that were set meanwhile
+    assert "cnn: went on from epoch 3" in capsys.readouterr().out
+    assert sorted(p.name for p in (tmp_path / "b").iterdir()) == ["best.weights.h5", "finished.json", "history.csv"]
+    same(run("b", seed=98))
+    assert "cnn: was finished before its run was stopped" in capsys.readouterr().out
+    unfinished.forget(tmp_path)
+    run("b", seed=98)
+    assert "went on" not in capsys.readouterr().out, "a finished run begins anew"
+
+    # What is torn, or of another run, is named; the state before it is taken.
+    def left(spoil):
+        unfinished.forget(tmp_path)
+        with pytest.raises(Killed):
+            run("c", killed_after=3)
+        spoil(tmp_path / "c" / "state.npz")
+        capsys.readouterr()
+        same(run("c", seed=99))
+        return capsys.readouterr().out
+
+    def flip(path):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+
+    for spoil in (lambda path: path.write_bytes(path.read_bytes()[:-40]), lambda path: path.write_bytes(b""), flip):
+        said = left(spoil)
+        assert "state.npz is not whole" in said and "It is not used." in said and "went on from epoch 2" in said
+    assert "went on from epoch 2" in left(Path.unlink)
+    with pytest.raises(Killed):
+        run("d", killed_after=3, run_id="other")
+    run("d")
+    said = capsys.readouterr().out
+    assert said.count("is the state of another run. It is not used") == 2 and "went on" not in said
+    # A state of a finished training, and one that stopped early, train no more: the best weights come back.
+    unfinished.forget(tmp_path)
+    with pytest.raises(Killed):
+        run("e", killed_after=2)
+    for name, wait, epochs in (("all", 0, 2), ("stopped", 3, 5)):
+        state = training.State(training.compile_classifier(network(dropout=0.5), 1e-2), schedule, "a")
+        state.restore(tmp_path / "e" / "state.npz")
+        assert not state.done
+        state.epochs, state.read["counters"]["stop"]["wait"] = epochs, wait
+        assert state.done, name
     other = training.compile_classifier(models.type_classifier("cnn", 32), 1e-2)
-    with pytest.raises(UserError, match=r"two.npz is not the state of a type_cnn trained in this way"):
-        training.State(other, schedule).restore(tmp_path / "two.npz")
-    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".two")]
+    with pytest.raises(UserError, match=r"state.npz is not the state of a type_cnn trained in this way"):
+        training.State(other, schedule, "a").restore(tmp_path / "e" / "state.npz")
+    assert not [p for p in (tmp_path / "e").iterdir() if p.name.startswith(".")]
+
+
+def test_what_is_slow_to_save_is_saved_less_often(task, tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
+    state = training.State(training.compile_classifier(network(), 1e-2), training.Schedule(9, 0), "a")
+    saved = []
+
+    def save(path):
+        saved.append(now[0])
+        now[0] += 2  # seconds
+
+    monkeypatch.setattr(state, "save", save)
+    for _ in range(9):
+        now[0] += 15  # an epoch
+        state.keep(tmp_path)
+    assert saved == [115.0, 162.0, 209.0], "2 s are 5 % of 40 s, which are three epochs"
 
 
 def test_a_series_of_trainings_builds_one_graph_and_equals_fresh_ones(task, tmp_path):

@@ -33,7 +33,7 @@ def found(cohort, monkeypatch):
     """A function that gives the encoder for seed 0 and how often it was trained; training leaves a file."""
     trained = []
 
-    def train(name, settings, cohort, folder):
+    def train(name, settings, cohort, folder, run_id):
         trained.append(folder)
         files.write_text(folder / "best.weights.h5", "trained here")
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stroke_utils.base import unfinished
 from stroke_utils.base.errors import UserError
 from stroke_utils.data.cohort import Cohort, DataSet
 from stroke_utils.results import parameters, runs
@@ -168,6 +169,19 @@ def test_a_digest_of_records_follows_them(home, cohort):
     trained(cohort)
     after = runs.records_digest("quick")
     assert before != after == runs.records_digest("quick")
+
+
+def test_a_run_keeps_what_its_trainings_go_on_from_until_it_is_finished(home, cohort):
+    kept = detection(cohort).folder / "cnn" / unfinished.STATE
+    kept.parent.mkdir()
+    kept.touch()
+    run = detection(cohort)
+    assert kept.exists(), "the run was stopped, and goes on"
+    run.finish(cohort, {})
+    assert not kept.exists()
+    kept.touch()
+    detection(cohort)
+    assert not kept.exists(), "the run was finished, and is made anew"
 
 
 def test_training_again_forgets_the_evaluation_of_the_networks_before(home, cohort):

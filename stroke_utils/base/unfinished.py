@@ -1,0 +1,18 @@
+"""What trainings of a run keep until the run is finished, so that one that was stopped can go on.
+
+Beside the weights of each training: its state after an epoch, the one before that, and, once it is finished, a mark.
+"""
+
+from pathlib import Path
+
+STATE, OLDER, MARK = "state.npz", "state.older.npz", "finished.json"
+
+WENT_ON = "went on from epoch"
+"""How a training that goes on says so; the runner of notebooks passes these lines on."""
+
+
+def forget(folder: str | Path) -> None:
+    """Remove all that trainings below a folder keep, so that the next ones begin anew."""
+    for name in (STATE, OLDER, MARK):
+        for path in Path(folder).rglob(name):
+            path.unlink(missing_ok=True)
