@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tempfile
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -142,6 +143,9 @@ def _known(name: str, table: Iterable[str], what: str) -> None:
         raise UserError(f"{name!r} is no {what}. Known: {', '.join(table)}.")
 
 
+_ENDINGS = (".h5", ".keras")
+
+
 def weights_for(name: str, weights: str, unet: bool = False) -> str:
     """Tell which weights a network starts from, given the notebooks' parameter ``weights``.
 
@@ -178,10 +182,15 @@ def weights_for(name: str, weights: str, unet: bool = False) -> str:
                 "the file there, leave this model out, or set 'weights' to 'none'."
             )
         path = found[0]
-    if not (path.is_file() and path.name.endswith(".h5")):
+    if not path.is_file():
         raise UserError(
             f"No weights file at {path}. Give 'none', 'imagenet', the path of an existing Keras weights file (.h5), or "
             "a folder of such files."
+        )
+    if not path.name.lower().endswith(_ENDINGS):
+        raise UserError(
+            f"{path} does not end in {' or '.join(_ENDINGS)}, as Keras' files of weights do. Files of other programs "
+            "(.pt, .pkl, .onnx) can't be read: they would have to be run, or converted first."
         )
     return str(path)
 
@@ -246,8 +255,22 @@ def build_backbone(name: str, size: int, weights: str = "none") -> keras.Model:
 
 
 def _load(model: keras.Model, path: str, name: str) -> None:
-    with _explained_misfit(name, path):
-        model.load_weights(path)
+    """Load weights, and weights alone: of a whole model's file nothing else is read, so no code in it can run."""
+    with _explained_misfit(name, path), _named_for_keras(path) as readable:
+        model.load_weights(readable)
+
+
+@contextlib.contextmanager
+def _named_for_keras(path: str):
+    """Yield a path of the same file whose ending Keras knows: it takes ``.H5`` for an unknown format."""
+    ending = next((e for e in (".weights.h5", *_ENDINGS) if path.lower().endswith(e)), "")
+    if path.endswith(ending):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / f"file{ending}"
+        link.symlink_to(Path(path).resolve())
+        yield str(link)
 
 
 @contextlib.contextmanager
@@ -260,7 +283,7 @@ def _explained_misfit(name: str, path: str):
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
             yield
-    except (ValueError, OSError, KeyError, UserWarning) as error:
+    except (ValueError, OSError, KeyError, TypeError, AttributeError, IndexError, UserWarning) as error:
         why = " ".join(str(error).split())
         raise UserError(
             f"{path} does not hold weights of {name}: {why[:300]}. Give the file of this very network, "

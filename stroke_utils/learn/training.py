@@ -1,5 +1,6 @@
 """Training the paper's way: Adam, its losses, its callbacks; one progress line; results that are written whole."""
 
+import contextlib
 import importlib.util
 import json
 import math
@@ -394,18 +395,32 @@ def fit(
     save = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: files.write_table(table, state.history))
     keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: state.keep(folder) if run_id else None)
     callbacks = [*state.callbacks, save, keep, _EpochLine(title, schedule.epochs, steps)]
-    model.fit(
-        train.skip(begun * steps),
-        validation_data=validation,
-        initial_epoch=begun,
-        epochs=schedule.epochs,
-        steps_per_epoch=steps,
-        class_weight=class_weight,
-        callbacks=callbacks + watchers,
-        shuffle=False,
-        verbose=0,
-    )
+    with _explained_memory(model, title):
+        model.fit(
+            train.skip(begun * steps),
+            validation_data=validation,
+            initial_epoch=begun,
+            epochs=schedule.epochs,
+            steps_per_epoch=steps,
+            class_weight=class_weight,
+            callbacks=callbacks + watchers,
+            shuffle=False,
+            verbose=0,
+        )
     return _write_finished(model, state, folder, title)
+
+
+@contextlib.contextmanager
+def _explained_memory(model: keras.Model, title: str) -> Iterator[None]:
+    """Say what to do where memory ran out, on a processor or a GPU; TensorFlow's own text is a page of tensors."""
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        side = model.input_shape[1]
+        raise UserError(
+            f"{title}: memory ran out while it trained on images of {side} × {side}. Halve `batch`, or take a smaller "
+            "`size`; on a GPU other programs may hold its memory (`nvidia-smi` lists them)."
+        ) from error
 
 
 def _finished(folder: Path, run_id: str) -> bool:

@@ -1,6 +1,8 @@
+import contextlib
 import functools
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -75,11 +77,52 @@ def test_wrong_names_and_weights_say_what_to_do(tmp_path):
         models.detector("resnet19", 64)
     with pytest.raises(UserError, match="No weights file at .*Give 'none', 'imagenet'"):
         models.detector("cnn", 64, weights=str(tmp_path / "absent.h5"))
+    (tmp_path / "mine.pkl").write_bytes(pickle.dumps([1]))
+    with pytest.raises(UserError, match=r"mine.pkl does not end in .h5 or .keras, .* can't be read"):
+        models.detector("cnn", 64, weights=str(tmp_path / "mine.pkl"))
     models.build_backbone("cnn", 64).save_weights(tmp_path / "cnn.weights.h5")
     with pytest.raises(UserError, match="does not hold weights of mobilenetv2"):
         models.build_backbone("mobilenetv2", 64, str(tmp_path / "cnn.weights.h5"))
     with pytest.raises(UserError, match="multiple of 32, found 100"):
         models.unet("resnet50", 100)
+
+
+@pytest.mark.parametrize("name", ["mine.weights.H5", "MINE.WEIGHTS.H5", "mine.keras", "mine.KERAS"])
+def test_weights_are_read_whatever_case_their_ending_has(tmp_path, name):
+    first = models.build_backbone("cnn", 64)
+    usual = tmp_path / ("whole.keras" if name.lower().endswith("keras") else "usual.weights.h5")
+    first.save(usual) if usual.suffix == ".keras" else first.save_weights(usual)
+    usual.rename(tmp_path / name)
+    second = models.build_backbone("cnn", 64, str(tmp_path / name))
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_of_a_whole_models_file_no_code_is_run(tmp_path):
+    """A Lambda in a model's file is code of whoever wrote it."""
+    image = keras.Input((64, 64, 3))
+    poison = keras.layers.Lambda(lambda x: (open("RAN", "w"), x)[1])  # noqa: SIM115
+    model = keras.Model(image, poison(image))
+    (tmp_path / "work").mkdir()
+    with contextlib.chdir(tmp_path / "work"):
+        model.save(tmp_path / "poisoned.keras")
+        for left in Path().iterdir():
+            left.unlink()  # building it ran it
+        with pytest.raises(UserError, match=r"poisoned.keras does not hold weights of cnn without its top"):
+            models.build_backbone("cnn", 64, str(tmp_path / "poisoned.keras"))
+        assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("spoil", ["names", "text"])
+def test_a_weights_file_of_another_form_is_refused_by_name(tmp_path, spoil):
+    path = tmp_path / "odd.h5"
+    if spoil == "text":
+        path.write_text("no HDF5 at all")
+    else:
+        with h5py.File(path, "w") as file:
+            file.attrs["layer_names"] = 5
+    with pytest.raises(UserError, match=r"odd.h5 does not hold weights of cnn without its top"):
+        models.build_backbone("cnn", 64, str(path))
 
 
 def test_phase_2_starts_from_phase_1s_encoder(tmp_path):

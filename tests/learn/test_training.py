@@ -279,6 +279,16 @@ def test_a_killed_training_goes_on_as_an_unbroken_one_does(task, tmp_path, monke
     assert not [p for p in (tmp_path / "e").iterdir() if p.name.startswith(".")]
 
 
+@pytest.mark.parametrize("error", [tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), MemoryError()])
+def test_where_memory_runs_out_it_says_what_to_do(task, tmp_path, monkeypatch, error):
+    def fit(*_, **__):
+        raise error
+
+    monkeypatch.setattr(keras.Model, "fit", fit)
+    with pytest.raises(UserError, match=r"cnn: memory ran out while it trained on images of 32 × 32. Halve `batch`"):
+        fitted(task, tmp_path / "run")
+
+
 def test_what_is_slow_to_save_is_saved_less_often(task, tmp_path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
