@@ -1,6 +1,7 @@
 """The paper's networks: backbones, heads, weights and the preprocessing each expects."""
 
 import contextlib
+import hashlib
 import os
 import tempfile
 import warnings
@@ -250,8 +251,21 @@ def build_backbone(name: str, size: int, weights: str = "none") -> keras.Model:
     if starts.is_start(given):
         starts.load_backbone(name, model, given)
     elif given not in ("none", "imagenet"):
+        _compare_with_publishers(backbone, given)
         _load(model, given, f"{name} without its top")
     return model
+
+
+def _compare_with_publishers(backbone: Backbone, path: str) -> None:
+    """Say where a file has its publisher's name and is another: a download that was cut off, or a copy saved anew."""
+    if backbone.checksum and Path(path).match(backbone.file):
+        with open(path, "rb") as stream:
+            found = hashlib.file_digest(stream, "md5").hexdigest()
+        if found != backbone.checksum.removeprefix("MD5 "):
+            print(
+                f"{Path(path).name} is not byte for byte its publisher's file ({backbone.checksum}; this one has "
+                f"{found}). It is used if its weights fit; where you did not save it anew yourself, fetch it again."
+            )
 
 
 def _load(model: keras.Model, path: str, name: str) -> None:

@@ -1,5 +1,6 @@
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import pickle
@@ -111,6 +112,18 @@ def test_of_a_whole_models_file_no_code_is_run(tmp_path):
         with pytest.raises(UserError, match=r"poisoned.keras does not hold weights of cnn without its top"):
             models.build_backbone("cnn", 64, str(tmp_path / "poisoned.keras"))
         assert not list(Path().iterdir())
+
+
+def test_a_file_of_a_publishers_name_is_compared_with_its_checksum(tmp_path, monkeypatch, capsys):
+    first = models.build_backbone("cnn", 64)
+    path = tmp_path / "published.weights.h5"
+    first.save_weights(path)
+    published = "MD5 " + hashlib.md5(path.read_bytes()).hexdigest()
+    for checksum, said in ((published, 0), ("MD5 " + 32 * "0", 1), ("", 0)):
+        backbone = models.Backbone("CNN", models._cnn, inputs.raw, "published.weights.h5", checksum=checksum)
+        monkeypatch.setitem(models.BACKBONES, "cnn", backbone)
+        models.build_backbone("cnn", 64, str(path))
+        assert capsys.readouterr().out.count(f"not byte for byte its publisher's file ({checksum};") == said
 
 
 @pytest.mark.parametrize("spoil", ["names", "text"])
