@@ -31,6 +31,32 @@ def threads() -> int:
     return int(given or progress.cores())
 
 
+def share_batches() -> None:
+    """Let several devices share each batch, where ``STROKE_DEVICES`` names how many; call it before TensorFlow works.
+
+    GPUs where there are any, else that many logical devices on the processor, which is slower and shows that it works.
+    Every network that is built afterwards has one copy on each device (``tf.distribute.MirroredStrategy``).
+
+    Raises:
+        UserError: the variable holds no whole number from 1 on, or there are fewer GPUs.
+    """
+    given = os.environ.get("STROKE_DEVICES", "")
+    if given and not (given.isascii() and given.isdigit() and int(given)):
+        raise UserError(f"STROKE_DEVICES is {given!r}; expected a whole number from 1 on, or unset it.")
+    number, kind = int(given or 1), "GPU"
+    if number == 1:
+        return
+    found = tf.config.list_physical_devices("GPU")
+    if not found:
+        kind, processor = "CPU", tf.config.list_physical_devices("CPU")[0]
+        found = [tf.config.LogicalDeviceConfiguration()] * number
+        tf.config.set_logical_device_configuration(processor, found)
+    if len(found) < number:
+        raise UserError(f"STROKE_DEVICES is {number}, and TensorFlow finds {len(found)} GPU. Give at most that many.")
+    strategy = tf.distribute.MirroredStrategy([f"{kind}:{i}" for i in range(number)])
+    tf.distribute.experimental_set_strategy(strategy)
+
+
 @contextlib.contextmanager
 def silence_stderr() -> Iterator[None]:
     """Discard what C libraries print on file descriptor 2; exceptions still pass.
@@ -73,6 +99,7 @@ refuse_other_backend(keras.backend.backend())  # it may have been imported befor
 keras.config.set_image_data_format("channels_last")
 keras.config.set_floatx("float32")
 keras.config.set_epsilon(1e-7)
+share_batches()
 with contextlib.redirect_stdout(io.StringIO()):  # it prints which framework it found
     try:
         import segmentation_models as sm

@@ -5,7 +5,7 @@ import hashlib
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -305,17 +305,12 @@ def _explained_misfit(name: str, path: str):
         ) from error
 
 
-def set_batchnorm_momentum(model: keras.Model, momentum: float) -> None:
-    """Set how slowly every BatchNorm layer's moving statistics follow the batches (Keras' default is 0.99).
-
-    After a few dozen steps from random weights the default still remembers its initial mean 0 and variance 1,
-    so that inference looks broken where training does not.
-    """
+def _batchnorms(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]:
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            set_batchnorm_momentum(layer, momentum)
+            yield from _batchnorms(layer)
         elif isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = momentum
+            yield layer
 
 
 DETECTOR_HEAD = 4
@@ -482,6 +477,13 @@ def load_unet(folder: str | os.PathLike) -> tuple[keras.Model, Preprocess, dict]
 
 
 def _finished(model: keras.Model, momentum: float | None) -> keras.Model:
-    if momentum is not None:
-        set_batchnorm_momentum(model, momentum)
+    """Set up a network's BatchNorms.
+
+    After a few dozen steps from random weights Keras' usual momentum, 0.99, still remembers its initial mean 0 and
+    variance 1, so that inference looks broken where training does not.
+    """
+    for layer in _batchnorms(model):
+        if momentum is not None:
+            layer.momentum = momentum
+        layer.synchronized = tf.distribute.has_strategy()  # else each device would count its share of a batch alone
     return model

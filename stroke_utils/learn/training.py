@@ -82,17 +82,22 @@ class Adam(keras.optimizers.Adam):
         )
 
 
+def _optimizer(learning_rate: float) -> keras.optimizers.Adam:
+    """Return the fused Adam, or Keras' own where devices share a batch: that one knows how to add their parts."""
+    return keras.optimizers.Adam(learning_rate) if tf.distribute.has_strategy() else Adam(learning_rate)
+
+
 def compile_classifier(model: keras.Model, learning_rate: float) -> keras.Model:
     """Compile with Adam, accuracy, and cross-entropy: binary for one output, categorical for two."""
     loss = "binary_crossentropy" if model.output_shape[-1] == 1 else "categorical_crossentropy"
-    model.compile(optimizer=Adam(learning_rate), loss=loss, metrics=["accuracy"])
+    model.compile(optimizer=_optimizer(learning_rate), loss=loss, metrics=["accuracy"])
     return _build_variables(model)
 
 
 def compile_unet(model: keras.Model, learning_rate: float) -> keras.Model:
     """Compile with Adam and, as in the paper, segmentation-models' dice loss, soft IoU and soft F1 with background."""
     model.compile(
-        optimizer=Adam(learning_rate),
+        optimizer=_optimizer(learning_rate),
         loss=sm.losses.dice_loss,
         metrics=[sm.metrics.iou_score, sm.metrics.f1_score],
     )
@@ -159,6 +164,10 @@ class Schedule:
         return "min" if self.monitor.endswith("loss") else "max"
 
 
+def _number(variable: keras.Variable) -> float:
+    return float(keras.ops.convert_to_numpy(variable))  # it may have one copy on each device
+
+
 class _Cosine(keras.callbacks.Callback):
     """Set the rate of each step; it follows from the step's number alone, so a stopped run goes on as if unbroken."""
 
@@ -175,7 +184,7 @@ class _Cosine(keras.callbacks.Callback):
         self.model.optimizer.learning_rate = self.highest * share
 
     def on_epoch_end(self, epoch, logs=None):
-        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        logs["learning_rate"] = _number(self.model.optimizer.learning_rate)
 
 
 class State(keras.callbacks.Callback):
@@ -207,7 +216,7 @@ class State(keras.callbacks.Callback):
             slow = {"patience": schedule.reduce_after, "factor": schedule.reduce_by}
             self.slow = keras.callbacks.ReduceLROnPlateau(**watch, **slow)
         else:
-            self.slow = _Cosine(schedule, float(model.optimizer.learning_rate))
+            self.slow = _Cosine(schedule, _number(model.optimizer.learning_rate))
         self.stop = keras.callbacks.EarlyStopping(
             **watch, patience=schedule.stop_after or schedule.epochs, restore_best_weights=True
         )

@@ -35,6 +35,7 @@ def hardware() -> dict[str, object]:
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     config = sys.modules["tensorflow"].config if "tensorflow" in sys.modules else None
+    strategy = config and sys.modules["tensorflow"].distribute.get_strategy()
     details = config and map(config.experimental.get_device_details, config.list_physical_devices("GPU"))
     return {
         "machine": platform.machine(),
@@ -46,6 +47,7 @@ def hardware() -> dict[str, object]:
             "within": config.threading.get_intra_op_parallelism_threads(),
             "beside": config.threading.get_inter_op_parallelism_threads(),
         },
+        "devices": strategy and strategy.num_replicas_in_sync,
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "gpus": config and [gpu.get("device_name", "unknown") for gpu in details],
     }

@@ -1,4 +1,7 @@
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -277,6 +280,36 @@ def test_a_killed_training_goes_on_as_an_unbroken_one_does(task, tmp_path, monke
     with pytest.raises(UserError, match=r"state.npz is not the state of a type_cnn trained in this way"):
         training.State(other, schedule, "a").restore(tmp_path / "e" / "state.npz")
     assert not [p for p in (tmp_path / "e").iterdir() if p.name.startswith(".")]
+
+
+SHARED = """
+import sys
+from pathlib import Path
+import numpy as np
+from stroke_utils.learn import inputs, models, training
+from stroke_utils.learn.backend import tf
+paths, truth = sorted(map(str, Path(sys.argv[1]).glob("*.png"))), np.array(list(map(int, sys.argv[2])))
+training.set_seed(0)
+model = training.compile_classifier(models.detector("cnn", 32, dropout=0.0, momentum=0.8), 1e-3)
+train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=0)
+held = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8)
+history = training.fit(model, train, held, training.Schedule(1, 0), sys.argv[3], "cnn", {0: 1.0, 1: 1.5})
+print("found", tf.distribute.get_strategy().num_replicas_in_sync, history["val_loss"].iloc[0])
+"""
+
+
+def test_two_devices_that_share_each_batch_train_as_one_does(task, tmp_path):
+    truth = "".join(str(Path(path).stem in {str(k) for k in range(1, 32, 2)})[0] for path in sorted(task[0]))
+    truth, found = truth.replace("T", "1").replace("F", "0"), {}
+    for devices in ("1", "2"):
+        words = [sys.executable, "-c", SHARED, str(tmp_path), truth, str(tmp_path / devices)]
+        environment = os.environ | {"STROKE_DEVICES": devices, "STROKE_THREADS": "1"}
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        replicas, loss = done.stdout.split("found ")[1].split()
+        assert replicas == devices
+        found[devices] = float(loss)
+    assert found["1"] == pytest.approx(found["2"], abs=1e-4)
 
 
 @pytest.mark.parametrize("error", [tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), MemoryError()])
