@@ -107,7 +107,7 @@ def threshold_choice(curve: pd.DataFrame, threshold: float, recall: float, title
     axis.annotate(f"recall {recall}", (0.01, recall), xytext=(0, 3), textcoords="offset points", color="0.4")
     axis.annotate(f" chosen: {threshold:.2f}", (threshold, 0.05), xycoords=("data", "axes fraction"))
     axis.set(title=title, xlabel="threshold on the stroke probability", xlim=(0, 1), ylim=(0, 1.03))
-    axis.legend(loc="lower left")
+    axis.legend(loc="upper right", bbox_to_anchor=(1, 0.82))  # between the two curves, clear of both texts
     return axis
 
 
