@@ -43,13 +43,16 @@ def loss_curves(
         axis.plot(history["epoch"], history[f"val_{quantity}"], label="validation")
         best = history.loc[history["val_loss"].idxmin(), "epoch"]
         axis.axvline(best, color="0.6", lw=1, ls=":")
+        side = -1 if best > len(history) / 2 else 1  # inside the axes
         axis.annotate(
-            "best", (best, 1), xycoords=("data", "axes fraction"), xytext=(3, -12), textcoords="offset points"
-        )
+            "best", (best, 1), xycoords=("data", "axes fraction"), xytext=(3 * side, -12),
+            textcoords="offset points", ha="left" if side > 0 else "right",
+        )  # fmt: skip
         axis.set(title=title, xlabel="epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
-    axes[0].set_ylabel(quantity.replace("_", " "))
-    axes[0].legend()
+        if axis.get_subplotspec().is_first_col():
+            axis.set_ylabel(quantity.replace("_", " "))
+    axes[0].legend(loc="upper center")
     return axes
 
 
@@ -104,9 +107,11 @@ def threshold_choice(curve: pd.DataFrame, threshold: float, recall: float, title
     axis.plot(curve["threshold"], curve["recall"], label="recall")
     axis.axhline(recall, color="0.6", ls=":", lw=1)
     axis.axvline(threshold, color="k", lw=1)
-    axis.annotate(f"recall {recall}", (0.01, recall), xytext=(0, 3), textcoords="offset points", color="0.4")
+    axis.annotate(
+        f"recall {recall}", (0.99, recall), xytext=(0, 3), textcoords="offset points", color="0.4", ha="right"
+    )
     axis.annotate(f" chosen: {threshold:.2f}", (threshold, 0.05), xycoords=("data", "axes fraction"))
-    axis.set(title=title, xlabel="threshold on the stroke probability", xlim=(0, 1), ylim=(0, 1.03))
+    axis.set(title=title, xlabel="threshold on the stroke probability", ylabel="share", xlim=(0, 1), ylim=(0, 1.03))
     axis.legend(loc="upper right", bbox_to_anchor=(1, 0.82))  # between the two curves, clear of both texts
     return axis
 
