@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from stroke_utils.base import vocabulary
 from stroke_utils.base.errors import UserError, reason
 from stroke_utils.base.paths import shown
 from stroke_utils.data import leftovers
-from stroke_utils.data.names import Place, read_names, spellings
+from stroke_utils.data.names import Place, read_names, spellings, words_of
 
 HELD_OUT = {"test", "testing", "val", "valid", "validation"}  # other data sets' names; the tests here are the sessions
 # What only one layout's folders are called, in plain form; the first that fits counts.
@@ -32,9 +31,10 @@ _UNPACK = (
     "and finds the others (macOS: The Unarchiver; plain `unzip` can't join parts). Then give the folder that holds the "
     "class folders."
 )
-_TABLES = (".txt", ".csv", ".tsv", ".xlsx", ".xlsm", ".xls", ".ods")  # of `tables`
+_TABLES = (".txt", ".csv", ".tsv", ".xlsx", ".xlsm", ".xls", ".ods", ".numbers")  # of `tables`
 # Endings of slices. Many DICOM files have none, or names of dots and numbers, and are known by their content alone.
-_ENDING = re.compile(r"\.(png|dcm|dcm30|dc3|dicom|dic|ima|img|acr|ct)$", re.IGNORECASE)
+# Converters write "10000.dcm.png" for the slice of 10000.dcm.
+_ENDING = re.compile(r"(\.(dcm|dicom|ima))?\.(png|dcm|dcm30|dc3|dicom|dic|ima|img|acr|ct)$", re.IGNORECASE)
 PROBLEM_COLUMNS = ("kind", "path", "detail", "used", "files")
 """Columns of ``Cohort.problems``; ``used`` tells whether the ``files`` files in question are still used."""
 
@@ -226,7 +226,7 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
         problems.add("png_in_dicom_folder", here, detail, False, len(pngs))
     elif pngs:
         found += [SliceFile(here / n, kind or "png", part, label, stem(n), inside=place.inside) for n in pngs]
-        if part == "train" and HELD_OUT.intersection(map(vocabulary.plain, here.relative_to(problems.root).parts)):
+        if part == "train" and any(HELD_OUT.intersection(words_of(n)) for n in here.relative_to(problems.root).parts):
             detail = f"{len(pngs)} PNG under a folder called test or validation; they count as training."
             problems.add("held_out_folder", here, detail, True, len(pngs))
     if archives:
