@@ -358,17 +358,24 @@ PROBLEMS = {
     "no png": (lambda d: (d / NONE_SLICE).write_bytes(b"GIF89a--"), "unreadable_png", NONE_SLICE, False, 8),
     "bad overlay": (lambda d: truncate(d / OVERLAY), "unreadable_overlay", OVERLAY, False, 9),
     "no overlay": (lambda d: (d / OVERLAY).unlink(), "stroke_without_overlay", STROKE_PNG, True, 9),
-    "overlay size": (lambda d: png(d / OVERLAY, BLUE, (8, 9)), "overlay_size_differs", OVERLAY, True, 9),
+    "overlay size": (lambda d: png(d / OVERLAY, BLUE, (8, 9)), "overlay_size_differs", OVERLAY, False, 9),
     "mask size": (
         lambda d: png(d / SESSION2 / "MASKS/10030.png", BLUE, (9, 8)),
         "mask_size_differs",
         f"{SESSION2}/MASKS/10030.png",
-        True,
+        False,
         9,
     ),
     "lone overlay": (lambda d: (d / STROKE_PNG).unlink(), "overlay_without_original", OVERLAY, False, 8),
     "unknown folder": (lambda d: png(d / "odd" / "a.png"), "unknown_folder", "odd", False, 9),
     "another's test": (lambda d: png(d / "test/Kanama/10077.png"), "held_out_folder", "test/Kanama", True, 10),
+    "another's test set": (
+        lambda d: png(d / "Test_Set/Kanama/10077.png"),
+        "held_out_folder",
+        "Test_Set/Kanama",
+        True,
+        10,
+    ),
     "png among dicoms": (
         lambda d: png(d / SESSION2 / "DICOM" / "a.png"),
         "png_in_dicom_folder",
@@ -424,10 +431,17 @@ PROBLEMS = {
         lambda d: png(d / SESSION2 / "MASKS/10030.png", mode="L"),
         "no_type_colour",
         f"{SESSION2}/MASKS/10030.png",
-        True,
+        False,
         9,
     ),
-    "no colour": (lambda d: png(d / SESSION_OVERLAY), "no_type_colour", SESSION_OVERLAY, True, 9),
+    "overlay among the masks": (
+        lambda d: spoil(d / SESSION2 / "MASKS/10030.png", lambda p: p.__setitem__((2, 0), (99, 99, 99, 255))),
+        "odd_mask",
+        f"{SESSION2}/MASKS/10030.png",
+        False,
+        9,
+    ),
+    "no colour": (lambda d: png(d / SESSION_OVERLAY), "no_type_colour", SESSION_OVERLAY, False, 9),
     "folder or label": (
         lambda d: (d / "l.csv").write_text("image_id,Stroke\n10010,0"),
         "label_contradicts_folder",
@@ -504,7 +518,7 @@ PROBLEMS = {
         9,
     ),
     "other type's paint": (lambda d: png(d / OVERLAY, GREEN), "paint_contradicts_folder", OVERLAY, True, 9),
-    "overlay without paint": (lambda d: png(d / OVERLAY), "no_type_colour", OVERLAY, True, 9),
+    "overlay without paint": (lambda d: png(d / OVERLAY), "no_type_colour", OVERLAY, False, 9),
     "archive beside": (lambda d: (d / "rest.zip.001").write_bytes(b"PK"), "not_unpacked", ".", False, 9),
     "jpeg": (lambda d: (d / NONE / "a.jpg").write_bytes(b"x"), "other_files", NONE, False, 9),
     "bad DATASET.json": (lambda d: (d / "DATASET.json").write_text("{"), "bad_dataset_json", "DATASET.json", True, 9),
@@ -718,6 +732,17 @@ def test_what_becomes_of_a_contradicting_slice(folder):
 def test_an_overlay_of_another_size_is_not_offered(folder):
     png(folder / OVERLAY, BLUE, (9, 8))
     assert read_cohort(folder, quiet=True).slices.set_index("slice_id").loc["10010", "overlay"] is None
+
+
+def test_masks_of_no_type_are_not_offered_and_teach_no_regions(folder):
+    for path in (*(folder / ISCHEMIA / "PNG").iterdir(), *(folder / HEMORRHAGE / "PNG").iterdir()):
+        shutil.rmtree(path.parents[1] / "OVERLAY")
+        for number in (50, 60, 70):  # masks of numbers, as other programs write them
+            png(path.with_stem(f"{int(path.stem) + number}"))
+            png(path.parents[1] / "MASK" / f"{int(path.stem) + number}.png", mode="L")
+    cohort = read_cohort(folder, quiet=True)
+    assert cohort.slices.query("part == 'train'")["mask"].isna().all()
+    assert "with a mask" in cohort.verdicts()[2].lacks[0] and "no_type_colour: 6 (set aside)" in cohort.report()
 
 
 def test_an_unlabelled_slice_is_kept_without_a_label(folder):
