@@ -385,6 +385,12 @@ def _require_ct_values(header: Header, hounsfield: np.ndarray) -> None:
         hounsfield.min() <= -500 or air <= 0.02,
         f"holds no air, but {air:.0%} of its values would be air if they had a sign: it was lost",
     )
+    # So is a slice whose intercept was lost: its brain is at 1024 and more, where bone has no such peak.
+    tissue, below = (np.mean((hounsfield >= low) & (hounsfield < low + 120)) for low in (1004, 884))
+    _require(
+        hounsfield.min() <= -500 or tissue <= max(0.1, 3 * below),
+        f"holds no air, and {tissue:.0%} of its values would be soft tissue 1024 lower: its intercept was lost",
+    )
     low = hounsfield[hounsfield < -1500]
     bone = np.mean((low + span > 900) & (low + span < 3100)) if low.size > 0.005 * hounsfield.size else 0
     _require(

@@ -97,6 +97,13 @@ def test_a_dicom_of_any_ending_is_that_of_its_png(root):
     assert rows["dicom"].notna().sum() == 1 and rows.loc[rows["dicom"].notna(), "patient"].tolist() == ["P7"]
 
 
+def test_what_a_converter_calls_dcm_png_is_the_slice_of_that_dicom(root):
+    Image.fromarray(dicom.window(head(), 40, 80)).save(root / "Normal" / "10005.dcm.png")
+    ct(root / "Normal" / "DICOM" / "10005.dcm")
+    rows, _ = found(root, "none")
+    assert len(rows) == 3 and rows.loc[rows["dicom"].notna(), "slice_id"].tolist() == ["10005"]
+
+
 OTHERS = {
     "MR": ({"Modality": "MR", "SOPClassUID": uid.MRImageStorage}, "modality is MR .MR Image Storage"),
     "PET": ({"Modality": "PT", "SOPClassUID": uid.PositronEmissionTomographyImageStorage}, "modality is PT"),
@@ -350,6 +357,11 @@ SIGNS = {
         {"PixelRepresentation": 1},
         "values down to -.* would be bone without a sign",
     ),
+    "none, and a lost intercept": (
+        (head() + 1024).astype(np.uint16),
+        {"RescaleIntercept": 0},
+        "no air, and .* would be soft tissue 1024 lower: its intercept was lost",
+    ),
 }
 
 
@@ -374,6 +386,7 @@ def test_good_signs_stay(tmp_path):
         ((head() + 1024).astype(np.uint16), {}),
         (np.where(outside(), -2000, head()), {"PixelRepresentation": 1, "RescaleIntercept": 0}),
         (np.maximum(head(), -400) + 1024, {}),  # no air in the picture
+        (np.where(head() < 0, 700 + np.arange(40) * 20, head()) + 1024, {}),  # brain and bone of all densities
     ):
         dicom.write_png(ct(tmp_path / "a.dcm", stored=stored.astype(np.int16), **tags), tmp_path / "a.png")
         assert (read_rgb(tmp_path / "a.png")[~outside()] > 0).any()
