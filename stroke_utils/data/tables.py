@@ -33,6 +33,8 @@ _VALUES = {
     **dict.fromkeys(("0", "false", "no", "yok", "hayir", "negative", "negatif"), "0"),
     **dict.fromkeys(("1", "true", "yes", "var", "evet", "positive", "pozitif"), "1"),
 }
+_NO_PATIENT = {"-", "?", "na", "n/a", "nan", "none", "null", "unknown", "bilinmiyor"}  # what stands in an empty cell
+_AS_TEXT = re.compile(r"'(.*)|=\"(.*)\"")  # how people make a spreadsheet take a number for text
 _WRITE = "write a table of two columns with the first line image_id,Stroke and then lines such as 10300,0"
 _OTHER_SUFFIX = re.compile(r"\.(jpe?g|tiff?|bmp|ima|dicom|nii)$", re.IGNORECASE)
 _ROUNDED = re.compile(r"\d([.,]\d+)?e\+?\d+", re.IGNORECASE)
@@ -194,6 +196,7 @@ def _headed(rows: list[tuple[int, list[str]]]) -> Table | None:
         if "id" not in columns:
             continue
         if "stroke" in columns or "patient" in columns:
+            _require_one_meaning(number, header, words, rows[place + 1 :], columns)
             table = _below(rows[place + 1 :], columns, len(header))
             table.surely = words[columns["id"]] not in _ANY_ID
             return table
@@ -203,16 +206,47 @@ def _headed(rows: list[tuple[int, list[str]]]) -> Table | None:
                 f"Row {number} names slices ({header[columns['id']].strip()!r}), and of the other columns none surely "
                 f"says stroke or patient ({', '.join(map(repr, others[:5]))}). If one does, call it Stroke (1 stroke, "
                 "0 none) or patient.",
-                [row[columns["id"]] for _, row in rows[place + 1 :] if len(row) > columns["id"]],
+                _cells(rows[place + 1 :], columns["id"]),
             )
     return None
+
+
+def _cells(rows: list[tuple[int, list[str]]], column: int) -> list[str]:
+    return [_bare(row[column]) for _, row in rows if len(row) > column]
+
+
+def _bare(cell: str) -> str:
+    """Return a cell without spaces and without what marks it as text."""
+    marked = _AS_TEXT.fullmatch(cell := cell.strip())
+    return (marked[1] or marked[2] or "").strip() if marked else cell
+
+
+def _require_one_meaning(
+    number: int, header: list[str], words: list[str], rows: list[tuple[int, list[str]]], columns: dict[str, int]
+) -> None:
+    """Refuse a header under which a column may mean another thing than its name says.
+
+    Raises:
+        TableError: two columns say stroke and differ, or one called ``hasta``, which is "patient" and "ill", has 0 and
+            1 alone.
+    """
+    ids, strokes = _cells(rows, columns["id"]), [i for i, word in enumerate(words) if word in _HEADERS["stroke"]]
+    for below, row in rows:
+        if len({value(_bare(row[i])) for i in strokes if i < len(row)}) > 1:
+            names = " and ".join(repr(header[i].strip()) for i in strokes)
+            raise TableError(f"Row {number} names columns {names}, and in row {below} they differ: keep one.", ids)
+    if "stroke" in columns or words[columns["patient"]] != "hasta":
+        return
+    if {value(cell) for cell in _cells(rows, columns["patient"])} <= {"0", "1"}:
+        said = "'Hasta' is 'patient' or 'ill', and the column has 0 and 1 alone"
+        raise TableError(f"Row {number}: {said}. Call it Stroke (1 stroke, 0 none) or patient.", ids)
 
 
 def _below(rows: list[tuple[int, list[str]]], columns: dict[str, int], width: int) -> Table:
     """Read the rows below a header. A row too short for a column in use is odd; so is a longer one that shifts it."""
     table = Table([], tuple(columns))
     for number, row in rows:
-        row = [cell.strip() for cell in row]
+        row = [*map(_bare, row)]
         if not any(row):
             continue
         cells = {name: row[i] if i < len(row) else None for name, i in columns.items()}
@@ -348,7 +382,7 @@ class LabelTables:
             problems.add("ids_rewritten", path, detail, True)
         if "patient" in table.columns:
             for slice_id, (_, _, _, patient) in zip(slices, table.rows, strict=True):
-                if slice_id and patient:
+                if slice_id and patient and patient.lower() not in _NO_PATIENT:
                     self.patient.setdefault(slice_id, patient)
         if "stroke" in table.columns:
             self._take_labels(path, table, slices)

@@ -48,6 +48,8 @@ def lines(pattern, header, end="\r\n"):
         "image_id,Stroke\n10300,False\n10301,True\n10302,yok\n10303,var\n",
         "id,stroke\n10300,0\n10301,1\n10302,0\n10303,1\n",
         "Dosya Adı;İnme\n10300;hayır\n10301;evet\n10302;hayır\n10303;evet\n",
+        "image_id;Stroke;İnme Var mı?\n10300;0;hayır\n10301;1;evet\n10302;0;hayır\n10303;1;evet\n",
+        'image_id;Stroke\n\'10300;0\n="10301";\'1\n"=""10302""";0\n10303;="1"\n',
         "image_id;Stroke\n10300;0,0\n10301;1,0\n10302;0,0\n10303;1,0\n",
     ],
 )
@@ -95,6 +97,12 @@ def test_an_id_with_folders_finds_a_slice_whose_name_begins_anew(tmp_path):
         (lines("{id}.png,{y}", "filename,label"), "table_not_read", "Row 1 names slices .'filename'.*'label'.*Stroke"),
         (lines("{id}, {y}", "id, hemorrhage"), "table_not_read", "'hemorrhage'.*call it Stroke"),
         ("id,stroke\n10300,1\n7,1\n8,1\n", "table_not_read", "Only 1 of its 3 names are slices here"),
+        (
+            "image_id,Stroke,stroke\n10301,1,1\n10300,1,0\n",
+            "table_not_read",
+            "'Stroke' and 'stroke'.*row 3 they differ",
+        ),
+        ("image_id,Hasta\n10300,1\n10301,0\n", "table_not_read", "'patient' or 'ill'.*Call it Stroke"),
         ("image_id,Stroke\n10300\n10301,1\n", "bad_row", "row 2, '10300' has 1 cells, expected 2"),
         ("image_id,Stroke,x\n10301,1,2\na,b,10300,0\n", "bad_row", "row 3, 'a,b,10300,0' has 4 cells.*quote"),
         ("image_id,Stroke\n10300,2\n", "bad_label", "row 2, id '10300', '2'.*write 1 for stroke"),
@@ -130,11 +138,18 @@ def test_yolo_labels_and_notes_are_no_tables(tmp_path):
         assert found.stroke == {} and said == {}
 
 
-@pytest.mark.parametrize("header", ["ImageID,PatientID", "slice_id,patient", "image;Hasta No", "Image Id,Subject ID"])
+@pytest.mark.parametrize(
+    "header", ["ImageID,PatientID", "slice_id,patient", "image;Hasta No", "Image Id,Subject ID", "image_id,Hasta"]
+)
 def test_patients_under_other_headers(tmp_path, header):
     mark = ";" if ";" in header else ","
     found, said = read(tmp_path, f"{header}\n10300{mark}P1\n10301{mark}P2\n", "patients.csv")
     assert found.patient == {"10300": "P1", "10301": "P2"} and said == {}
+
+
+def test_what_stands_in_an_empty_cell_is_no_patient(tmp_path):
+    found, _ = read(tmp_path, "image_id,patient\n10300,N/A\n10301,0\n10302,unknown\n10303,?\n", "patients.csv")
+    assert found.patient == {"10301": "0"}
 
 
 def test_a_workbook_is_read_by_openpyxl(tmp_path, monkeypatch):
