@@ -166,8 +166,6 @@ def _inspect_png(file: SliceFile, thorough: bool, known: dict) -> Facts:
             raise
         try:
             width, height, mode = _verified(bare)
-            with Image.open(io.BytesIO(bare), formats=["PNG"]) as image:
-                image.load()
         except Exception:
             raise error from None
         data, copy = bare, _write_copy(digest, bare)
@@ -208,7 +206,7 @@ def _pixels_only(data: bytes) -> bytes | None:
             return None
         place += 12 + length
     whole = b"".join(kept)
-    return whole if name == b"IEND" and b"IDAT" in whole and len(whole) < place else None
+    return whole if b"IDAT" in whole and len(whole) < place else None
 
 
 def _write_copy(digest: str, data: bytes) -> Path:

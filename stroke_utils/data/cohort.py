@@ -149,7 +149,8 @@ class Cohort:
         name, verdicts, problems = self.origin.get("name", self.root.name), self.verdicts(), self.problems
         lines = [f"{name}: {layout}, {len(self.slices)} usable slices, fingerprint {self.fingerprint}"]
         lines += [f"Can be trained: {verdict.can_train(verdicts)}."]
-        lines += [f"Mend first: {verdict.mend_first(verdicts, problems).rstrip('.')}.", ""]
+        first = verdict.mend_first(verdicts, problems)
+        lines += [f"Mend first: {first}" if first.endswith("…") else f"Mend first: {first.rstrip('.')}.", ""]
         counts = self.counts()
         counts["missing"] = (counts["published"] - counts["found"]).clip(lower=0)
         lines += [counts.to_string(index=False, na_rep="–"), ""]
@@ -351,7 +352,7 @@ def _label(
         if label == "stroke":  # a folder that names no type: the paint may
             label = next(iter(types), None)
         if stated is not None and stated != stroke:
-            detail = f"The class folder says {label}, a label file says {stated}; the folder is believed."
+            detail = f"The class folder says {file.label}, a label file says {stated}; the folder is believed."
             problems.add("label_contradicts_folder", file.path, detail, True)
         if types and stroke and label not in types:
             detail = f"The class folder says {label}, the paint's colour says {types[0]}; the folder is believed."

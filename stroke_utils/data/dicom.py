@@ -436,6 +436,8 @@ def _decoded(decode: str, data: bytes, shape: tuple[int, int]) -> np.ndarray:
     from pydicom.encaps import get_frame
 
     frame, refused = get_frame(data, 0, number_of_frames=1), []
+    if decode == "jpeg2k_decode":
+        frame = _with_end(frame)
     for kind in (np.uint16, np.uint8, np.int16, np.int8):
         # Given an array to fill, a decoder refuses a codestream of another size before it allocates memory for it.
         try:
@@ -443,6 +445,19 @@ def _decoded(decode: str, data: bytes, shape: tuple[int, int]) -> np.ndarray:
         except ValueError as error:
             refused.append(str(error))
     raise DicomError(f"has compressed pixels that are no {shape[0]} × {shape[1]} grey values: {refused[0]}")
+
+
+def _with_end(codestream: bytes) -> bytes:
+    """Add the end mark to a JPEG 2000 codestream that lacks nothing else: some archives cut it off."""
+    place = 2
+    while codestream[place : place + 1] == b"\xff" and codestream[place + 1 : place + 2] != b"\x90":  # the main header
+        place += 2 + int.from_bytes(codestream[place + 2 : place + 4])
+    while codestream[place : place + 2] == b"\xff\x90" and (
+        length := int.from_bytes(codestream[place + 6 : place + 10])
+    ):
+        place += length  # of a part of the tile
+    whole = codestream.startswith(b"\xff\x4f\xff\x51") and codestream[place:] in (b"", b"\0")  # to an even length
+    return codestream[:place] + b"\xff\xd9" if whole and place <= len(codestream) else codestream
 
 
 def window(hounsfield: np.ndarray, centre: float, width: float) -> np.ndarray:

@@ -226,9 +226,11 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
         problems.add("png_in_dicom_folder", here, detail, False, len(pngs))
     elif pngs:
         found += [SliceFile(here / n, kind or "png", part, label, stem(n), inside=place.inside) for n in pngs]
-        if part == "train" and any(HELD_OUT.intersection(words_of(n)) for n in here.relative_to(problems.root).parts):
-            detail = f"{len(pngs)} PNG under a folder called test or validation; they count as training."
-            problems.add("held_out_folder", here, detail, True, len(pngs))
+    held_out = any(HELD_OUT.intersection(words_of(name)) for name in here.relative_to(problems.root).parts)
+    if part == "train" and held_out and (pngs or dicoms):
+        number = f"{len(pngs)} PNG" if pngs else f"{len(dicoms)} DICOM"
+        detail = f"{number} under a folder called test or validation; they count as training."
+        problems.add("held_out_folder", here, detail, True, len(pngs or dicoms))
     if archives:
         detail = f"{len(archives)} archive files (first: {archives[0]}); what is in them is not read. {_UNPACK}"
         problems.add("not_unpacked", here, detail, False, len(archives))

@@ -16,7 +16,7 @@ from stroke_utils.base import vocabulary
 # Plain names of the session folders: the portal's and mirror A's, the competition server's, mirror B's.
 _SESSION = re.compile(
     r"(?<![a-z])(?:yarisma\D*|test veri seti |session ?(?:no )?|oturum ?(?:no )?|asama ?(?:no )?)0?([12])(?!\d)"
-    r"|(?<!\d)0?([12])(?:st|nd)? ?(?:oturum|asama|session)"
+    r"|(?<!\d)0?([12])(?:st|nd)? ?(?:oturum|asama|session)(?! ?\d)"
 )
 _ORDINALS = re.compile(r"(?<![a-z])(?:(birinci|first)|ikinci|second) (?:oturum|asama|session)")
 _EXTERNAL_TEST = re.compile(r"external ?test(?: set)?(?: ?\(\d+\)| kopya| copy)*")
@@ -169,8 +169,6 @@ def meaning(words: list[str]) -> tuple[str | None, str, str]:
         return None, said, "it negates 'normal' and names no class"
     if named - {"none"} and len(named | denied) > 1 and not (not denied and named - {"stroke"} < {*vocabulary.TYPES}):
         return None, said, f"it names {' and '.join(sorted(named | denied))}"
-    if {*vocabulary.TYPES} <= named:
-        return None, said, f"it names {' and '.join(sorted(named))}"
     return next(iter(named - {"stroke", "none"}), "none"), said, ""
 
 
@@ -204,10 +202,13 @@ def read_names(names: tuple[str, ...]) -> Place:
     """Say what the folders between the root and a file say, the outermost first; the innermost match wins."""
     place, above, before = Place(), [], []
     for depth, name in enumerate(names, 1):
-        for form in spellings(name):
-            if session := _session(form):
-                place = replace(place, part=session, words=form, depth=depth)
         place = replace(place, kind=kind_of(name) or place.kind)
+        if form := next(filter(_session, spellings(name)), None):
+            if place.label in vocabulary.LABELS and "session" in form:  # a patient's visit rather than the competition
+                doubt = f"it may be a session of the competition, or of one patient of {place.label}"
+                place = replace(place, label=None, words=form, doubt=doubt, depth=depth)
+                continue
+            place = replace(place, part=_session(form), words=form, depth=depth)
         if place.part and place.depth == depth:
             above, before = [], []
             continue

@@ -278,6 +278,7 @@ class Ids:
             path = problems.sources.get(file.path, file.path)
             self._stems[stem(path.name)].add(file.slice_id)
             self._paths[file.slice_id] = [stem(part) for part in path.relative_to(problems.root).parts]
+        self._folders = {folder for path in self._paths.values() for folder in path[:-1]}
         for slice_id in self.present:
             if slice_id.isdecimal() and len(slice_id) < 20:
                 self._numbers[int(slice_id)].add(slice_id)
@@ -289,10 +290,11 @@ class Ids:
             return plain, ""
         parts = [stem(part) for part in re.split(r"[\\/]+", written) if part not in ("", ".", "..")]
         name = parts[-1] if parts else plain
-        if name in self.present and (len(parts) > 1 or name == plain):
+        shared = len(self._stems.get(name, ())) > 1  # then only the folders tell
+        if name in self.present and not shared and (len(parts) > 1 or name == plain):
             return name, "paths"
-        if found := self._by_folders(parts):
-            return found, "folders and names"
+        if (found := self._by_folders(parts)) or shared:
+            return found, "folders and names" if found else ""
         if (other := _OTHER_SUFFIX.sub("", name)) != name and other in self.present:
             return other, "names of other files"
         for pattern, how in (
@@ -312,7 +314,8 @@ class Ids:
         """Find a slice whose name begins anew in each folder by the folders that an id names."""
         meant = self._stems.get(parts[-1], set()) if parts else set()
         if len(meant) > 1:
-            meant = {i for i in meant if {*parts[:-1]} and {*parts[:-1]} <= {*self._paths.get(i, ())}}
+            folders = self._folders.intersection(parts[:-1])  # a path may begin above the data
+            meant = {i for i in meant if folders and folders <= {*self._paths[i]}}
         return next(iter(meant)) if len(meant) == 1 else None
 
 

@@ -369,6 +369,20 @@ PROBLEMS = {
     "lone overlay": (lambda d: (d / STROKE_PNG).unlink(), "overlay_without_original", OVERLAY, False, 8),
     "unknown folder": (lambda d: png(d / "odd" / "a.png"), "unknown_folder", "odd", False, 9),
     "another's test": (lambda d: png(d / "test/Kanama/10077.png"), "held_out_folder", "test/Kanama", True, 10),
+    "session of a patient": (
+        lambda d: png(d / HEMORRHAGE / "P7/session 1/10077.png"),
+        "ambiguous_folder",
+        f"{HEMORRHAGE}/P7/session 1",
+        False,
+        9,
+    ),
+    "two classes in a name": (
+        lambda d: png(d / "İskemi ve Kanama/1.png"),
+        "ambiguous_folder",
+        "İskemi ve Kanama",
+        False,
+        9,
+    ),
     "another's test set": (
         lambda d: png(d / "Test_Set/Kanama/10077.png"),
         "held_out_folder",
@@ -713,6 +727,12 @@ def test_tables_that_are_not_understood_are_named_where_labels_are_missing(folde
     assert detail.endswith("Tables whose columns were not understood: ASAMA1_Cevaplar.txt.")
 
 
+def test_a_table_that_cannot_be_read_is_named_where_labels_are_missing(folder):
+    (folder / "ASAMA1_Cevaplar.txt").write_text("Image Id,label\n10020,0\n")
+    detail = read_cohort(folder, quiet=True).problems.set_index("kind").loc["no_labels", "detail"]
+    assert detail.endswith("Not read: ASAMA1_Cevaplar.txt.") and "No label file" not in detail
+
+
 def test_an_empty_file_is_called_empty(folder):
     (folder / NONE_SLICE).write_bytes(b"")
     detail = read_cohort(folder, quiet=True).problems.set_index("kind").loc["unreadable_png", "detail"]
@@ -940,6 +960,24 @@ def test_the_report_says_all_that_is_known_before_training(folder):
     counts = dict(re.findall(r"(\S+ +\S+) +\d+ +\d+ +(\d+)\n", said))
     assert counts["train       none"] == "4426" and counts["session2        all"] == "98"
     assert str(folder) not in said, "a notebook must not hold the machine's paths"
+
+
+def test_the_report_names_the_words_that_decided_and_says_what_to_mend(folder):
+    for number in (3, 4, 5):
+        png(folder / "Kanama ve İskemi" / f"{number}.png")
+    lines = read_cohort(folder, quiet=True).report().splitlines()
+    assert f"  {NONE}: none by 'inme yok png', 2 slices" in lines
+    assert f"  {HEMORRHAGE}: hemorrhage by 'kanama', 1 slices" in lines
+    said = "Kanama ve İskemi: 3 slices in a folder whose name can be read in two ways ('kanama iskemi'): it names"
+    assert lines[2].startswith(f"Mend first: ambiguous_folder, 3 files, first {said}") and lines[2].endswith(" …")
+
+
+def test_a_folder_of_strokes_that_a_table_calls_none_is_said(tmp_path):
+    for place, number in (("Normal", 1), ("Normal", 2), ("Stroke", 3), ("Stroke", 4)):
+        png(tmp_path / place / f"{number}.png")
+    (tmp_path / "labels.csv").write_text("image_id,Stroke\n3,0\n")
+    said = read_cohort(tmp_path, quiet=True).problems.set_index("kind")["detail"]
+    assert said["label_contradicts_folder"].startswith("The class folder says stroke, a label file says 0")
 
 
 def test_what_the_report_reminds_of(folder):

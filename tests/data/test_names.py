@@ -83,6 +83,15 @@ def test_a_lost_letter_does_not_lose_a_negation():
     for garbled in ("Normal Değil".encode().decode("cp437"), "Normal Değil".encode("cp1254").decode("cp1252")):
         assert read_names((garbled,)).doubt
     assert read_names(("İskemi Değil".encode().decode("cp437"),)).label != "ischemia"
+    assert read_names(("Kanama Dışında".encode().decode("cp437"),)).doubt
+
+
+def test_a_patients_session_is_no_session_of_the_competition():
+    place = read_names(("Hemorrhage", "patient 7", "session 1", "PNG"))
+    assert place.part is None and "of one patient of hemorrhage" in place.doubt
+    assert read_names(("İskemi Veri Seti", "YarısmaVeriSeti_1.Oturum")).part == "session1", "unpacked one in the other"
+    assert read_names(("Stroke", "Session 2")).part == "session2"
+    assert read_names(("patient 1 session 3",)).part is None
 
 
 def test_words_fall_apart_only_where_all_are_known():

@@ -91,6 +91,16 @@ def test_an_id_with_folders_finds_a_slice_whose_name_begins_anew(tmp_path):
     assert "1 of 3 ids have no usable slice here (first: 1.png)" in said["label_without_slice"]
 
 
+def test_folders_tell_which_of_two_slices_of_one_name_a_path_means(tmp_path):
+    files = [
+        SliceFile(tmp_path / "train" / "Normal" / "1.png", "png", "train", "none", "train-1"),
+        SliceFile(tmp_path / "session1" / "PNG" / "1.png", "png", "session1", None, "1"),
+    ]
+    content = "image_id,Stroke\ntrain/Normal/1.png,0\nC:\\veri\\session1\\PNG\\1.png,1\nother/1.png,0\n"
+    found, said = read(tmp_path, content, files=files)
+    assert found.stroke == {"train-1": 0, "1": 1} and "first: other/1.png" in said["label_without_slice"]
+
+
 @pytest.mark.parametrize(
     "content, kind, words",
     [
@@ -121,6 +131,7 @@ def test_a_list_without_header_is_no_answer_file_and_never_overrules(tmp_path):
     assert found.stroke == {} and "its name says no answers" in said["table_not_read"] and found.refused
     assert "image_id,Stroke" in said["table_not_read"]
     assert read(tmp_path, listed, "ASAMA1_Cevaplar.txt")[0].stroke == {i: 1 - y for i, y in GOOD}
+    assert read(tmp_path, "sep=;\n10300;1\n", "ASAMA1_Cevaplar.csv")[0].stroke == {"10300": 1}
     more = [*originals(tmp_path), *originals(tmp_path, ("10100",), "train")]
     found, said = read(tmp_path, listed + "10100 1\n", "answers.txt", more)
     assert found.stroke == {} and "not of session 1" in said["table_not_read"]
