@@ -204,8 +204,10 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
     dicoms = [n for n in names if n.lower().endswith(".dcm")]
     known = {*pngs, *dicoms, *archives}
     others = [n for n in names if n not in known and not n.lower().endswith(_TABLES)]
-    dicoms += [n for n in others if is_dicom(here / n)]
-    others = [n for n in others if n not in set(dicoms)]
+    contents = {n: _content(here / n) for n in others}
+    dicoms += [n for n in others if contents[n] == "dicom"]
+    pngs += [n for n in others if contents[n] == "png" and "." not in n]  # with another ending it may be a backup
+    others = [n for n in others if n not in {*pngs, *dicoms}]
     if place.doubt and (pngs or dicoms):
         detail = (
             f"{len(pngs + dicoms)} slices in a folder whose name can be read in two ways ({place.words!r}): "
@@ -241,15 +243,16 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
         found += [SliceFile(here / n, "dicom", part, label, stem(n), inside=place.inside) for n in dicoms]
 
 
-def is_dicom(path: Path) -> bool:
-    """Tell by its content whether a file is DICOM, whatever its name; one that can't be opened is none."""
+def _content(path: Path) -> str:
+    """Say by its content whether a file is "dicom" or "png", whatever its name; "" for others."""
     try:
         if not path.is_file():  # reading a pipe may never end
-            return False
+            return ""
         with path.open("rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
+            start = stream.read(132)
     except OSError:
-        return False
+        return ""
+    return "dicom" if start[128:] == b"DICM" else "png" if start.startswith(b"\x89PNG\r\n\x1a\n") else ""
 
 
 def stem(name: str) -> str:

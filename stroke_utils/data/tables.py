@@ -8,7 +8,7 @@ import re
 import warnings
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,10 +104,13 @@ def read_table(path: Path) -> Table | None:
         pairs = ((number, _NO_HEADER.fullmatch(line)) for number, line in lines)
         return Table([(number, m[1], m[2], None) for number, m in pairs], ("id", "stroke"), headed=False)
     marks = [separator[1]] if separator else sorted("\t;,|", key=lambda mark: -lines[0][1].count(mark))
-    return _first(_split(lines, mark) for mark in marks)
+    candidates = [_split(lines, mark) for mark in marks]
+    if len({len(line.split()) for _, line in lines}) == 1:  # as many words in each line: columns set apart by spaces
+        candidates.append([(number, line.split()) for number, line in lines])
+    return _first(candidates)
 
 
-def _first(candidates: Iterator[list[tuple[int, list[str]]]]) -> Table | None:
+def _first(candidates: Iterable[list[tuple[int, list[str]]]]) -> Table | None:
     """Read the first of several ways to split a file, or of several sheets, that has a known header."""
     doubt = None
     for rows in candidates:

@@ -733,6 +733,14 @@ def test_a_table_that_cannot_be_read_is_named_where_labels_are_missing(folder):
     assert detail.endswith("Not read: ASAMA1_Cevaplar.txt.") and "No label file" not in detail
 
 
+def test_pngs_without_an_ending_are_read_and_backups_are_not(folder):
+    before = plain_rows(read_cohort(folder, quiet=True))
+    for path in (folder / NONE_SLICE, folder / OVERLAY, folder / STROKE_PNG):
+        shutil.copy(path, path.with_name(f"{path.name}.bak"))
+        path.rename(path.with_suffix(""))
+    assert plain_rows(read_cohort(folder, quiet=True)) == before
+
+
 def test_an_empty_file_is_called_empty(folder):
     (folder / NONE_SLICE).write_bytes(b"")
     detail = read_cohort(folder, quiet=True).problems.set_index("kind").loc["unreadable_png", "detail"]

@@ -46,6 +46,7 @@ def lines(pattern, header, end="\r\n"):
         "Yarışma cevapları;;\r\n;;\r\n" + lines("{id};{y};", "image_id;Stroke;"),
         "image_id,Stroke,comment\n10300,0\n10301,1,sure\n10302,0,\n10303,1,sure, really\n",
         "image_id,Stroke\n10300,False\n10301,True\n10302,yok\n10303,var\n",
+        "image_id  Stroke\n10300 0\n10301  1\n10302 0\n10303 1\n",
         "id,stroke\n10300,0\n10301,1\n10302,0\n10303,1\n",
         "Dosya Adı;İnme\n10300;hayır\n10301;evet\n10302;hayır\n10303;evet\n",
         "image_id;Stroke;İnme Var mı?\n10300;0;hayır\n10301;1;evet\n10302;0;hayır\n10303;1;evet\n",
@@ -144,7 +145,12 @@ def test_a_list_without_header_is_no_answer_file_and_never_overrules(tmp_path):
 
 
 def test_yolo_labels_and_notes_are_no_tables(tmp_path):
-    for content in ("0 0.5 0.5 0.2 0.2\n", "The name, then the file: see the site.\n", ""):
+    for content in (
+        "image_id is the name, Stroke is 1\nor 0\n",
+        "0 0.5 0.5 0.2 0.2\n",
+        "The name, then the file: see the site.\n",
+        "",
+    ):
         found, said = read(tmp_path, content, "10300.txt")
         assert found.stroke == {} and said == {}
 
