@@ -115,18 +115,23 @@ CLASS_WORDS = {
         *("bleedings", "hemorrh", "hemorrhage", "hemorrhages", "hemorrhagic", "haemorrh", "haemorrhage"),
         *("haemorrhages", "haemorrhagic", "hemorrage", "hemorragic", "hemorhage", "hemorhagic"),
     ),
-    "stroke": ("stroke", "strokes", "inme", "inmeli", "inmeler", "nme", "nmeli"),
+    "stroke": ("stroke", "strokes", "inme", "inmeli", "inmeler", "inmesi", "nme", "nmeli"),
 }
 """Words of the class folders in every known layout and of other data sets' usual ones; "nme" and "skemi" are what is
 left of a lost İ. "stroke" says stroke and not of which type. `data.names` reads "Kontur Yok" as "konturyok"."""
 
 NEGATIONS = {
-    "before": ("no", "non", "not", "without", "absence"),
+    "before": ("no", "non", "not", "without", "absence", "lacking", "never"),
     "after": ("yok", "yoktur", "olmayan", "bulunmayan", "icermeyen", "degil", "deil", "free"),
-    "either": ("negative", "negatif", "neg", "absent"),
-    "unclear": ("except", "excluding", "excluded", "than", "haric", "hari", "disi", "disinda", "vs", "versus", "or"),
+    "either": ("negative", "negatives", "negatif", "negatifler", "neg", "absent", "none", "nil", "false", "hayir"),
+    "unclear": (
+        *("except", "excluding", "excluded", "than", "removed", "ruled", "unlikely", "vs", "versus", "or", "yoksa"),
+        *("haric", "hari", "harici", "haricinde", "disi", "disinda", "disindaki", "disindakiler"),
+    ),
 }
-"""Words that negate a class before or after them, in either place, or in a way that leaves open what remains."""
+"""Words that negate a class before or after them, in either place, or in a way that leaves open what remains.
+
+`data.names` adds the negated verbs of Turkish, which come after the class: ``görülmeyen``, ``saptanmadı``."""
 
 OPPOSITES = {
     **dict.fromkeys(("abnormal", "anormal", "nonnormal"), ("not", "normal")),
@@ -134,12 +139,16 @@ OPPOSITES = {
 }
 """Single words that negate a class, and what they say."""
 
-GLUED_WORDS = ("siz", "suz", "var", "veri", "seti", "set", "data", "dataset", "png", "dicom", "ct")
+GLUED_WORDS = (
+    *("siz", "suz", "sizler", "sizlar", "suzler", "suzlar"),
+    *("var", "veri", "seti", "set", "data", "dataset", "png", "dicom", "ct"),
+)
 """Further pieces of words that are written together, as in INMEYOK or kanamasız."""
 
 BETWEEN_WORDS = (
     *("of", "for", "any", "evidence", "sign", "signs", "acute", "akut", "visible", "detected", "intracranial"),
     *("intracerebral", "cerebral", "brain", "beyin", "head", "ct", "bt", "bulgu", "bulgusu", "bulgulari", "belirtisi"),
+    *("tespit",),
 )
 """Words that may stand between a negation and the class that it negates."""
 
@@ -155,8 +164,13 @@ IDLE_WORDS = (
 )
 """Words that take nothing away from a folder that says stroke and no type."""
 
-KIND_FOLDERS = {"png": ("png",), "overlay": ("overlay",), "mask": ("mask", "masks"), "dicom": ("dicom",)}
-"""Names of the sub-folders that hold each kind of file, in plain form."""
+KIND_FOLDERS = {
+    "png": ("png", "pngs"),
+    "overlay": ("overlay", "overlays"),
+    "mask": ("mask", "masks", "maske", "maskeler"),
+    "dicom": ("dicom", "dicoms", "dcm"),
+}
+"""Words for the sub-folders that hold each kind of file; `data.names` reads them."""
 
 # Letters that Unicode does not decompose into an ASCII base letter and a mark.
 _UNDECOMPOSABLE = str.maketrans({"ı": "i", "İ": "i", "ß": "ss", "ø": "o", "Ø": "o"})

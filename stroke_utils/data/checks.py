@@ -166,8 +166,6 @@ def _inspect_png(file: SliceFile, thorough: bool, known: dict) -> Facts:
             raise
         try:
             width, height, mode = _verified(bare)
-            with Image.open(io.BytesIO(bare), formats=["PNG"]) as image:
-                image.load()
         except Exception:
             raise error from None
         data, copy = bare, _write_copy(digest, bare)
@@ -208,7 +206,7 @@ def _pixels_only(data: bytes) -> bytes | None:
             return None
         place += 12 + length
     whole = b"".join(kept)
-    return whole if name == b"IEND" and b"IDAT" in whole and len(whole) < place else None
+    return whole if b"IDAT" in whole and len(whole) < place else None
 
 
 def _write_copy(digest: str, data: bytes) -> Path:
@@ -253,6 +251,8 @@ def _look_at(data: bytes, kind: str) -> tuple:
     with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
         colours, numbers = _colours(image.convert("RGBA"))
     types, findings = pixels.painted_types(pixels.packed(colours), numbers), []
+    if kind == "mask" and types:
+        findings = _odd_mask(pixels.packed(colours), numbers)
     if kind != "png":
         return types, None, None, findings
     red, green, blue, alpha = colours.T.astype(int)
@@ -273,6 +273,21 @@ def _look_at(data: bytes, kind: str) -> tuple:
         detail = f"Transparent pixels (alpha down to {alpha.min()}, expected 255); what lies under them is shown."
         findings.append(("transparent", detail, True))
     return types, int(np.unique(red[grey]).size), bool(marker.any()), findings
+
+
+def _odd_mask(colours: np.ndarray, numbers: np.ndarray) -> list[tuple[str, str, bool]]:
+    """Find a picture or a repainted file among the masks: of such a one only a part of the region would be read."""
+    known = [colour for borders in vocabulary.BORDER_COLOURS.values() for colour in borders]  # a mask's among them
+    inside = np.isin(colours, pixels.packed(np.uint8(known)))
+    painted, outside = numbers[inside].sum(), numbers[~inside]
+    other = outside.sum() - outside.max(initial=0)  # the background is of one colour
+    if other <= 0.1 * painted:
+        return []
+    detail = (
+        f"Of its pixels {other} are neither background nor of a mask's two colours, {painted} are: an overlay among "
+        "the masks, or a mask that was resized or saved with loss. The mask is not used, the slice is."
+    )
+    return [("odd_mask", detail, False)]
 
 
 def pngs_of_dicoms(facts: dict[SliceFile, Facts], problems: Problems, quiet: bool = False) -> list[SliceFile]:

@@ -64,7 +64,7 @@ class Cohort:
             different grey values, at most the CT window's width in Hounsfield units), marker (has an orientation
             marker); missing where the cohort was not read thoroughly. And study and series, the ids in its DICOM's
             header, missing where there is none.
-        left_out: why the overlay of a slice that has one is not in ``slices``, by slice_id.
+        left_out: why the overlay or mask of a slice that has one is not in ``slices``, by slice_id.
     """
 
     root: Path
@@ -149,7 +149,8 @@ class Cohort:
         name, verdicts, problems = self.origin.get("name", self.root.name), self.verdicts(), self.problems
         lines = [f"{name}: {layout}, {len(self.slices)} usable slices, fingerprint {self.fingerprint}"]
         lines += [f"Can be trained: {verdict.can_train(verdicts)}."]
-        lines += [f"Mend first: {verdict.mend_first(verdicts, problems).rstrip('.')}.", ""]
+        first = verdict.mend_first(verdicts, problems)
+        lines += [f"Mend first: {first}" if first.endswith("…") else f"Mend first: {first.rstrip('.')}.", ""]
         counts = self.counts()
         counts["missing"] = (counts["published"] - counts["found"]).clip(lower=0)
         lines += [counts.to_string(index=False, na_rep="–"), ""]
@@ -262,7 +263,7 @@ def _join(
     problems: Problems,
 ) -> pd.DataFrame:
     """Build the slices table with what was seen in them; ``paint`` is the hash of the file of the class mask,
-    ``left_out`` says why an overlay is not used.
+    ``left_out`` says why an overlay or a mask is not used.
     """
     painted_parts = {part for part, _, _, kind in companions if kind in ("overlay", "mask")}
     labelled = any(f.part == "session1" and f.slice_id in labels.stroke for f in originals)
@@ -290,8 +291,8 @@ def _join(
             if other and not _same_size(file, other, facts):
                 size, expected = f"{facts[other].width}×{facts[other].height}", f"{seen.width}×{seen.height}"
                 detail = f"The {kind} is {size}, its slice {expected}; the {kind} is not used, the slice is."
-                problems.add(f"{kind}_size_differs", other.path, detail, kind != "dicom")
-                left_out = detail if kind == "overlay" else left_out
+                problems.add(f"{kind}_size_differs", other.path, detail, False)
+                left_out = left_out if kind == "dicom" else left_out or detail
                 other = None
             elif other in faults:
                 what, detail, header_counts = faults[other]
@@ -304,8 +305,9 @@ def _join(
         its_class = file.inside if file.part in told_apart else None
         label, stroke = _label(file, its_class, paths, facts, stated, labelled, has_paint, problems)
         header = facts[paths["dicom"]].header if paths["dicom"] else header
-        if paths["overlay"] and facts[paths["overlay"]].types == []:  # of neither type: no notebook can make use of it
-            paths["overlay"], left_out = None, "Nothing on its overlay has the colour of either type."
+        for kind in ("overlay", "mask"):
+            if paths[kind] and facts[paths[kind]].types == []:  # of neither type: no notebook can make use of it
+                paths[kind], left_out = None, left_out or f"Nothing on its {kind} has the colour of either type."
         source = paths["overlay"] or paths["mask"]
         row = {"slice_id": file.slice_id, "label": label, "stroke": stroke, "part": file.part}
         row |= {"png": str(seen.copy or file.path), "left_out": left_out}
@@ -342,15 +344,15 @@ def _label(
     paint = [paths[kind] for kind in ("mask", "overlay") if paths[kind]]
     painted, types = next(iter(paint), None), next((facts[p].types for p in paint if facts[p].types), [])
     for blank in (p for p in paint if facts[p].types == []):
-        detail = "No border or mask colour of either type (resized, or saved as JPEG?): no class mask comes of it. "
-        detail += f"The {blank.kind} is not used, the slice is."
-        problems.add("no_type_colour", blank.path, detail, True)
+        detail = "No border or mask colour of either type (resized, saved as JPEG, a mask of numbers?): no class mask "
+        detail += f"comes of it. The {blank.kind} is not used, the slice is."
+        problems.add("no_type_colour", blank.path, detail, False)
     if file.part == "train":
         label, stroke = file.label, int(file.label != "none")
         if label == "stroke":  # a folder that names no type: the paint may
             label = next(iter(types), None)
         if stated is not None and stated != stroke:
-            detail = f"The class folder says {label}, a label file says {stated}; the folder is believed."
+            detail = f"The class folder says {file.label}, a label file says {stated}; the folder is believed."
             problems.add("label_contradicts_folder", file.path, detail, True)
         if types and stroke and label not in types:
             detail = f"The class folder says {label}, the paint's colour says {types[0]}; the folder is believed."

@@ -385,6 +385,12 @@ def _require_ct_values(header: Header, hounsfield: np.ndarray) -> None:
         hounsfield.min() <= -500 or air <= 0.02,
         f"holds no air, but {air:.0%} of its values would be air if they had a sign: it was lost",
     )
+    # So is a slice whose intercept was lost: its brain is at 1024 and more, where bone has no such peak.
+    tissue, below = (np.mean((hounsfield >= low) & (hounsfield < low + 120)) for low in (1004, 884))
+    _require(
+        hounsfield.min() <= -500 or tissue <= max(0.1, 3 * below),
+        f"holds no air, and {tissue:.0%} of its values would be soft tissue 1024 lower: its intercept was lost",
+    )
     low = hounsfield[hounsfield < -1500]
     bone = np.mean((low + span > 900) & (low + span < 3100)) if low.size > 0.005 * hounsfield.size else 0
     _require(
@@ -430,6 +436,8 @@ def _decoded(decode: str, data: bytes, shape: tuple[int, int]) -> np.ndarray:
     from pydicom.encaps import get_frame
 
     frame, refused = get_frame(data, 0, number_of_frames=1), []
+    if decode == "jpeg2k_decode":
+        frame = _with_end(frame)
     for kind in (np.uint16, np.uint8, np.int16, np.int8):
         # Given an array to fill, a decoder refuses a codestream of another size before it allocates memory for it.
         try:
@@ -437,6 +445,19 @@ def _decoded(decode: str, data: bytes, shape: tuple[int, int]) -> np.ndarray:
         except ValueError as error:
             refused.append(str(error))
     raise DicomError(f"has compressed pixels that are no {shape[0]} × {shape[1]} grey values: {refused[0]}")
+
+
+def _with_end(codestream: bytes) -> bytes:
+    """Add the end mark to a JPEG 2000 codestream that lacks nothing else: some archives cut it off."""
+    place = 2
+    while codestream[place : place + 1] == b"\xff" and codestream[place + 1 : place + 2] != b"\x90":  # the main header
+        place += 2 + int.from_bytes(codestream[place + 2 : place + 4])
+    while codestream[place : place + 2] == b"\xff\x90" and (
+        length := int.from_bytes(codestream[place + 6 : place + 10])
+    ):
+        place += length  # of a part of the tile
+    whole = codestream.startswith(b"\xff\x4f\xff\x51") and codestream[place:] in (b"", b"\0")  # to an even length
+    return codestream[:place] + b"\xff\xd9" if whole and place <= len(codestream) else codestream
 
 
 def window(hounsfield: np.ndarray, centre: float, width: float) -> np.ndarray:

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from stroke_utils.base import vocabulary
 from stroke_utils.base.errors import UserError, reason
 from stroke_utils.base.paths import shown
 from stroke_utils.data import leftovers
-from stroke_utils.data.names import Place, read_names, spellings
+from stroke_utils.data.names import Place, read_names, spellings, words_of
 
 HELD_OUT = {"test", "testing", "val", "valid", "validation"}  # other data sets' names; the tests here are the sessions
 # What only one layout's folders are called, in plain form; the first that fits counts.
@@ -32,9 +31,10 @@ _UNPACK = (
     "and finds the others (macOS: The Unarchiver; plain `unzip` can't join parts). Then give the folder that holds the "
     "class folders."
 )
-_TABLES = (".txt", ".csv", ".tsv", ".xlsx", ".xlsm", ".xls", ".ods")  # of `tables`
+_TABLES = (".txt", ".csv", ".tsv", ".xlsx", ".xlsm", ".xls", ".ods", ".numbers")  # of `tables`
 # Endings of slices. Many DICOM files have none, or names of dots and numbers, and are known by their content alone.
-_ENDING = re.compile(r"\.(png|dcm|dcm30|dc3|dicom|dic|ima|img|acr|ct)$", re.IGNORECASE)
+# Converters write "10000.dcm.png" for the slice of 10000.dcm.
+_ENDING = re.compile(r"(\.(dcm|dicom|ima))?\.(png|dcm|dcm30|dc3|dicom|dic|ima|img|acr|ct)$", re.IGNORECASE)
 PROBLEM_COLUMNS = ("kind", "path", "detail", "used", "files")
 """Columns of ``Cohort.problems``; ``used`` tells whether the ``files`` files in question are still used."""
 
@@ -204,8 +204,10 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
     dicoms = [n for n in names if n.lower().endswith(".dcm")]
     known = {*pngs, *dicoms, *archives}
     others = [n for n in names if n not in known and not n.lower().endswith(_TABLES)]
-    dicoms += [n for n in others if is_dicom(here / n)]
-    others = [n for n in others if n not in set(dicoms)]
+    contents = {n: _content(here / n) for n in others}
+    dicoms += [n for n in others if contents[n] == "dicom"]
+    pngs += [n for n in others if contents[n] == "png" and "." not in n]  # with another ending it may be a backup
+    others = [n for n in others if n not in {*pngs, *dicoms}]
     if place.doubt and (pngs or dicoms):
         detail = (
             f"{len(pngs + dicoms)} slices in a folder whose name can be read in two ways ({place.words!r}): "
@@ -226,9 +228,11 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
         problems.add("png_in_dicom_folder", here, detail, False, len(pngs))
     elif pngs:
         found += [SliceFile(here / n, kind or "png", part, label, stem(n), inside=place.inside) for n in pngs]
-        if part == "train" and HELD_OUT.intersection(map(vocabulary.plain, here.relative_to(problems.root).parts)):
-            detail = f"{len(pngs)} PNG under a folder called test or validation; they count as training."
-            problems.add("held_out_folder", here, detail, True, len(pngs))
+    held_out = any(HELD_OUT.intersection(words_of(name)) for name in here.relative_to(problems.root).parts)
+    if part == "train" and held_out and (pngs or dicoms):
+        number = f"{len(pngs)} PNG" if pngs else f"{len(dicoms)} DICOM"
+        detail = f"{number} under a folder called test or validation; they count as training."
+        problems.add("held_out_folder", here, detail, True, len(pngs or dicoms))
     if archives:
         detail = f"{len(archives)} archive files (first: {archives[0]}); what is in them is not read. {_UNPACK}"
         problems.add("not_unpacked", here, detail, False, len(archives))
@@ -239,15 +243,16 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
         found += [SliceFile(here / n, "dicom", part, label, stem(n), inside=place.inside) for n in dicoms]
 
 
-def is_dicom(path: Path) -> bool:
-    """Tell by its content whether a file is DICOM, whatever its name; one that can't be opened is none."""
+def _content(path: Path) -> str:
+    """Say by its content whether a file is "dicom" or "png", whatever its name; "" for others."""
     try:
         if not path.is_file():  # reading a pipe may never end
-            return False
+            return ""
         with path.open("rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
+            start = stream.read(132)
     except OSError:
-        return False
+        return ""
+    return "dicom" if start[128:] == b"DICM" else "png" if start.startswith(b"\x89PNG\r\n\x1a\n") else ""
 
 
 def stem(name: str) -> str:

@@ -15,11 +15,11 @@ from stroke_utils.base import vocabulary
 
 # Plain names of the session folders: the portal's and mirror A's, the competition server's, mirror B's.
 _SESSION = re.compile(
-    r"(?<![a-z])(?:yarisma\D*|test veri seti |session ?(?:no )?|oturum ?(?:no )?|asama ?(?:no )?)([12])(?!\d)"
-    r"|(?<!\d)([12]) ?(?:oturum|asama|session)"
+    r"(?<![a-z])(?:yarisma\D*|test veri seti |session ?(?:no )?|oturum ?(?:no )?|asama ?(?:no )?)0?([12])(?!\d)"
+    r"|(?<!\d)0?([12])(?:st|nd)? ?(?:oturum|asama|session)(?! ?\d)"
 )
 _ORDINALS = re.compile(r"(?<![a-z])(?:(birinci|first)|ikinci|second) (?:oturum|asama|session)")
-_EXTERNAL_TEST = "external test"
+_EXTERNAL_TEST = re.compile(r"external ?test(?: set)?(?: ?\(\d+\)| kopya| copy)*")
 # Code pages that zip tools took a name's bytes for, and the right ones.
 _MOJIBAKE = (
     *(("cp437", "utf-8"), ("cp857", "utf-8"), ("cp850", "utf-8"), ("cp1252", "utf-8"), ("cp1254", "utf-8")),
@@ -33,6 +33,10 @@ _NOUNS = {w: label for label, words in vocabulary.CLASS_WORDS.items() for w in w
 _BEFORE, _AFTER, _EITHER, _UNCLEAR = vocabulary.NEGATIONS.values()
 _PHRASES = {"kontur yok": "konturyok", "de il": "degil", "w o": "without"}
 _NEGATIONS = {*_BEFORE, *_AFTER, *_EITHER}
+_NEGATED_VERB = re.compile(r"[a-z]{2,}m[ae](?:y[ae]n(?:l[ae]r)?|di|mis)")  # -mayan, -meyenler, -madı, -memiş
+_MINUS = re.compile(r"\(\s*[-\u2212\u2013]\s*\)")  # as in reports: "Hemorrhage (-)"
+_KINDS = {word: kind for kind, words in vocabulary.KIND_FOLDERS.items() for word in words}
+_ANY_FILES = {"copy", "kopya", "files", "images", "image"}  # words that take nothing away from such a kind
 _PIECES = sorted({*_NOUNS, *vocabulary.GLUED_WORDS, *_NEGATIONS}, key=len, reverse=True)
 
 
@@ -81,11 +85,12 @@ def spellings(name: str) -> tuple[str, ...]:
 def words_of(name: str) -> list[str]:
     """Split a name into plain words and numbers; words that are written together fall apart where all are known."""
     found = []
-    for run in re.findall(r"[^\W\d_]+|\d+", unicodedata.normalize("NFC", name)):
+    name = _MINUS.sub(" negative ", unicodedata.normalize("NFC", name))
+    for run in re.findall(r"[^\W\d_]+|\d+", name):
         word = vocabulary.plain(run).replace(" ", "")
         if word in vocabulary.OPPOSITES:
             found += vocabulary.OPPOSITES[word]
-        elif word in _NOUNS or word in _NEGATIONS:
+        elif word in _NOUNS or _negates(word):
             found.append(word)
         else:
             found += _glued(word) or _capitals(run) or ([word] if word else [])
@@ -106,7 +111,7 @@ def _glued(word: str) -> list[str] | None:
     pieces = ways[-1]
     if not pieces or not any(piece in _NOUNS for piece in pieces):
         return None
-    return ["yok" if piece in ("siz", "suz") else piece for piece in pieces]
+    return ["yok" if piece[:3] in ("siz", "suz") else piece for piece in pieces]
 
 
 def _capitals(run: str) -> list[str] | None:
@@ -118,18 +123,19 @@ def _capitals(run: str) -> list[str] | None:
     return pieces if starts and any(piece in _NOUNS for piece in pieces) else None
 
 
+def _negates(word: str) -> bool:
+    return word in _NEGATIONS or bool(_NEGATED_VERB.fullmatch(word))
+
+
 def _negated(words: list[str]) -> tuple[dict[int, bool], bool]:
     """Tell for each class word, by its place, whether it is negated; and whether a negation belongs to nothing."""
     nouns, loose = {i: False for i, word in enumerate(words) if word in _NOUNS}, False
     for i, word in enumerate(words):
         if word in _UNCLEAR:
             loose = True
-        if word not in _NEGATIONS:
+        if not _negates(word):
             continue
-        steps = ([1] if word in _BEFORE or word in _EITHER else []) + (
-            [-1] if word in _AFTER or word in _EITHER else []
-        )
-        for step in steps:
+        for step in [1] * (word in _BEFORE or word in _EITHER) + [-1] * (word not in _BEFORE):
             j = i + step
             while 0 <= j < len(words) and words[j] in vocabulary.BETWEEN_WORDS:
                 j += step
@@ -147,9 +153,10 @@ def meaning(words: list[str]) -> tuple[str | None, str, str]:
     """Read words as (class, the words that decided, why they are in doubt); the class is None where none is named."""
     nouns, loose = _negated(words)
     if not nouns:
-        return None, "", ""
-    telling = {*_NEGATIONS, *_UNCLEAR, *vocabulary.FILE_WORDS} if _NEGATIONS.intersection(words) else {*_UNCLEAR}
-    said = " ".join(word for i, word in enumerate(words) if i in nouns or word in telling)
+        rest = [word for word in words if word not in vocabulary.IDLE_WORDS and not word.isdigit()]
+        return ("none", "none", "") if rest == ["none"] else (None, "", "")  # this project's own word for the class
+    telling = {*_UNCLEAR, *(vocabulary.FILE_WORDS if any(map(_negates, words)) else ())}
+    said = " ".join(word for i, word in enumerate(words) if i in nouns or word in telling or _negates(word))
     named = {_NOUNS[words[i]] for i, negated in nouns.items() if not negated}
     denied = {_NOUNS[words[i]] for i, negated in nouns.items() if negated}
     if named == {"stroke"} and not denied:
@@ -162,8 +169,6 @@ def meaning(words: list[str]) -> tuple[str | None, str, str]:
         return None, said, "it negates 'normal' and names no class"
     if named - {"none"} and len(named | denied) > 1 and not (not denied and named - {"stroke"} < {*vocabulary.TYPES}):
         return None, said, f"it names {' and '.join(sorted(named | denied))}"
-    if {*vocabulary.TYPES} <= named:
-        return None, said, f"it names {' and '.join(sorted(named))}"
     return next(iter(named - {"stroke", "none"}), "none"), said, ""
 
 
@@ -173,13 +178,23 @@ def _session(form: str) -> str | None:
         return f"session{found[1] or found[2]}"
     if found := _ORDINALS.search(form):
         return "session1" if found[1] else "session2"
-    return "session1" if form == _EXTERNAL_TEST else None
+    return "session1" if _EXTERNAL_TEST.fullmatch(form) else None
+
+
+def kind_of(name: str) -> str | None:
+    """Say which kind of file a folder of this name holds (``OVERLAYS``, ``PNG (1)``); None where it does not say."""
+    for form in spellings(name):
+        kinds = {_KINDS.get(word) for word in re.findall("[a-z]+", form) if word not in _ANY_FILES}
+        if kinds & {"overlay", "mask"}:
+            kinds.discard("png")  # which overlays and masks are as well
+        if len(kinds) == 1 and (kind := kinds.pop()):
+            return kind
+    return None
 
 
 def _is_bare(words: list[str]) -> bool:
     """Tell whether a name only says no (``Kanama/Yok``): it then speaks of the folder above."""
-    idle = {*_NEGATIONS, *vocabulary.IDLE_WORDS}
-    return any(w in _NEGATIONS for w in words) and all(w in idle or w.isdigit() for w in words)
+    return any(map(_negates, words)) and all(_negates(w) or w in vocabulary.IDLE_WORDS or w.isdigit() for w in words)
 
 
 @functools.lru_cache(4096)
@@ -187,18 +202,19 @@ def read_names(names: tuple[str, ...]) -> Place:
     """Say what the folders between the root and a file say, the outermost first; the innermost match wins."""
     place, above, before = Place(), [], []
     for depth, name in enumerate(names, 1):
-        for form in spellings(name):
-            if session := _session(form):
-                place = replace(place, part=session, words=form, depth=depth)
-            for candidate, aliases in vocabulary.KIND_FOLDERS.items():
-                if form in aliases:
-                    place = replace(place, kind=candidate)
+        place = replace(place, kind=kind_of(name) or place.kind)
+        if form := next(filter(_session, spellings(name)), None):
+            if place.label in vocabulary.LABELS and "session" in form:  # a patient's visit rather than the competition
+                doubt = f"it may be a session of the competition, or of one patient of {place.label}"
+                place = replace(place, label=None, words=form, doubt=doubt, depth=depth)
+                continue
+            place = replace(place, part=_session(form), words=form, depth=depth)
         if place.part and place.depth == depth:
             above, before = [], []
             continue
         read = [words_of(form) for form in _decoded(name)]
         if bare := next(filter(_is_bare, read), None):
-            read, before = [above + bare] if above else [], [] if above else bare
+            read, before = [above + bare], [] if above else bare
         else:
             read, before = [before + words for words in read], []
         found = {tuple(words): meaning(words) for words in read}

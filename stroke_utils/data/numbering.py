@@ -7,12 +7,12 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-from stroke_utils.base import vocabulary
 from stroke_utils.data.layouts import HELD_OUT, Problems, SliceFile
-from stroke_utils.data.names import read_names, spellings
+from stroke_utils.data.names import kind_of, read_names, words_of
 
 _RELEASE = re.compile(r"1\d{4}")  # a name of the release, which is unique in all of it: twice is a mistake
-_NO_PATIENT = {*HELD_OUT, "train", "training", "image", "images", "img", "slices", "data", "axial", "brain", "bone"}
+_SPLITS = {*HELD_OUT, "train", "training"}
+_NO_PATIENT = {"image", "images", "img", "slices", "data", "veri", "set", "seti", "axial", "brain", "bone", "window"}
 _COMPARED = 200  # names that are looked at to tell a numbering from copies
 
 
@@ -44,7 +44,7 @@ def tell_apart(found: list[SliceFile], problems: Problems) -> list[SliceFile]:
     new = {}
     for file, place in concerned.items():
         prefix = place[above:] if whole else cases[file]
-        patient = next((name for name in cases[file] if not _NO_PATIENT.intersection(spellings(name))), None)
+        patient = next(filter(_may_be_patient, cases[file]), None)
         new[file] = replace(file, slice_id="-".join([*prefix, file.slice_id]), patient=patient)
     first = next(file for group in shared for file in group if new[file].slice_id != file.slice_id)
     folders, patients = len({*concerned.values()}), {file.patient for file in new.values()} - {None}
@@ -59,10 +59,14 @@ def tell_apart(found: list[SliceFile], problems: Problems) -> list[SliceFile]:
     return [new.get(file, file) for file in found]
 
 
+def _may_be_patient(name: str) -> bool:
+    words = {*words_of(name)}
+    return not words & _SPLITS and not (words and words <= _NO_PATIENT)
+
+
 def _place(file: SliceFile, root: Path) -> tuple[str, ...]:
     """Give the folders between the root and a file without those that only say PNG, OVERLAY and the like."""
-    kinds = {alias for aliases in vocabulary.KIND_FOLDERS.values() for alias in aliases}
-    return tuple(name for name in file.path.relative_to(root).parts[:-1] if not kinds.intersection(spellings(name)))
+    return tuple(name for name in file.path.relative_to(root).parts[:-1] if not kind_of(name))
 
 
 def _case(file: SliceFile, place: tuple[str, ...], above: int, root: Path) -> tuple[str, ...]:

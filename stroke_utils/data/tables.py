@@ -8,7 +8,7 @@ import re
 import warnings
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +33,8 @@ _VALUES = {
     **dict.fromkeys(("0", "false", "no", "yok", "hayir", "negative", "negatif"), "0"),
     **dict.fromkeys(("1", "true", "yes", "var", "evet", "positive", "pozitif"), "1"),
 }
+_NO_PATIENT = {"-", "?", "na", "n/a", "nan", "none", "null", "unknown", "bilinmiyor"}  # what stands in an empty cell
+_AS_TEXT = re.compile(r"'(.*)|=\"(.*)\"")  # how people make a spreadsheet take a number for text
 _WRITE = "write a table of two columns with the first line image_id,Stroke and then lines such as 10300,0"
 _OTHER_SUFFIX = re.compile(r"\.(jpe?g|tiff?|bmp|ima|dicom|nii)$", re.IGNORECASE)
 _ROUNDED = re.compile(r"\d([.,]\d+)?e\+?\d+", re.IGNORECASE)
@@ -102,10 +104,13 @@ def read_table(path: Path) -> Table | None:
         pairs = ((number, _NO_HEADER.fullmatch(line)) for number, line in lines)
         return Table([(number, m[1], m[2], None) for number, m in pairs], ("id", "stroke"), headed=False)
     marks = [separator[1]] if separator else sorted("\t;,|", key=lambda mark: -lines[0][1].count(mark))
-    return _first(_split(lines, mark) for mark in marks)
+    candidates = [_split(lines, mark) for mark in marks]
+    if len({len(line.split()) for _, line in lines}) == 1:  # as many words in each line: columns set apart by spaces
+        candidates.append([(number, line.split()) for number, line in lines])
+    return _first(candidates)
 
 
-def _first(candidates: Iterator[list[tuple[int, list[str]]]]) -> Table | None:
+def _first(candidates: Iterable[list[tuple[int, list[str]]]]) -> Table | None:
     """Read the first of several ways to split a file, or of several sheets, that has a known header."""
     doubt = None
     for rows in candidates:
@@ -194,6 +199,7 @@ def _headed(rows: list[tuple[int, list[str]]]) -> Table | None:
         if "id" not in columns:
             continue
         if "stroke" in columns or "patient" in columns:
+            _require_one_meaning(number, header, words, rows[place + 1 :], columns)
             table = _below(rows[place + 1 :], columns, len(header))
             table.surely = words[columns["id"]] not in _ANY_ID
             return table
@@ -203,16 +209,47 @@ def _headed(rows: list[tuple[int, list[str]]]) -> Table | None:
                 f"Row {number} names slices ({header[columns['id']].strip()!r}), and of the other columns none surely "
                 f"says stroke or patient ({', '.join(map(repr, others[:5]))}). If one does, call it Stroke (1 stroke, "
                 "0 none) or patient.",
-                [row[columns["id"]] for _, row in rows[place + 1 :] if len(row) > columns["id"]],
+                _cells(rows[place + 1 :], columns["id"]),
             )
     return None
+
+
+def _cells(rows: list[tuple[int, list[str]]], column: int) -> list[str]:
+    return [_bare(row[column]) for _, row in rows if len(row) > column]
+
+
+def _bare(cell: str) -> str:
+    """Return a cell without spaces and without what marks it as text."""
+    marked = _AS_TEXT.fullmatch(cell := cell.strip())
+    return (marked[1] or marked[2] or "").strip() if marked else cell
+
+
+def _require_one_meaning(
+    number: int, header: list[str], words: list[str], rows: list[tuple[int, list[str]]], columns: dict[str, int]
+) -> None:
+    """Refuse a header under which a column may mean another thing than its name says.
+
+    Raises:
+        TableError: two columns say stroke and differ, or one called ``hasta``, which is "patient" and "ill", has 0 and
+            1 alone.
+    """
+    ids, strokes = _cells(rows, columns["id"]), [i for i, word in enumerate(words) if word in _HEADERS["stroke"]]
+    for below, row in rows:
+        if len({value(_bare(row[i])) for i in strokes if i < len(row)}) > 1:
+            names = " and ".join(repr(header[i].strip()) for i in strokes)
+            raise TableError(f"Row {number} names columns {names}, and in row {below} they differ: keep one.", ids)
+    if "stroke" in columns or words[columns["patient"]] != "hasta":
+        return
+    if {value(cell) for cell in _cells(rows, columns["patient"])} <= {"0", "1"}:
+        said = "'Hasta' is 'patient' or 'ill', and the column has 0 and 1 alone"
+        raise TableError(f"Row {number}: {said}. Call it Stroke (1 stroke, 0 none) or patient.", ids)
 
 
 def _below(rows: list[tuple[int, list[str]]], columns: dict[str, int], width: int) -> Table:
     """Read the rows below a header. A row too short for a column in use is odd; so is a longer one that shifts it."""
     table = Table([], tuple(columns))
     for number, row in rows:
-        row = [cell.strip() for cell in row]
+        row = [*map(_bare, row)]
         if not any(row):
             continue
         cells = {name: row[i] if i < len(row) else None for name, i in columns.items()}
@@ -244,6 +281,7 @@ class Ids:
             path = problems.sources.get(file.path, file.path)
             self._stems[stem(path.name)].add(file.slice_id)
             self._paths[file.slice_id] = [stem(part) for part in path.relative_to(problems.root).parts]
+        self._folders = {folder for path in self._paths.values() for folder in path[:-1]}
         for slice_id in self.present:
             if slice_id.isdecimal() and len(slice_id) < 20:
                 self._numbers[int(slice_id)].add(slice_id)
@@ -255,10 +293,11 @@ class Ids:
             return plain, ""
         parts = [stem(part) for part in re.split(r"[\\/]+", written) if part not in ("", ".", "..")]
         name = parts[-1] if parts else plain
-        if name in self.present and (len(parts) > 1 or name == plain):
+        shared = len(self._stems.get(name, ())) > 1  # then only the folders tell
+        if name in self.present and not shared and (len(parts) > 1 or name == plain):
             return name, "paths"
-        if found := self._by_folders(parts):
-            return found, "folders and names"
+        if (found := self._by_folders(parts)) or shared:
+            return found, "folders and names" if found else ""
         if (other := _OTHER_SUFFIX.sub("", name)) != name and other in self.present:
             return other, "names of other files"
         for pattern, how in (
@@ -278,7 +317,8 @@ class Ids:
         """Find a slice whose name begins anew in each folder by the folders that an id names."""
         meant = self._stems.get(parts[-1], set()) if parts else set()
         if len(meant) > 1:
-            meant = {i for i in meant if {*parts[:-1]} and {*parts[:-1]} <= {*self._paths.get(i, ())}}
+            folders = self._folders.intersection(parts[:-1])  # a path may begin above the data
+            meant = {i for i in meant if folders and folders <= {*self._paths[i]}}
         return next(iter(meant)) if len(meant) == 1 else None
 
 
@@ -348,7 +388,7 @@ class LabelTables:
             problems.add("ids_rewritten", path, detail, True)
         if "patient" in table.columns:
             for slice_id, (_, _, _, patient) in zip(slices, table.rows, strict=True):
-                if slice_id and patient:
+                if slice_id and patient and patient.lower() not in _NO_PATIENT:
                     self.patient.setdefault(slice_id, patient)
         if "stroke" in table.columns:
             self._take_labels(path, table, slices)

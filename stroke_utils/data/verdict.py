@@ -32,7 +32,7 @@ UNUSUAL = (
 # What to mend first among what is used all the same: it costs labels, then regions.
 _FIRST = (
     *("no_labels", "slice_without_label", "bad_row", "bad_label", "labels_disagree", "label_contradicts_folder"),
-    *("paint_contradicts_folder", "overlay_size_differs", "mask_size_differs", "no_type_colour", "held_out_folder"),
+    *("paint_contradicts_folder", "held_out_folder"),
 )
 
 

@@ -358,17 +358,38 @@ PROBLEMS = {
     "no png": (lambda d: (d / NONE_SLICE).write_bytes(b"GIF89a--"), "unreadable_png", NONE_SLICE, False, 8),
     "bad overlay": (lambda d: truncate(d / OVERLAY), "unreadable_overlay", OVERLAY, False, 9),
     "no overlay": (lambda d: (d / OVERLAY).unlink(), "stroke_without_overlay", STROKE_PNG, True, 9),
-    "overlay size": (lambda d: png(d / OVERLAY, BLUE, (8, 9)), "overlay_size_differs", OVERLAY, True, 9),
+    "overlay size": (lambda d: png(d / OVERLAY, BLUE, (8, 9)), "overlay_size_differs", OVERLAY, False, 9),
     "mask size": (
         lambda d: png(d / SESSION2 / "MASKS/10030.png", BLUE, (9, 8)),
         "mask_size_differs",
         f"{SESSION2}/MASKS/10030.png",
-        True,
+        False,
         9,
     ),
     "lone overlay": (lambda d: (d / STROKE_PNG).unlink(), "overlay_without_original", OVERLAY, False, 8),
     "unknown folder": (lambda d: png(d / "odd" / "a.png"), "unknown_folder", "odd", False, 9),
     "another's test": (lambda d: png(d / "test/Kanama/10077.png"), "held_out_folder", "test/Kanama", True, 10),
+    "session of a patient": (
+        lambda d: png(d / HEMORRHAGE / "P7/session 1/10077.png"),
+        "ambiguous_folder",
+        f"{HEMORRHAGE}/P7/session 1",
+        False,
+        9,
+    ),
+    "two classes in a name": (
+        lambda d: png(d / "İskemi ve Kanama/1.png"),
+        "ambiguous_folder",
+        "İskemi ve Kanama",
+        False,
+        9,
+    ),
+    "another's test set": (
+        lambda d: png(d / "Test_Set/Kanama/10077.png"),
+        "held_out_folder",
+        "Test_Set/Kanama",
+        True,
+        10,
+    ),
     "png among dicoms": (
         lambda d: png(d / SESSION2 / "DICOM" / "a.png"),
         "png_in_dicom_folder",
@@ -424,10 +445,17 @@ PROBLEMS = {
         lambda d: png(d / SESSION2 / "MASKS/10030.png", mode="L"),
         "no_type_colour",
         f"{SESSION2}/MASKS/10030.png",
-        True,
+        False,
         9,
     ),
-    "no colour": (lambda d: png(d / SESSION_OVERLAY), "no_type_colour", SESSION_OVERLAY, True, 9),
+    "overlay among the masks": (
+        lambda d: spoil(d / SESSION2 / "MASKS/10030.png", lambda p: p.__setitem__((2, 0), (99, 99, 99, 255))),
+        "odd_mask",
+        f"{SESSION2}/MASKS/10030.png",
+        False,
+        9,
+    ),
+    "no colour": (lambda d: png(d / SESSION_OVERLAY), "no_type_colour", SESSION_OVERLAY, False, 9),
     "folder or label": (
         lambda d: (d / "l.csv").write_text("image_id,Stroke\n10010,0"),
         "label_contradicts_folder",
@@ -504,7 +532,7 @@ PROBLEMS = {
         9,
     ),
     "other type's paint": (lambda d: png(d / OVERLAY, GREEN), "paint_contradicts_folder", OVERLAY, True, 9),
-    "overlay without paint": (lambda d: png(d / OVERLAY), "no_type_colour", OVERLAY, True, 9),
+    "overlay without paint": (lambda d: png(d / OVERLAY), "no_type_colour", OVERLAY, False, 9),
     "archive beside": (lambda d: (d / "rest.zip.001").write_bytes(b"PK"), "not_unpacked", ".", False, 9),
     "jpeg": (lambda d: (d / NONE / "a.jpg").write_bytes(b"x"), "other_files", NONE, False, 9),
     "bad DATASET.json": (lambda d: (d / "DATASET.json").write_text("{"), "bad_dataset_json", "DATASET.json", True, 9),
@@ -699,6 +727,20 @@ def test_tables_that_are_not_understood_are_named_where_labels_are_missing(folde
     assert detail.endswith("Tables whose columns were not understood: ASAMA1_Cevaplar.txt.")
 
 
+def test_a_table_that_cannot_be_read_is_named_where_labels_are_missing(folder):
+    (folder / "ASAMA1_Cevaplar.txt").write_text("Image Id,label\n10020,0\n")
+    detail = read_cohort(folder, quiet=True).problems.set_index("kind").loc["no_labels", "detail"]
+    assert detail.endswith("Not read: ASAMA1_Cevaplar.txt.") and "No label file" not in detail
+
+
+def test_pngs_without_an_ending_are_read_and_backups_are_not(folder):
+    before = plain_rows(read_cohort(folder, quiet=True))
+    for path in (folder / NONE_SLICE, folder / OVERLAY, folder / STROKE_PNG):
+        shutil.copy(path, path.with_name(f"{path.name}.bak"))
+        path.rename(path.with_suffix(""))
+    assert plain_rows(read_cohort(folder, quiet=True)) == before
+
+
 def test_an_empty_file_is_called_empty(folder):
     (folder / NONE_SLICE).write_bytes(b"")
     detail = read_cohort(folder, quiet=True).problems.set_index("kind").loc["unreadable_png", "detail"]
@@ -718,6 +760,17 @@ def test_what_becomes_of_a_contradicting_slice(folder):
 def test_an_overlay_of_another_size_is_not_offered(folder):
     png(folder / OVERLAY, BLUE, (9, 8))
     assert read_cohort(folder, quiet=True).slices.set_index("slice_id").loc["10010", "overlay"] is None
+
+
+def test_masks_of_no_type_are_not_offered_and_teach_no_regions(folder):
+    for path in (*(folder / ISCHEMIA / "PNG").iterdir(), *(folder / HEMORRHAGE / "PNG").iterdir()):
+        shutil.rmtree(path.parents[1] / "OVERLAY")
+        for number in (50, 60, 70):  # masks of numbers, as other programs write them
+            png(path.with_stem(f"{int(path.stem) + number}"))
+            png(path.parents[1] / "MASK" / f"{int(path.stem) + number}.png", mode="L")
+    cohort = read_cohort(folder, quiet=True)
+    assert cohort.slices.query("part == 'train'")["mask"].isna().all()
+    assert "with a mask" in cohort.verdicts()[2].lacks[0] and "no_type_colour: 6 (set aside)" in cohort.report()
 
 
 def test_an_unlabelled_slice_is_kept_without_a_label(folder):
@@ -915,6 +968,24 @@ def test_the_report_says_all_that_is_known_before_training(folder):
     counts = dict(re.findall(r"(\S+ +\S+) +\d+ +\d+ +(\d+)\n", said))
     assert counts["train       none"] == "4426" and counts["session2        all"] == "98"
     assert str(folder) not in said, "a notebook must not hold the machine's paths"
+
+
+def test_the_report_names_the_words_that_decided_and_says_what_to_mend(folder):
+    for number in (3, 4, 5):
+        png(folder / "Kanama ve İskemi" / f"{number}.png")
+    lines = read_cohort(folder, quiet=True).report().splitlines()
+    assert f"  {NONE}: none by 'inme yok png', 2 slices" in lines
+    assert f"  {HEMORRHAGE}: hemorrhage by 'kanama', 1 slices" in lines
+    said = "Kanama ve İskemi: 3 slices in a folder whose name can be read in two ways ('kanama iskemi'): it names"
+    assert lines[2].startswith(f"Mend first: ambiguous_folder, 3 files, first {said}") and lines[2].endswith(" …")
+
+
+def test_a_folder_of_strokes_that_a_table_calls_none_is_said(tmp_path):
+    for place, number in (("Normal", 1), ("Normal", 2), ("Stroke", 3), ("Stroke", 4)):
+        png(tmp_path / place / f"{number}.png")
+    (tmp_path / "labels.csv").write_text("image_id,Stroke\n3,0\n")
+    said = read_cohort(tmp_path, quiet=True).problems.set_index("kind")["detail"]
+    assert said["label_contradicts_folder"].startswith("The class folder says stroke, a label file says 0")
 
 
 def test_what_the_report_reminds_of(folder):

@@ -56,6 +56,13 @@ def test_the_folder_of_a_patient_lies_above_or_below_the_class(tmp_path, below):
     assert slices["patient"].tolist() == ["a", "b", "c", "d"]
 
 
+@pytest.mark.parametrize("split", ["train_data|test_data", "Train Set|Val Set", "image set|brain images"])
+def test_the_folders_of_a_split_are_no_patients(tmp_path, split):
+    for part in split.split("|"):
+        draw(tmp_path / part / "Normal" / "1.png")
+    assert read_cohort(tmp_path, quiet=True).slices["patient"].isna().all()
+
+
 def test_names_that_begin_anew_in_each_class_or_part_name_no_patient(tmp_path):
     for place in ("Normal", "Hemorrhage", "session1/PNG", "Test/Normal"):
         for i in range(3):

@@ -97,6 +97,13 @@ def test_a_dicom_of_any_ending_is_that_of_its_png(root):
     assert rows["dicom"].notna().sum() == 1 and rows.loc[rows["dicom"].notna(), "patient"].tolist() == ["P7"]
 
 
+def test_what_a_converter_calls_dcm_png_is_the_slice_of_that_dicom(root):
+    Image.fromarray(dicom.window(head(), 40, 80)).save(root / "Normal" / "10005.dcm.png")
+    ct(root / "Normal" / "DICOM" / "10005.dcm")
+    rows, _ = found(root, "none")
+    assert len(rows) == 3 and rows.loc[rows["dicom"].notna(), "slice_id"].tolist() == ["10005"]
+
+
 OTHERS = {
     "MR": ({"Modality": "MR", "SOPClassUID": uid.MRImageStorage}, "modality is MR .MR Image Storage"),
     "PET": ({"Modality": "PT", "SOPClassUID": uid.PositronEmissionTomographyImageStorage}, "modality is PT"),
@@ -272,6 +279,26 @@ def test_jpeg_2000_in_a_jp2_box(root):
     assert shown_as(rows["png"].iloc[0], head())
 
 
+@pytest.mark.parametrize("rest", [b"", b"\0"])
+def test_jpeg_2000_that_lacks_its_end_mark_alone_is_read(root, rest):
+    frame = imagecodecs.jpeg2k_encode((head() + 1024).astype(np.uint16), codecformat="J2K", reversible=True)
+    for number, codestream in enumerate((frame[:-2] + rest, frame[:-3], frame[:200], frame[:60])):
+        path = root / "Ischemia" / f"1010{number}.dcm"
+        data = pydicom.dcmread(ct(path))
+        data.file_meta.TransferSyntaxUID = uid.JPEG2000Lossless
+        data.PixelData = encapsulate([codestream])
+        data["PixelData"].VR, data["PixelData"].is_undefined_length = "OB", True
+        data.save_as(path, enforce_file_format=True)
+    rows, problems = found(root)
+    assert rows["slice_id"].tolist() == ["10100"] and shown_as(rows["png"].iloc[0], head())
+    assert problems["unreadable_dicom"].count("No DICOM slice that can be read") == 3
+
+
+def test_a_folder_of_tests_of_dicoms_is_said(root):
+    ct(root / "Test" / "Ischemia" / "10100.dcm")
+    assert "1 DICOM under a folder called test" in found(root)[1]["held_out_folder"]
+
+
 def test_lossy_says_so(root):
     ct(root / "Ischemia" / "DICOM" / "10100.dcm")
     lossy = {"ImageType": ["DERIVED", "PRIMARY", "AXIAL"], "LossyImageCompression": "01"}
@@ -350,6 +377,11 @@ SIGNS = {
         {"PixelRepresentation": 1},
         "values down to -.* would be bone without a sign",
     ),
+    "none, and a lost intercept": (
+        (head() + 1024).astype(np.uint16),
+        {"RescaleIntercept": 0},
+        "no air, and .* would be soft tissue 1024 lower: its intercept was lost",
+    ),
 }
 
 
@@ -367,6 +399,14 @@ def test_values_no_ct_can_have_are_refused(root, stored, tags, said, beside):
     assert re.search(f"10101.dcm holds {said}", problems["unreadable_dicom"]), problems["unreadable_dicom"]
 
 
+def test_a_dicom_that_goes_along_with_its_png_a_little_is_anothers(tmp_path):
+    picture = np.repeat(dicom.window(head(), 40, 80)[..., None], 4, 2)
+    near, far = (head() + np.random.default_rng(1).normal(0, noise, (40, 40)) for noise in (2, 30))
+    dicom.check_pair(picture, ct(tmp_path / "a.dcm", near.round().astype(np.int16)))
+    with pytest.raises(dicom.PairError, match=r"another picture than its PNG \(correlation 0\.[1-4]"):
+        dicom.check_pair(picture, ct(tmp_path / "a.dcm", far.round().astype(np.int16)))
+
+
 def test_good_signs_stay(tmp_path):
     for stored, tags in (
         (head(), {"PixelRepresentation": 1, "RescaleIntercept": 0}),
@@ -374,6 +414,7 @@ def test_good_signs_stay(tmp_path):
         ((head() + 1024).astype(np.uint16), {}),
         (np.where(outside(), -2000, head()), {"PixelRepresentation": 1, "RescaleIntercept": 0}),
         (np.maximum(head(), -400) + 1024, {}),  # no air in the picture
+        (np.where(head() < 0, 700 + np.arange(40) * 20, head()) + 1024, {}),  # brain and bone of all densities
     ):
         dicom.write_png(ct(tmp_path / "a.dcm", stored=stored.astype(np.int16), **tags), tmp_path / "a.png")
         assert (read_rgb(tmp_path / "a.png")[~outside()] > 0).any()

@@ -102,6 +102,18 @@ def test_a_wrong_text_excuses_no_damage_of_the_pixels(root, damage):
     assert row is None and not used["unreadable_png"] and "Not a whole PNG" in said["unreadable_png"]
 
 
+def test_chunks_of_unknown_meaning_that_pixels_may_need_are_not_dropped(root):
+    """The second half of the pixels has a damaged name."""
+    insert_chunk(spoiled(root), b"tEXt", b"Software\0viewer", wrong=True)
+    whole = spoiled(root).read_bytes()
+    place = whole.index(b"IDAT")
+    pixels, end = whole[place + 4 : whole.index(b"IEND") - 8], whole[whole.index(b"IEND") - 4 :]
+    halves = ((b"IDAT", pixels[:50]), (b"QDAT", pixels[50:]))
+    chunks = [struct.pack(">I", len(h)) + n + h + struct.pack(">I", zlib.crc32(n + h)) for n, h in halves]
+    spoiled(root).write_bytes(whole[: place - 4] + b"".join(chunks) + end)
+    assert "10005" not in set(read_cohort(root, quiet=True, thorough=False).slices["slice_id"])
+
+
 @pytest.mark.parametrize("name", ["JPEG", "BMP", "GIF", "TIFF", "WEBP", "JPEG2000", "PDF"])
 def test_a_picture_of_another_kind_is_called_what_it_is(root, name):
     Image.open(spoiled(root)).convert("RGB").save(spoiled(root), format=name)

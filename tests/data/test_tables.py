@@ -46,8 +46,11 @@ def lines(pattern, header, end="\r\n"):
         "Yarışma cevapları;;\r\n;;\r\n" + lines("{id};{y};", "image_id;Stroke;"),
         "image_id,Stroke,comment\n10300,0\n10301,1,sure\n10302,0,\n10303,1,sure, really\n",
         "image_id,Stroke\n10300,False\n10301,True\n10302,yok\n10303,var\n",
+        "image_id  Stroke\n10300 0\n10301  1\n10302 0\n10303 1\n",
         "id,stroke\n10300,0\n10301,1\n10302,0\n10303,1\n",
         "Dosya Adı;İnme\n10300;hayır\n10301;evet\n10302;hayır\n10303;evet\n",
+        "image_id;Stroke;İnme Var mı?\n10300;0;hayır\n10301;1;evet\n10302;0;hayır\n10303;1;evet\n",
+        'image_id;Stroke\n\'10300;0\n="10301";\'1\n"=""10302""";0\n10303;="1"\n',
         "image_id;Stroke\n10300;0,0\n10301;1,0\n10302;0,0\n10303;1,0\n",
     ],
 )
@@ -89,12 +92,28 @@ def test_an_id_with_folders_finds_a_slice_whose_name_begins_anew(tmp_path):
     assert "1 of 3 ids have no usable slice here (first: 1.png)" in said["label_without_slice"]
 
 
+def test_folders_tell_which_of_two_slices_of_one_name_a_path_means(tmp_path):
+    files = [
+        SliceFile(tmp_path / "train" / "Normal" / "1.png", "png", "train", "none", "train-1"),
+        SliceFile(tmp_path / "session1" / "PNG" / "1.png", "png", "session1", None, "1"),
+    ]
+    content = "image_id,Stroke\ntrain/Normal/1.png,0\nC:\\veri\\session1\\PNG\\1.png,1\nother/1.png,0\n"
+    found, said = read(tmp_path, content, files=files)
+    assert found.stroke == {"train-1": 0, "1": 1} and "first: other/1.png" in said["label_without_slice"]
+
+
 @pytest.mark.parametrize(
     "content, kind, words",
     [
         (lines("{id}.png,{y}", "filename,label"), "table_not_read", "Row 1 names slices .'filename'.*'label'.*Stroke"),
         (lines("{id}, {y}", "id, hemorrhage"), "table_not_read", "'hemorrhage'.*call it Stroke"),
         ("id,stroke\n10300,1\n7,1\n8,1\n", "table_not_read", "Only 1 of its 3 names are slices here"),
+        (
+            "image_id,Stroke,stroke\n10301,1,1\n10300,1,0\n",
+            "table_not_read",
+            "'Stroke' and 'stroke'.*row 3 they differ",
+        ),
+        ("image_id,Hasta\n10300,1\n10301,0\n", "table_not_read", "'patient' or 'ill'.*Call it Stroke"),
         ("image_id,Stroke\n10300\n10301,1\n", "bad_row", "row 2, '10300' has 1 cells, expected 2"),
         ("image_id,Stroke,x\n10301,1,2\na,b,10300,0\n", "bad_row", "row 3, 'a,b,10300,0' has 4 cells.*quote"),
         ("image_id,Stroke\n10300,2\n", "bad_label", "row 2, id '10300', '2'.*write 1 for stroke"),
@@ -113,6 +132,7 @@ def test_a_list_without_header_is_no_answer_file_and_never_overrules(tmp_path):
     assert found.stroke == {} and "its name says no answers" in said["table_not_read"] and found.refused
     assert "image_id,Stroke" in said["table_not_read"]
     assert read(tmp_path, listed, "ASAMA1_Cevaplar.txt")[0].stroke == {i: 1 - y for i, y in GOOD}
+    assert read(tmp_path, "sep=;\n10300;1\n", "ASAMA1_Cevaplar.csv")[0].stroke == {"10300": 1}
     more = [*originals(tmp_path), *originals(tmp_path, ("10100",), "train")]
     found, said = read(tmp_path, listed + "10100 1\n", "answers.txt", more)
     assert found.stroke == {} and "not of session 1" in said["table_not_read"]
@@ -125,16 +145,28 @@ def test_a_list_without_header_is_no_answer_file_and_never_overrules(tmp_path):
 
 
 def test_yolo_labels_and_notes_are_no_tables(tmp_path):
-    for content in ("0 0.5 0.5 0.2 0.2\n", "The name, then the file: see the site.\n", ""):
+    for content in (
+        "image_id is the name, Stroke is 1\nor 0\n",
+        "0 0.5 0.5 0.2 0.2\n",
+        "The name, then the file: see the site.\n",
+        "",
+    ):
         found, said = read(tmp_path, content, "10300.txt")
         assert found.stroke == {} and said == {}
 
 
-@pytest.mark.parametrize("header", ["ImageID,PatientID", "slice_id,patient", "image;Hasta No", "Image Id,Subject ID"])
+@pytest.mark.parametrize(
+    "header", ["ImageID,PatientID", "slice_id,patient", "image;Hasta No", "Image Id,Subject ID", "image_id,Hasta"]
+)
 def test_patients_under_other_headers(tmp_path, header):
     mark = ";" if ";" in header else ","
     found, said = read(tmp_path, f"{header}\n10300{mark}P1\n10301{mark}P2\n", "patients.csv")
     assert found.patient == {"10300": "P1", "10301": "P2"} and said == {}
+
+
+def test_what_stands_in_an_empty_cell_is_no_patient(tmp_path):
+    found, _ = read(tmp_path, "image_id,patient\n10300,N/A\n10301,0\n10302,unknown\n10303,?\n", "patients.csv")
+    assert found.patient == {"10301": "0"}
 
 
 def test_a_workbook_is_read_by_openpyxl(tmp_path, monkeypatch):
