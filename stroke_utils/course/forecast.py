@@ -3,6 +3,7 @@
 import functools
 import math
 import re
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,8 @@ from stroke_utils.base import files
 from stroke_utils.course.notebook_files import read_notebook
 from stroke_utils.course.plan import Plan
 
-STATED = re.compile(r"^\| time \| (\d+) minutes? on 2 cores", re.MULTILINE)
-"""How a notebook's first cell says its minutes in the profile quick."""
+STATED = re.compile(r"^\| time \| (\d+)(?:–(\d+))? minutes? on 2 cores", re.MULTILINE)
+"""How a notebook's first cell says its minutes in the profile quick: a number, or two with a dash between."""
 
 SHORT = 0.5
 """Minutes of a notebook that takes less than one."""
@@ -36,7 +37,7 @@ def write_jobs(plan: Plan, notebooks: Path) -> Path:
     jobs = {}
     for notebook in plan.notebooks:
         found = STATED.search(read_notebook(notebooks / f"{notebook}.ipynb").cells[0].source)
-        minutes = float(found[1]) if found else SHORT
+        minutes = statistics.mean(float(x) for x in found.groups() if x) if found else SHORT
         jobs |= {output: minutes for output in plan.outputs(notebook)}
     return files.write_json(plan.executed / "course.json", {"stated": plan.profile == "quick", "jobs": jobs})
 
