@@ -157,7 +157,7 @@ def _slot(folder: Path):
                 return stream
             except BlockingIOError:
                 stream.close()
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 def sacct(folder: Path, words: list[str]) -> None:

@@ -133,15 +133,15 @@ def _snakemake(plan: Plan, executor: str, further: list[str]) -> tuple[bool, str
     config |= {"weights": plan.weights} if plan.weights else {}
     config |= {"split": plan.split} if plan.split else {}
     command = ["--snakefile", str(home / "Snakefile"), "--directory", str(home), "--nolock"]
-    command += ["--rerun-incomplete", "--keep-going", "--quiet", "rules", "host", "reason"]
+    command += ["--rerun-incomplete", "--keep-going", "--quiet", "host", "reason"]
     said = io.StringIO()
     if executor == "local":
         written = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in config.items()]  # JSON is YAML
-        command += ["progress", *further, "--config", *written]
+        command += ["rules", "progress", *further, "--config", *written]
         quiet = contextlib.redirect_stderr(said)  # not that of the notebooks, which are processes of their own
     else:
         # Jobs read a file: Snakemake's way to hand a job its configuration loses what a shell takes for its own. And a
-        # person sees what Snakemake says, for the notebooks write elsewhere.
+        # person sees what Snakemake says, errors included, which "rules" silences: the notebooks write elsewhere.
         config |= {"executor": executor}
         name = f"asked-{identity.digest(config)[:8]}.json"
         asked = files.write_json(home / ".snakemake" / "asked" / name, config)
