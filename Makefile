@@ -5,10 +5,13 @@ SEEDS   ?=
 MODELS  ?=
 WEIGHTS ?=
 CORES   ?=
+SPLIT   ?=
+EXECUTOR ?=
+JOBS    ?=
 NB      ?=
 
 # A value reaches a command through its environment: so a path may hold quotes.
-export PYTHON PROFILE DATA SEEDS MODELS WEIGHTS CORES
+export PYTHON PROFILE DATA SEEDS MODELS WEIGHTS CORES SPLIT EXECUTOR JOBS
 
 # PY=python uses the environment you are in (conda, for instance) and installs nothing.
 PY      ?= .venv/bin/python
@@ -29,6 +32,7 @@ GENERATED = .venv .venv-bench results data/derived data/phantom-*-seed*-v* data/
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 	@echo '  PROFILE=quick|smoke|paper DATA=/path SEEDS=0,1,2 MODELS=cnn,resnet18 WEIGHTS=imagenet CORES=2 for reproduce; PYTHON=/path/to/python3.12 for all.'
+	@echo '  EXECUTOR=slurm JOBS=30 SPLIT=models for reproduce on a cluster, see docs/cluster.md.'
 
 env:
 	@case '$(PY)' in .venv/*) sh .ci/install.sh;; *) command -v '$(COMMAND)' >/dev/null || { echo \
@@ -36,7 +40,7 @@ env:
 
 reproduce: env  ## run all notebooks headless; what is finished is not run again
 	@$(COMMAND) reproduce --profile "$$PROFILE" --data "$$DATA" --seeds "$$SEEDS" --models "$$MODELS" \
-	--weights "$$WEIGHTS" --cores "$$CORES"
+	--weights "$$WEIGHTS" --split "$$SPLIT" --cores "$$CORES" --executor "$$EXECUTOR" --jobs "$$JOBS"
 
 test: env  ## unit tests, then every notebook (in profile smoke) against its stored outputs, then the expected scores
 	@$(PY) -m pytest -n 2 --dist loadfile tests

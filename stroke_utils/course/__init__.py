@@ -2,14 +2,15 @@
 
 It knows notebooks as files; no notebook imports it.
 ``commands`` is the command line, ``plan`` says what a run consists of, ``notebook_files`` reads notebooks, ``headless``
-runs one and ``reproduce`` all, ``forecast`` tells what is left of them, ``verify`` compares scores with the expected
-ones, ``refresh`` renews the committed notebooks, ``derived`` names what is outdated, ``cards`` and ``book`` bind what
-runs left, with ``templates``.
+runs one and ``reproduce`` all, here or on a ``cluster``, ``forecast`` tells what is left of them, ``verify`` compares
+scores with the expected ones, ``refresh`` renews the committed notebooks, ``derived`` names what is outdated, ``cards``
+and ``book`` bind what runs left, with ``templates``.
 """
 
 __all__ = [
     "book",
     "cards",
+    "cluster",
     "commands",
     "derived",
     "forecast",

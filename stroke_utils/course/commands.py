@@ -101,24 +101,28 @@ def plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", default="", metavar="A,B", help="default: the parameters files' models")
     start = "what networks start from: none, imagenet, phantom, a file or a folder; default: the parameters files'"
     parser.add_argument("--weights", default="", metavar="START", help=start)
+    split = "models: a job for each network and seed; default: one for each seed"
+    parser.add_argument("--split", default="", metavar="models", help=split)
 
 
 def asked(given: argparse.Namespace) -> dict[str, str]:
     """Return what :func:`stroke_utils.course.plan.make_plan` takes."""
-    return {name: getattr(given, name) for name in ("profile", "data", "seeds", "models", "weights")}
+    return {name: getattr(given, name) for name in ("profile", "data", "seeds", "models", "weights", "split")}
 
 
 def reproduce_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``reproduce``."""
     plan_arguments(parser)
     parser.add_argument("--cores", default="", metavar="N", help="how many cores to use; default: all")
+    parser.add_argument("--executor", default="", metavar="slurm", help="where jobs run: local (default) or slurm")
+    parser.add_argument("--jobs", default="", metavar="N", help="jobs on the cluster at a time; default: 30")
 
 
 def reproduce(given: argparse.Namespace) -> int:
     """Run the course; what is finished and up to date is not run again."""
     from stroke_utils.course.reproduce import run_all
 
-    done = run_all(asked(given), given.cores, given.further)
+    done = run_all(asked(given), given.cores, given.further, given.executor or "local", given.jobs)
     return 0 if done else 1
 
 
@@ -239,7 +243,12 @@ COMMANDS = {
     "reproduce": Command(
         reproduce,
         "run the whole course; further options go to Snakemake",
-        ("reproduce", "reproduce --profile paper --data /path/to/data --seeds 0,1,2", "reproduce --dry-run"),
+        (
+            "reproduce",
+            "reproduce --profile paper --data /path/to/data --seeds 0,1,2",
+            "reproduce --executor slurm --jobs 30 --split models --seeds 0,1,2,3,4",
+            "reproduce --dry-run",
+        ),
         reproduce_arguments,
         passes_on=True,
     ),

@@ -38,7 +38,7 @@ def write_jobs(plan: Plan, notebooks: Path) -> Path:
     for notebook in plan.notebooks:
         found = STATED.search(read_notebook(notebooks / f"{notebook}.ipynb").cells[0].source)
         minutes = statistics.mean(float(x) for x in found.groups() if x) if found else SHORT
-        jobs |= {output: minutes for output in plan.outputs(notebook)}
+        jobs |= {output: minutes / len(plan.parts(notebook)) for output in plan.outputs(notebook)}
     return files.write_json(plan.executed / "course.json", {"stated": plan.profile == "quick", "jobs": jobs})
 
 

@@ -28,6 +28,26 @@ UNETS = "05_segmentation"
 STARTS = {"04_phase2_classification": ("03_phase1_detection",)}
 """Of these, the notebooks whose networks another starts from: it runs again when they do."""
 
+STARTED = "resnet18"
+"""The network that starts from its namesake in another notebook."""
+
+MODELS = "models"
+"""How a plan says that each network of a seed has a job of its own."""
+
+EMPTY = ","
+"""An empty list as a word of a command line; Snakemake's quoting drops words without letters."""
+
+ONCE = {
+    "03_phase1_detection": {
+        "experiment_seeds": (),
+        "other_starts": ("mobilenetv2", "efficientnetb0", "efficientnetv2b0", "resnet50", "resnet18"),
+    }
+}
+"""Experiments that a notebook makes with one of its networks: with the first of these that is wanted, or with the first
+of all. Where each network has a job of its own, the other jobs leave them out, or they would be made once for each. The
+second row goes from the smallest network to the largest; ResNet-18 is last because in quick it has no start to compare.
+"""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -40,6 +60,7 @@ class Plan:
         models: empty: all.
         weights: what networks start from, as the notebooks' parameter ``weights``; empty: the profile's.
         left_out: notebooks that the data folder is not enough for, with the reasons.
+        split: ``models``: one executed copy for each network and seed; empty: one for each seed.
     """
 
     profile: str
@@ -48,6 +69,7 @@ class Plan:
     models: tuple[str, ...] = ()
     weights: str = ""
     left_out: tuple[tuple[str, str], ...] = ()
+    split: str = ""
     _known: dict = field(default_factory=dict, compare=False, repr=False)  # what is asked for many times
 
     @property
@@ -65,6 +87,17 @@ class Plan:
         """Those of a training notebook's models that are wanted."""
         return [name for name in self.values(notebook).get("models", []) if name in self.models]
 
+    def parts(self, notebook: str) -> list[str]:
+        """The networks that have an executed copy of their own; one empty name where one copy holds all."""
+        if not self.split or notebook not in PER_SEED:
+            return [""]
+        return (self.wanted(notebook) if self.models else list(self.values(notebook).get("models", []))) or [""]
+
+    def jobs(self, notebook: str) -> list[tuple[int, str]]:
+        """Seed and network (empty: all) of each executed copy of a notebook; what trains nothing has a single copy."""
+        seeds = self.seeds if notebook in PER_SEED else self.seeds[:1]
+        return [(seed, model) for seed in seeds for model in self.parts(notebook)]
+
     @property
     def executed(self) -> Path:
         """Folder of the executed copies."""
@@ -74,27 +107,40 @@ class Plan:
         """Parameters file of a notebook in this profile."""
         return paths.home() / "params" / self.profile / f"{notebook}.yaml"
 
-    def changes(self, notebook: str, seed: int) -> dict[str, str]:
-        """What this plan changes in a notebook's parameters: seed, models, start, data folder, finished networks."""
-        found = {"seed": str(seed), "models": ",".join(self.wanted(notebook)) if self.models else ""}
+    def changes(self, notebook: str, seed: int, model: str = "") -> dict[str, str]:
+        """What this plan changes in a notebook's parameters: seed, models, start, data folder, finished networks.
+
+        A job of one ``model`` leaves out the experiments that another job of the notebook makes.
+        """
+        found = {"seed": str(seed), "models": model or (",".join(self.wanted(notebook)) if self.models else "")}
         found["reuse"] = "true" if "reuse" in self.values(notebook) else ""  # a network of this name is this network
         if not (self.weights == "phantom" and notebook == UNETS):  # no U-Net has that start
             found["weights"] = self.weights
         found = found if notebook in PER_SEED else {}
         found |= {"data_dir": self.data if self.reads_data(notebook) else ""}
-        return {name: value for name, value in found.items() if value}
+        found = {name: value for name, value in found.items() if value}
+        return found | (dict.fromkeys(self._elsewhere(notebook, model), EMPTY) if model else {})
 
-    def identity(self, notebook: str, seed: int) -> Identity:
-        """What the executed copy of a notebook is made of; one that trains has a copy for each seed."""
-        key = notebook, seed if notebook in PER_SEED else 0
+    def _elsewhere(self, notebook: str, model: str) -> list[str]:
+        """Parameters of the experiments that the job of another network makes."""
+        all_of_it = self.parts(notebook)
+        makes = {
+            name: next((each for each in first if each in all_of_it), all_of_it[0])
+            for name, first in ONCE.get(notebook, {}).items()
+        }
+        return [name for name in makes if makes[name] != model and name in self.values(notebook)]
+
+    def identity(self, notebook: str, seed: int, model: str = "") -> Identity:
+        """What an executed copy is made of; a notebook that trains has a copy for each seed, or seed and network."""
+        key = notebook, seed if notebook in PER_SEED else 0, model
         if key not in self._known:
             self._known[key] = _identity(self, *key)
         return self._known[key]
 
-    def output(self, notebook: str, seed: int, folder: str = "") -> str:
+    def output(self, notebook: str, seed: int, folder: str = "", model: str = "") -> str:
         """Path of an executed copy, named by what makes it."""
-        which = f"{notebook}-seed{seed}" if notebook in PER_SEED else notebook
-        return str(self.executed / folder / f"{which}-{self.identity(notebook, seed).digest[:8]}.ipynb")
+        which = "-".join(filter(None, [notebook, model, f"seed{seed}" if notebook in PER_SEED else ""]))
+        return str(self.executed / folder / f"{which}-{self.identity(notebook, seed, model).digest[:8]}.ipynb")
 
     def values(self, notebook: str) -> dict[str, object]:
         """All parameters of a notebook in this profile: what its file leaves out has the notebook's own default."""
@@ -102,7 +148,7 @@ class Plan:
 
     def outputs(self, notebook: str) -> list[str]:
         """Paths of all executed copies of a notebook, in the order of the seeds."""
-        return list(dict.fromkeys(self.output(notebook, seed) for seed in self.seeds))
+        return [self.output(notebook, seed, model=model) for seed, model in self.jobs(notebook)]
 
     def reads_data(self, notebook: str) -> bool:
         """Whether a notebook works on slices, and so takes the data folder."""
@@ -112,17 +158,39 @@ class Plan:
         """Notebooks whose copies must exist before this one runs."""
         return [n for n in self.notebooks if (n < LAST if notebook == LAST else n in AFTER.get(notebook, ()))]
 
+    def copies_before(self, notebook: str, seed: int, model: str = "") -> list[str]:
+        """Paths of the executed copies that must exist before one of this notebook is made."""
+        if notebook == LAST:
+            return [output for other in self.before(notebook) for output in self.outputs(other)]
+        return [
+            self.output(other, seed, model=part)
+            for other in self.before(notebook)
+            for part in self.parts(other)
+            if self.uses(model, part)
+        ]
 
-def make_plan(profile: str = "", data: str = "", seeds: str = "", models: str = "", weights: str = "") -> Plan:
+    @staticmethod
+    def uses(model: str, part: str) -> bool:
+        """Whether a copy of one network (empty: of all) uses another notebook's copy of ``part`` (empty: of all)."""
+        return not part or model == part == STARTED
+
+
+def make_plan(
+    profile: str = "", data: str = "", seeds: str = "", models: str = "", weights: str = "", split: str = ""
+) -> Plan:
     """Check a request and every parameters file, and return the plan.
 
     ``data`` falls back to ``STROKE_DATA``; ``seeds`` (as ``0,1,2``) and ``models`` (as ``cnn,resnet18``) to the
-    parameters files' own, and so does ``weights``.
+    parameters files' own, and so does ``weights``. ``split`` is ``models`` or empty.
 
     Raises:
-        UserError: unknown profile, no such data folder, ill seeds, unknown models, no such weights, or an ill
-            parameters file.
+        UserError: unknown profile, no such data folder, ill seeds, unknown models, no such weights, an unknown split,
+            or an ill parameters file.
     """
+    if split not in ("", MODELS):
+        raise UserError(
+            f"SPLIT={split} is unknown. Write SPLIT={MODELS} for one job a network and seed, or leave it out."
+        )
     profile = profile or "quick"
     parameters.params_folder(profile)  # refuses an unknown one
     data = str(data or os.environ.get("STROKE_DATA", ""))
@@ -151,7 +219,7 @@ def make_plan(profile: str = "", data: str = "", seeds: str = "", models: str = 
         raise UserError(
             f"MODELS={models}: no notebook of this profile trains {', '.join(strangers)}. Known: {', '.join(known)}."
         )
-    plan = replace(plan, models=names, weights=_weights(str(weights)), _known={})
+    plan = replace(plan, models=names, weights=_weights(str(weights)), split=split, _known={})
     return replace(plan, left_out=_left_out(plan), _known={}) if data else plan
 
 
@@ -240,7 +308,7 @@ def _check_files(plan: Plan) -> None:
     parameters.refuse(said)
 
 
-def _identity(plan: Plan, notebook: str, seed: int) -> Identity:
+def _identity(plan: Plan, notebook: str, seed: int, model: str) -> Identity:
     page = read_notebook(paths.home() / "notebooks" / f"{notebook}.ipynb")
     cells = [(cell.cell_type, cell.source) for cell in page.cells]
     code = "\n".join(plain(source) for kind, source in cells if kind == "code")
@@ -248,14 +316,19 @@ def _identity(plan: Plan, notebook: str, seed: int) -> Identity:
     paper = _files("params/paper", "*.yaml" if notebook == LAST else f"{notebook}.yaml")  # it prints departures from it
     inputs = {
         "before": {
-            f"{other} {s}": plan.identity(other, s).digest for other in before if other in plan.notebooks for s in seeds
+            " ".join([other, str(s), *filter(None, [part])]): plan.identity(other, s, part).digest
+            for other in before
+            if other in plan.notebooks
+            for s in seeds
+            for part in plan.parts(other)
+            if notebook == LAST or plan.uses(model, part)
         },
         "data": _data(plan, notebook),
-        "weights": _listing(plan.weights) if "weights" in plan.changes(notebook, seed) else None,
+        "weights": _listing(plan.weights) if "weights" in plan.changes(notebook, seed, model) else None,
         "paper": identity.digest([path.read_text(encoding="utf-8") for path in paper]),
         "package": identity.digest([identity.sha256(path) for path in _other_files()]),
     }
-    values = read_parameters(plan.parameters(notebook)) | plan.changes(notebook, seed)
+    values = read_parameters(plan.parameters(notebook)) | plan.changes(notebook, seed, model)
     settings = {"notebook": notebook, "cells": identity.digest(cells, 12), "values": values}
     return Identity("executed", identity.modules_of(code), inputs, settings, given=(), wings=True)
 

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from stroke_utils.base import files, paths
+from stroke_utils.base import files, identity, paths
 from stroke_utils.base.errors import UserError
+from stroke_utils.course import cluster
 from stroke_utils.course.headless import clock, end_with_parent, short_path
 from stroke_utils.course.plan import LAST, Plan, make_plan
 
@@ -57,16 +58,19 @@ def _run_of(copy: str) -> str:
     return found[-1] if found else ""
 
 
-def run_all(asked: dict[str, str], cores: str, further: list[str]) -> bool:
+def run_all(asked: dict[str, str], cores: str, further: list[str], executor: str = "local", jobs: str = "") -> bool:
     """Run the course, print what came of it, and tell whether all of it is there.
 
     Args:
         asked: what :func:`stroke_utils.course.plan.make_plan` takes.
         cores: how many to use; empty: all.
         further: arguments for Snakemake.
+        executor: one of ``cluster.EXECUTORS``.
+        jobs: how many are submitted to a cluster at a time; empty: ``cluster.JOBS``.
 
     Raises:
-        UserError: a mistake in the request or in a parameters file; nothing has run.
+        UserError: a mistake in the request or in a parameters file, or no cluster where one is asked for; nothing has
+            run.
     """
     # When make is killed this process, and with it every notebook at work, must end too.
     end_with_parent(lambda: os._exit(1))
@@ -78,15 +82,15 @@ def run_all(asked: dict[str, str], cores: str, further: list[str]) -> bool:
         signal.default_int_handler(*received)
 
     signal.signal(signal.SIGINT, stop)
-    if cores and not cores.isdigit():
-        raise UserError(f"CORES={cores} is no whole number. Write for instance CORES=2.")
+    cluster.check(executor, cores, jobs)
     plan = make_plan(**asked)
     # Snakemake's own lock outlives a killed run; this one the kernel frees, so the same command starts again.
     said = left_out(plan)
     if said:
         print(said, flush=True)
     with files.lock(home / ".snakemake" / "reproduce", "results in this folder"):
-        done, said = _snakemake(plan, cores or "all", further)
+        where = ["--cores", cores or "all"] if executor == "local" else ["--jobs", jobs or cluster.JOBS]
+        done, said = _snakemake(plan, executor, [*where, *further])
         if said and not stopped.is_set():
             print(said, file=sys.stderr)
         if done:
@@ -110,7 +114,7 @@ def _bound(plan: Plan) -> str:
         return f"No book: {error}"
 
 
-def _snakemake(plan: Plan, cores: str, further: list[str]) -> tuple[bool, str]:
+def _snakemake(plan: Plan, executor: str, further: list[str]) -> tuple[bool, str]:
     """Let Snakemake run what is missing or out of date.
 
     Returns:
@@ -127,13 +131,25 @@ def _snakemake(plan: Plan, cores: str, further: list[str]) -> tuple[bool, str]:
     config = {"profile": plan.profile, "seeds": ",".join(map(str, plan.seeds)), "data": plan.data}
     config |= {"models": ",".join(plan.models)} if plan.models else {}
     config |= {"weights": plan.weights} if plan.weights else {}
-    config = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in config.items()]  # JSON is YAML
-    command = ["--snakefile", str(home / "Snakefile"), "--directory", str(home), "--cores", cores, "--nolock"]
-    command += ["--rerun-incomplete", "--keep-going", "--quiet", "rules", "host", "progress", "reason", *further]
+    config |= {"split": plan.split} if plan.split else {}
+    command = ["--snakefile", str(home / "Snakefile"), "--directory", str(home), "--nolock"]
+    command += ["--rerun-incomplete", "--keep-going", "--quiet", "host", "reason"]
     said = io.StringIO()
+    if executor == "local":
+        written = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in config.items()]  # JSON is YAML
+        command += ["rules", "progress", *further, "--config", *written]
+        quiet = contextlib.redirect_stderr(said)  # not that of the notebooks, which are processes of their own
+    else:
+        # Jobs read a file: Snakemake's way to hand a job its configuration loses what a shell takes for its own. And a
+        # person sees what Snakemake says, errors included, which "rules" silences: the notebooks write elsewhere.
+        config |= {"executor": executor}
+        name = f"asked-{identity.digest(config)[:8]}.json"
+        asked = files.write_json(home / ".snakemake" / "asked" / name, config)
+        command += ["--profile", str(cluster.PROFILE), "--configfile", str(asked), *further]
+        quiet = contextlib.nullcontext()
     try:
-        with contextlib.redirect_stderr(said):  # not that of the notebooks, which are processes of their own
-            snakemake([*command, "--config", *config])
+        with quiet:
+            snakemake(command)
     except SystemExit as end:
         text = said.getvalue().strip()
         return not end.code, text if end.code and OF_A_JOB not in text else ""
