@@ -41,7 +41,7 @@ def test_a_band_has_an_end_and_leaves_out_the_trivial_answer(profile, notebook, 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
 def test_every_network_of_quick_must_learn(notebook):
     for metric, band in BANDS["quick"][notebook].items():
-        assert {"min", "trivial"} <= set(band) and len(band["seeds"]) >= 4, metric
+        assert {"min", "trivial"} <= set(band), metric
 
 
 def test_a_band_goes_as_far_beyond_its_seeds_as_these_lie_apart():
