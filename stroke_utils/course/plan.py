@@ -261,12 +261,9 @@ def _left_out(plan: Plan) -> tuple[tuple[str, str], ...]:
 def _lacks(cohort: Cohort) -> dict[str, str]:
     """Say for each of the values of ``NEEDS`` what a cohort lacks, empty where it has all.
 
-    Detection without a test is scored on validation; the notebooks of type and regions stop without theirs.
+    A missing test is no lack: then validation is scored, and the notebook says so.
     """
-    lacks = {}
-    for judged in cohort.verdicts():
-        untested = f"{judged.untested[:1].upper()}{judged.untested[1:]}, which is its test." if judged.untested else ""
-        lacks[judged.task] = " ".join(judged.lacks) or (untested if judged.task != "detection" else "")
+    lacks = {judged.task: " ".join(judged.lacks) for judged in cohort.verdicts()}
     painted = set(cohort.slices.dropna(subset="overlay")["label"])
     without = [name for name in TYPES if name not in painted]
     return lacks | {"overlays": f"There is no overlay of {' and none of '.join(without)}." if without else ""}
