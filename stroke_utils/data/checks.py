@@ -22,33 +22,12 @@ from PIL import Image
 from stroke_utils.base import errors, files, identity, progress, vocabulary
 from stroke_utils.base.errors import UserError
 from stroke_utils.data import dicom, masks, pixels
-from stroke_utils.data.layouts import Problems, SliceFile
+from stroke_utils.data.layouts import Problems, SliceFile, content
 
 _LARGEST_FILE = 64_000_000  # bytes; the release's largest PNG has 0.3 MB
 _LARGEST_SIDE = 4096  # pixels; a header may claim more than fits in memory
 _SMALLEST_SIDE = 8
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-# What a file may turn out to be, whatever it is called: how it begins, from which byte on.
-_SIGNATURES = (
-    (b"\x89PNG\r\n\x1a\n", 0, "PNG"),
-    (b"\xff\xd8\xff", 0, "JPEG"),
-    (b"\0\0\0\x0cjP  ", 0, "JPEG 2000"),
-    (b"BM", 0, "BMP"),
-    (b"GIF8", 0, "GIF"),
-    (b"II*\0", 0, "TIFF"),
-    (b"MM\0*", 0, "TIFF"),
-    (b"WEBP", 8, "WebP"),
-    (b"ftyp", 4, "HEIF"),
-    (b"%PDF", 0, "PDF"),
-    (b"PK\x03\x04", 0, "zip archive"),
-    (b"\x1f\x8b", 0, "gzip archive"),
-    (b"\x93NUMPY", 0, "numpy array"),
-    (b"n+1\0", 344, "NIfTI volume"),
-    (b"DICM", 128, "DICOM"),
-    (b"version https://git-lfs", 0, "pointer of Git LFS to a file that was not fetched"),
-    (b"<!DOCTYPE", 0, "web page"),
-    (b"<html", 0, "web page"),
-)
 
 
 @dataclass
@@ -114,7 +93,7 @@ def inspect(file: SliceFile, thorough: bool, known: dict) -> Facts:
 
 def _unreadable(file: SliceFile, reason: str) -> tuple[str, str, bool]:
     expected = "DICOM" if file.kind == "dicom" else "PNG"
-    found = _content(file.path)
+    found = content(file.path)
     whole = "No DICOM slice that can be read" if expected == "DICOM" else "Not a whole PNG file"
     detail = f"{whole}: {reason}. The file is not used."
     if found and found != expected:
@@ -122,18 +101,6 @@ def _unreadable(file: SliceFile, reason: str) -> tuple[str, str, bool]:
         detail = f"It is a {found}, called {file.path.suffix or file.path.name}; expected a {expected}.{loss} "
         detail += "The file is not used."
     return f"unreadable_{file.kind}", detail, False
-
-
-def _content(path: Path) -> str:
-    """Say what a file is by how it begins; empty where that is of no known kind."""
-    try:
-        if not path.is_file():
-            return ""
-        with path.open("rb") as stream:
-            start = stream.read(400)
-    except OSError:
-        return ""
-    return next((name for mark, place, name in _SIGNATURES if start[place : place + len(mark)] == mark), "")
 
 
 def _inspect_dicom(file: SliceFile) -> Facts:

@@ -43,6 +43,29 @@ _SHOWN = 4  # different details in such a row
 _MANY = 10  # rows of one kind: more of what is used all the same become one row
 
 
+# What a file may turn out to be, whatever it is called: how it begins, from which byte on.
+_SIGNATURES = (
+    (b"DICM", 128, "DICOM"),  # first, for what stands before it may be a TIFF's beginning
+    (b"\x89PNG\r\n\x1a\n", 0, "PNG"),
+    (b"\xff\xd8\xff", 0, "JPEG"),
+    (b"\0\0\0\x0cjP  ", 0, "JPEG 2000"),
+    (b"BM", 0, "BMP"),
+    (b"GIF8", 0, "GIF"),
+    (b"II*\0", 0, "TIFF"),
+    (b"MM\0*", 0, "TIFF"),
+    (b"WEBP", 8, "WebP"),
+    (b"ftyp", 4, "HEIF"),
+    (b"%PDF", 0, "PDF"),
+    (b"PK\x03\x04", 0, "zip archive"),
+    (b"\x1f\x8b", 0, "gzip archive"),
+    (b"\x93NUMPY", 0, "numpy array"),
+    (b"n+1\0", 344, "NIfTI volume"),
+    (b"version https://git-lfs", 0, "pointer of Git LFS to a file that was not fetched"),
+    (b"<!DOCTYPE", 0, "web page"),
+    (b"<html", 0, "web page"),
+)
+
+
 @dataclass(frozen=True)
 class SliceFile:
     """A file that belongs to a slice: what it is, by the folders it is in."""
@@ -204,9 +227,9 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
     dicoms = [n for n in names if n.lower().endswith(".dcm")]
     known = {*pngs, *dicoms, *archives}
     others = [n for n in names if n not in known and not n.lower().endswith(_TABLES)]
-    contents = {n: _content(here / n) for n in others}
-    dicoms += [n for n in others if contents[n] == "dicom"]
-    pngs += [n for n in others if contents[n] == "png" and "." not in n]  # with another ending it may be a backup
+    contents = {n: content(here / n) for n in others}
+    dicoms += [n for n in others if contents[n] == "DICOM"]
+    pngs += [n for n in others if contents[n] == "PNG" and "." not in n]  # with another ending it may be a backup
     others = [n for n in others if n not in {*pngs, *dicoms}]
     if place.doubt and (pngs or dicoms):
         detail = (
@@ -243,16 +266,16 @@ def _sort_files(here: Path, names: list[str], place: Place, found: list[SliceFil
         found += [SliceFile(here / n, "dicom", part, label, stem(n), inside=place.inside) for n in dicoms]
 
 
-def _content(path: Path) -> str:
-    """Say by its content whether a file is "dicom" or "png", whatever its name; "" for others."""
+def content(path: Path) -> str:
+    """Say what a file is by how it begins; empty where that is of no known kind."""
     try:
         if not path.is_file():  # reading a pipe may never end
             return ""
         with path.open("rb") as stream:
-            start = stream.read(132)
+            start = stream.read(400)
     except OSError:
         return ""
-    return "dicom" if start[128:] == b"DICM" else "png" if start.startswith(b"\x89PNG\r\n\x1a\n") else ""
+    return next((name for mark, place, name in _SIGNATURES if start[place : place + len(mark)] == mark), "")
 
 
 def stem(name: str) -> str:

@@ -383,13 +383,14 @@ def fit(
     """
     folder = Path(folder)
     weights, table = folder / "best.weights.h5", folder / "history.csv"
+    trained = ""
     if reuse and weights.is_file() and table.is_file():
+        trained = f"reused the finished run in {paths.shown(folder)}"
+    elif run_id and _finished(folder, run_id):
+        trained = "was finished before its run was stopped; not trained again"
+    if trained:
         _network(model).load_weights(weights)
-        print(f"{title}: reused the finished run in {paths.shown(folder)}")
-        return pd.read_csv(table)
-    if run_id and _finished(folder, run_id):
-        _network(model).load_weights(weights)
-        print(f"{title}: was finished before its run was stopped; not trained again")
+        print(f"{title}: {trained}")
         return pd.read_csv(table)
     state, steps = State(model, schedule, run_id), _steps(train, schedule.epochs)
     watchers = [_tensorboard(folder)] if os.environ.get("STROKE_TENSORBOARD") else []
