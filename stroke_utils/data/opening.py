@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from stroke_utils import phantom
+from stroke_utils.base import paths
 from stroke_utils.data.cohort import Cohort, read_cohort
 
 
@@ -18,3 +19,19 @@ def open_cohort(data_dir: str | os.PathLike = "", size: str = "quick", seed: int
     chosen = data_dir or os.environ.get("STROKE_DATA")
     folder = Path(chosen).expanduser() if chosen else phantom.ensure_phantom(size, seed, quiet)
     return read_cohort(folder, quiet=quiet)
+
+
+def data_at_hand(size: str = "quick", seed: int = 0) -> tuple[str, str]:
+    """Say which data :func:`open_cohort` would find without a folder, reading none of them, and what to do if none.
+
+    Returns:
+        what is there, and what to do; the second is empty where nothing is.
+    """
+    if chosen := os.environ.get("STROKE_DATA"):
+        folder = Path(chosen).expanduser()
+        if folder.is_dir() and any(folder.iterdir()):
+            return f"STROKE_DATA names {paths.shown(folder)}", ""
+        return "STROKE_DATA names no folder with files", "Set it to the unpacked data set, or unset it."
+    if phantom.phantom_folder(size, seed).is_dir():
+        return "the phantom is there", ""
+    return "none yet", "Nothing: the first notebook that needs slices draws the phantom, or takes your data_dir."
