@@ -10,6 +10,7 @@ and ``results`` what networks found.
 from stroke_utils.figures.anatomy import from_head_to_numbers, labelled_slice, lesion_kinds
 from stroke_utils.figures.canvas import mark_paper, save, use_origin
 from stroke_utils.figures.data import (
+    HOUNSFIELD,
     class_balance,
     dice_by_size,
     grey_bands,
@@ -43,6 +44,7 @@ from stroke_utils.figures.training import augmentation_curves
 
 __all__ = [
     "COLOURS",
+    "HOUNSFIELD",
     "agreement",
     "augmentation_curves",
     "batch_preview",

@@ -15,6 +15,18 @@ from stroke_utils.data.pixels import grey_levels
 from stroke_utils.figures.canvas import nothing, several, single
 from stroke_utils.figures.style import COLOURS, image_grid
 
+HOUNSFIELD = {
+    "air": (-1000, -1000),
+    "fat": (-100, -100),
+    "water": (0, 0),
+    "fluid in the brain": (5, 15),
+    "white matter": (25, 32),
+    "grey matter": (35, 42),
+    "fresh blood": (50, 80),
+    "bone": (300, 2000),
+}
+"""Hounsfield units of what a slice shows, lowest and highest, in round numbers as textbooks have them."""
+
 WINDOWS = {"brain": (40, 80), "stroke": (40, 40), "bone": (500, 2000)}
 """Centre and width in Hounsfield units of three windows that radiologists use."""
 

@@ -12,9 +12,9 @@ from stroke_utils.figures.style import OUTLINES
 PLACES = {
     "01": (1, 17.5, 17, 24, "slices", "What is in the data?"),
     "02": (25, 1.5, 17, 24, "masks", "Which pixels are lesion?"),
-    "03": (50, 32.5, 21, 9, "detection", "Is there a stroke?"),
-    "04": (50, 17, 21, 9, "type", "Ischemia or hemorrhage?"),
-    "05": (50, 1.5, 21, 9, "segmentation", "Where is it?"),
+    "03": (50, 34, 21, 7.5, "detection", "Is there a stroke?"),
+    "04": (50, 18, 21, 7.5, "type", "Ischemia or hemorrhage?"),
+    "05": (50, 2, 21, 7.5, "segmentation", "Where is it?"),
     "06": (78, 14.5, 21, 27, "results", "Ours beside the paper's"),
     "07": (78, 1.5, 21, 9, "table forensics", "What do the paper's\ndigits say?"),
 }
@@ -24,11 +24,11 @@ TABLES = {"Table I": 32, "Table II": 25.5, "Table III": 19}
 """Bottom of each table of the paper in the box of the results."""
 
 ARROWS = (
-    ((18.5, 37), (49.5, 37)),
-    ((18.5, 31), (49.5, 24.5)),
+    ((18.5, 37.7), (49.5, 37.7)),
+    ((18.5, 31), (49.5, 24)),
     ((9.5, 17), (24.5, 9)),
     ((42.5, 6), (49.5, 6)),
-    ((71.5, 37), (80.5, 34.5)),
+    ((71.5, 37.7), (80.5, 34.5)),
     ((71.5, 22), (80.5, 27.5)),
     ((71.5, 6), (80.5, 20.5)),
 )
