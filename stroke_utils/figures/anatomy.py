@@ -3,6 +3,7 @@
 The heads come from a seed of their own. None of them is in a cohort, and no network learns from them.
 """
 
+import functools
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -52,8 +53,9 @@ def _patient(number: int, count: int, window: tuple[int, int]) -> patient.Patien
     return replace(drawn, rest=("none", drawn.rest[1]), width=width, low=centre - width // 2)
 
 
+@functools.lru_cache(maxsize=16)
 def drawn_slice(number: int, label: str, index: int = 1, count: int = 3, window: tuple = WINDOW) -> render.Rendered:
-    """Draw one of a patient's ``count`` slices."""
+    """Draw one of a patient's ``count`` slices, once; it is for looking at, not for changing."""
     constants, planned = spec.PhantomSpec(), _planned(number, label, index, count)
     head = _patient(number, count, window)
     lesion = lesions.draw_lesion(SEED, number, label, head, constants)
@@ -124,7 +126,7 @@ def _points(regions: dict[str, np.ndarray]) -> Iterable[tuple[str, tuple[int, in
 def labelled_slice(ax: Axes | None = None) -> Axes:
     """Show one slice of a drawn head with lines to what is on it: bone, fluid, membranes, calcium, grey and white."""
     grey = drawn_slice(HEAD, "none", window=(36, 56)).grey  # narrower than usual, so that grey and white matter differ
-    axis = single(ax, (8.6, 5.4))
+    axis = single(ax, (8, 5))
     rows, columns = square(grey)
     axis.imshow(grey, cmap="gray", vmin=0, vmax=255)
     axis.set(xlim=(columns.start, columns.stop), ylim=(rows.stop, rows.start), xticks=[], yticks=[])
@@ -153,7 +155,7 @@ def labelled_slice(ax: Axes | None = None) -> Axes:
 
 def lesion_kinds(figure: Figure | SubFigure | None = None) -> np.ndarray:
     """Show two slices of each kind of lesion in :data:`LESIONS`, each without and with its true outline."""
-    axes = several(figure, len(LESIONS), 4, (8.4, 8.9))
+    axes = several(figure, len(LESIONS), 4, (7.8, 8.3))
     for row, (name, (label, numbers)) in zip(axes, LESIONS.items(), strict=True):
         row[0].set_ylabel(name.replace(" ", "\n"), fontweight="bold", rotation=0, ha="right", va="center")
         for (plain, outlined), number in zip(row.reshape(2, 2), numbers, strict=True):

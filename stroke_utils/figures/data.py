@@ -97,7 +97,7 @@ def windows(hounsfield: np.ndarray | None, figure: Figure | SubFigure | None = N
         return np.array([nothing("DICOM file", figure=figure)])
     pictures = [window(hounsfield, *setting) for setting in WINDOWS.values()]
     titles = [f"{name}: centre {centre}, width {width}" for name, (centre, width) in WINDOWS.items()]
-    return image_grid(pictures, titles, columns=3, side=3.2, figure=figure)
+    return image_grid(pictures, titles, columns=3, side=2.9, figure=figure)
 
 
 def window_slider(hounsfield: np.ndarray | None):

@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from stroke_utils.base import vocabulary
+from stroke_utils.base import paths, vocabulary
 from stroke_utils.base.errors import UserError
 from stroke_utils.course import plan
 from stroke_utils.course.plan import make_plan
@@ -45,6 +45,14 @@ def data(tmp_path, monkeypatch):
         for folder in ("no_hemorrhage", "hemorrhage"):
             draw(tmp_path / "data" / folder / f"{i:03d}.png")
     return tmp_path / "data"
+
+
+def test_the_first_notebook_reads_no_data_and_the_first_that_does_says_what_the_phantom_is(monkeypatch):
+    monkeypatch.delenv("STROKE_DATA", raising=False)
+    asked = make_plan()
+    assert asked.notebooks[0] == "00_start_here" and not asked.reads_data("00_start_here")
+    assert asked.first_reader == "01_exploration" and asked.values(asked.first_reader)["phantom_size"] == "quick"
+    assert "PLAN.first_reader" in (paths.home() / "Snakefile").read_text(encoding="utf-8")
 
 
 def with_session(root):
