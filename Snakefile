@@ -74,7 +74,7 @@ if not PLAN.data:
         output:
             PHANTOM,
         params:
-            size=PLAN.values(PLAN.notebooks[0]).get("phantom_size", "quick"),
+            size=PLAN.values(PLAN.first_reader).get("phantom_size", "quick"),
         resources:
             **on_cluster("phantom"),
         shell:

@@ -1,5 +1,6 @@
 """pyproject.toml, requirements.lock and environment.yml agree, and the installer says what is wrong in one line."""
 
+import json
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -209,3 +211,49 @@ def test_a_broken_install_is_done_again_and_a_whole_one_is_not(checkout, bare_to
     assert install(checkout, python.parent)[0] == 0 and installs() == 2
     moved = checkout.rename(checkout.with_name("moved"))
     assert install(moved, python.parent)[0] == 0 and installs() == 2
+
+
+# Of the Dev Container schema (devcontainers/spec, schemas/devContainer.base.schema.json, 2025) what the file uses, word
+# for word; nothing else is allowed, so that a new key needs a look at the schema. `customizations` is each tool's own.
+_SIZE = {"type": "string", "pattern": r"^\d+([tgmk]b)?$"}
+DEV_CONTAINER = {
+    "type": "object",
+    "required": ["image"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {"type": "string"},
+        "image": {"type": "string"},
+        "hostRequirements": {
+            "type": "object",
+            "properties": {"cpus": {"type": "integer", "minimum": 1}, "memory": _SIZE, "storage": _SIZE},
+            "additionalProperties": False,
+        },
+        "postCreateCommand": {"type": ["string", "array", "object"]},
+        "waitFor": {"enum": ["initializeCommand", "onCreateCommand", "updateContentCommand", "postCreateCommand"]},
+        "customizations": {"type": "object"},
+    },
+}
+
+
+def test_the_dev_container_is_of_its_schema_and_opens_what_is_there():
+    text = (ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8")
+    container = json.loads(text)  # the format allows comments; without them every reader reads it
+    jsonschema.validate(container, DEV_CONTAINER)
+    (python,) = re.findall(r"python:(\d+\.\d+)$", container["image"])
+    assert f"{python}.1" in SpecifierSet(PROJECT["project"]["requires-python"])
+    (target,) = re.findall(r"^make (\w+)$", container["postCreateCommand"])
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert container["waitFor"] == "postCreateCommand", "else a notebook opens before there is an environment"
+    opened = container["customizations"]["codespaces"]["openFiles"]
+    assert opened == ["notebooks/00_start_here.ipynb"] and (ROOT / opened[0]).is_file()
+    assert "](.devcontainer/devcontainer.json)" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"postCreate": "make env"}, {"hostRequirements": {"memory": "8 GB"}}, {"waitFor": "make env"}, {"image": None}],
+)
+def test_a_wrong_dev_container_is_seen(change):
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(container | change, DEV_CONTAINER)

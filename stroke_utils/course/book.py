@@ -170,12 +170,12 @@ class Exporter(HTMLExporter):
 
 
 def describe_pictures(notebook: nbformat.NotebookNode) -> None:
-    """Give each code cell the text above it, for readers who cannot see its pictures."""
+    """Give each code cell without a text for those who cannot see its pictures (``alt``) the text above it."""
     text = ""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             text = re.sub(r"[*`]|\[(?=[^]]*\]\()|\]\([^)]*\)", "", cell.source.strip().split("\n\n")[-1])
-        cell.metadata["alt"] = " ".join(text.split()) or "Output of the code above"
+        cell.metadata.setdefault("alt", " ".join(text.split()) or "Output of the code above")
 
 
 def copies(plan: Plan, notebook: str) -> list[Path]:

@@ -83,6 +83,11 @@ class Plan:
         stems = sorted(stem for stem in found if stem not in impossible)
         return [stem for stem in stems if not self.models or stem not in PER_SEED or self.wanted(stem)]
 
+    @property
+    def first_reader(self) -> str:
+        """The first notebook that works on slices, else the first of all: it says size of the phantom and seed."""
+        return next(filter(self.reads_data, self.notebooks), self.notebooks[0])
+
     def wanted(self, notebook: str) -> list[str]:
         """Those of a training notebook's models that are wanted."""
         return [name for name in self.values(notebook).get("models", []) if name in self.models]
@@ -211,7 +216,7 @@ def make_plan(
             f"make reproduce PROFILE={profile} DATA=/path/to/data (or set STROKE_DATA). See data/README.md."
         )
     if not plan.seeds:
-        plan = replace(plan, seeds=(plan.values(plan.notebooks[0]).get("seed", 0),))
+        plan = replace(plan, seeds=(plan.values(plan.first_reader).get("seed", 0),))
     names = tuple(str(models).replace(",", " ").split())
     training = [notebook for notebook in plan.notebooks if notebook in PER_SEED]
     known = list(dict.fromkeys(name for notebook in training for name in plan.values(notebook).get("models", [])))

@@ -3,8 +3,12 @@
 import os
 from pathlib import Path
 
+import pandas as pd
+
 from stroke_utils import phantom
+from stroke_utils.base import paths
 from stroke_utils.data.cohort import Cohort, read_cohort
+from stroke_utils.phantom import lesions, render, spec, writer
 
 
 def open_cohort(data_dir: str | os.PathLike = "", size: str = "quick", seed: int = 0, quiet: bool = False) -> Cohort:
@@ -18,3 +22,52 @@ def open_cohort(data_dir: str | os.PathLike = "", size: str = "quick", seed: int
     chosen = data_dir or os.environ.get("STROKE_DATA")
     folder = Path(chosen).expanduser() if chosen else phantom.ensure_phantom(size, seed, quiet)
     return read_cohort(folder, quiet=quiet)
+
+
+def data_at_hand(size: str = "quick", seed: int = 0) -> tuple[str, str]:
+    """Say which data :func:`open_cohort` would find without a folder, reading none of them, and what to do if none.
+
+    Returns:
+        what is there, and what to do; the second is empty where nothing is.
+    """
+    if chosen := os.environ.get("STROKE_DATA"):
+        folder = Path(chosen).expanduser()
+        if folder.is_dir() and any(folder.iterdir()):
+            return f"STROKE_DATA names {paths.shown(folder)}", ""
+        return "STROKE_DATA names no folder with files", "Set it to the unpacked data set, or unset it."
+    if phantom.phantom_folder(size, seed).is_dir():
+        return "the phantom is there", ""
+    return "none yet", "Nothing: the first notebook that needs slices draws the phantom, or takes your data_dir."
+
+
+def old_infarcts(cohort: Cohort, slices: pd.DataFrame) -> pd.Series:
+    """Count the pixels of old infarct on slices of the phantom; its files mark acute lesions only, as the real ones do.
+
+    Slices of patients with an old infarct are drawn again, some tenths of a second each.
+
+    Args:
+        cohort: the cohort of the slices.
+        slices: rows with ``slice_id``.
+
+    Returns:
+        pixels of each slice, with the index of ``slices``; missing where the cohort is no phantom of today's program.
+    """
+    about, found = cohort.origin, []
+    if not about.get("phantom") or about.get("spec_version") != spec.SPEC_VERSION:
+        return pd.Series(pd.NA, slices.index, "Int64")
+    seed, constants = about["seed"], writer.SPEC
+    planned = {
+        each.slice_id: (patient, each)
+        for patient in spec.plan(about["size"], seed, constants)
+        for each in patient.slices
+    }
+    for slice_id in slices["slice_id"]:
+        owner, which = planned[slice_id]
+        patient = writer.patient_of(owner, seed, constants, about["shortcut"])
+        if not patient.old_infarct:
+            found.append(0)
+            continue
+        lesion = lesions.draw_lesion(seed, owner.number, owner.label, patient, constants)
+        drawn = render.draw_slice(patient, owner, which, lesion, seed, constants)
+        found.append(int((drawn.tissue == render.TISSUES.index("old infarct")).sum()))
+    return pd.Series(found, slices.index, "Int64")

@@ -2,12 +2,15 @@
 
 A function of one picture takes ``ax=None``, one of several pictures ``figure=None``, a Figure or a SubFigure; without
 them it makes a figure. Both return what they drew on, axes or a flat array of axes, row by row.
-``canvas`` makes, stamps and saves figures, ``style`` has colours and the grid of images; ``data`` draws slices,
-``training`` the course of trainings, ``segmentation`` and ``results`` what networks found.
+``canvas`` makes, stamps and saves figures, ``style`` has colours and the grid of images; ``overview`` draws the map of
+the course, ``anatomy`` the phantom's own heads, ``data`` slices, ``training`` the course of trainings, ``segmentation``
+and ``results`` what networks found.
 """
 
+from stroke_utils.figures.anatomy import from_head_to_numbers, labelled_slice, lesion_kinds
 from stroke_utils.figures.canvas import mark_paper, save, use_origin
 from stroke_utils.figures.data import (
+    HOUNSFIELD,
     class_balance,
     dice_by_size,
     grey_bands,
@@ -15,8 +18,11 @@ from stroke_utils.figures.data import (
     hue_rule,
     lesion_sizes,
     location_maps,
+    window_slider,
     window_widths,
+    windows,
 )
+from stroke_utils.figures.overview import course_map
 from stroke_utils.figures.results import (
     batch_preview,
     beside_the_paper,
@@ -38,6 +44,7 @@ from stroke_utils.figures.training import augmentation_curves
 
 __all__ = [
     "COLOURS",
+    "HOUNSFIELD",
     "agreement",
     "augmentation_curves",
     "batch_preview",
@@ -45,15 +52,19 @@ __all__ = [
     "class_balance",
     "confusion_matrices",
     "convention_ranges",
+    "course_map",
     "crop",
     "dice_by_area",
     "dice_by_size",
     "failure_gallery",
     "fits_by_size",
+    "from_head_to_numbers",
     "grey_bands",
     "grey_histograms",
     "hue_rule",
     "image_grid",
+    "labelled_slice",
+    "lesion_kinds",
     "lesion_sizes",
     "location_maps",
     "loss_curves",
@@ -68,5 +79,7 @@ __all__ = [
     "threshold_choice",
     "use_origin",
     "use_style",
+    "window_slider",
     "window_widths",
+    "windows",
 ]

@@ -15,6 +15,7 @@ NOTE = "phantom data, no patients"
 
 _HOW = {"fontsize": 7, "color": "0.45"}
 _PAPERS = "the paper's numbers"  # mark of axes that show no data of ours
+_PHANTOMS = "drawn heads"  # mark of axes that show a phantom's heads whatever data set is open
 
 _origin = {}  # of the data that are drawn; `use_origin` alone changes it
 
@@ -41,20 +42,32 @@ def mark_paper(axes: Axes | np.ndarray) -> None:
     stamp(_figure_of(axes))
 
 
+def mark_phantom(axes: Axes | np.ndarray) -> None:
+    """Mark axes that show a phantom's heads also where a real data set is open, and stamp them.
+
+    Args:
+        axes: one axes or an array of them, of one figure.
+    """
+    for axis in np.ravel(axes):
+        axis.set_gid(_PHANTOMS)
+    stamp(_figure_of(axes))
+
+
 def stamp(figure: Figure) -> None:
     """Say on a figure that its data are a phantom's, where they are; a figure stamped before is stamped anew.
 
-    The note stands below the whole figure. Where some axes are the paper's, or the reader has put a label there, it
-    stands at the right edge of each axes that is not the paper's.
+    The note stands below the whole figure. Where some axes are of other data, or the reader has put a label there, it
+    stands at the right edge of each axes that shows a phantom's.
     """
     if figure.get_supxlabel() == NOTE:
         figure.supxlabel("")
     for axis in figure.axes:
         for text in [text for text in axis.texts if text.get_text() == NOTE]:
             text.remove()
-    if not _origin.get("phantom"):
+    of = {_PHANTOMS, None} if _origin.get("phantom") else {_PHANTOMS}
+    ours = [axis for axis in figure.axes if axis.get_gid() in of]
+    if not ours:
         return
-    ours = [axis for axis in figure.axes if axis.get_gid() != _PAPERS]
     if len(ours) == len(figure.axes) and not figure.get_supxlabel():
         figure.supxlabel(NOTE, x=0.995, ha="right", **_HOW)
         return

@@ -1,5 +1,6 @@
 """Figures of the data, before anything is trained: notebooks 01 and 02."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,9 +10,25 @@ from matplotlib.patches import Patch
 from PIL import Image
 
 from stroke_utils.base.vocabulary import LABELS, PARTS
+from stroke_utils.data.dicom import window
 from stroke_utils.data.pixels import grey_levels
 from stroke_utils.figures.canvas import nothing, several, single
-from stroke_utils.figures.style import COLOURS
+from stroke_utils.figures.style import COLOURS, image_grid
+
+HOUNSFIELD = {
+    "air": (-1000, -1000),
+    "fat": (-100, -100),
+    "water": (0, 0),
+    "fluid in the brain": (5, 15),
+    "white matter": (25, 32),
+    "grey matter": (35, 42),
+    "fresh blood": (50, 80),
+    "bone": (300, 2000),
+}
+"""Hounsfield units of what a slice shows, lowest and highest, in round numbers as textbooks have them."""
+
+WINDOWS = {"brain": (40, 80), "stroke": (40, 40), "bone": (500, 2000)}
+"""Centre and width in Hounsfield units of three windows that radiologists use."""
 
 
 def class_balance(counts: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -39,7 +56,7 @@ def grey_bands(image: np.ndarray, figure: Figure | SubFigure | None = None) -> n
     """Show a slice beside a map of what its grey values can stand for, and the histogram behind both.
 
     Bands are set in Hounsfield units from the commonest value, brain: fluid is more than 14 below it, fresh blood more
-    than 16 above.
+    than 16 above, and so are scalp and falx. A band is no tissue.
     """
     grey = image[..., 0]
     values, number = np.unique(grey[(grey > 0) & (grey < 255)], return_counts=True)
@@ -48,7 +65,7 @@ def grey_bands(image: np.ndarray, figure: Figure | SubFigure | None = None) -> n
         (0, 1, "black: air, fat", "#000000"),
         (1, brain - 14 * unit, "dark: fluid, damaged tissue", "#56b4e9"),
         (brain - 14 * unit, brain + 16 * unit, "middle: brain", "#f0e442"),
-        (brain + 16 * unit, 255, "bright: fresh blood, calcium", "#d55e00"),
+        (brain + 16 * unit, 255, "bright: scalp, membranes, fresh blood, calcium", "#d55e00"),
         (255, 256, "white: bone", "#ffffff"),
     )
     (axes,) = several(figure, 1, 3, (11, 3.3), width_ratios=(1, 1, 1.1))
@@ -67,6 +84,50 @@ def grey_bands(image: np.ndarray, figure: Figure | SubFigure | None = None) -> n
     handles = [Patch(facecolor=colour, edgecolor="0.5", label=name) for *_, name, colour in bands]
     axes[0].get_figure().legend(handles=handles, loc="outside lower left", ncols=5, frameon=False, fontsize=8)
     return axes
+
+
+def windows(hounsfield: np.ndarray | None, figure: Figure | SubFigure | None = None) -> np.ndarray:
+    """Show one slice through each of :data:`WINDOWS`.
+
+    Args:
+        hounsfield: the slice in Hounsfield units (H, W); None where there is none.
+        figure: where to draw.
+    """
+    if hounsfield is None:
+        return np.array([nothing("DICOM file", figure=figure)])
+    pictures = [window(hounsfield, *setting) for setting in WINDOWS.values()]
+    titles = [f"{name}: centre {centre}, width {width}" for name, (centre, width) in WINDOWS.items()]
+    return image_grid(pictures, titles, columns=3, side=2.9, figure=figure)
+
+
+def window_slider(hounsfield: np.ndarray | None):
+    """Return two sliders, centre and width, above the slice as that window shows it.
+
+    A page that does not run, such as the book, cannot move them: :func:`windows` shows the same in three pictures.
+
+    Args:
+        hounsfield: as for :func:`windows`.
+
+    Returns:
+        a widget; None where ipywidgets is not installed, which is no part of the locked environment, or no slice given.
+    """
+    try:
+        import ipywidgets
+    except ImportError:
+        return None
+    if hounsfield is None:
+        return None
+
+    def show(centre: int, width: int) -> None:
+        image_grid([window(hounsfield, centre, width)], [f"centre {centre}, width {width}"], columns=1, side=4.5)
+        plt.show()
+
+    centre, width = WINDOWS["brain"]
+    return ipywidgets.interactive(
+        show,
+        centre=ipywidgets.IntSlider(centre, -200, 1000, continuous_update=False),
+        width=ipywidgets.IntSlider(width, 2, 2500, continuous_update=False),
+    )
 
 
 def window_widths(widths: pd.DataFrame, ax: Axes | None = None) -> Axes:

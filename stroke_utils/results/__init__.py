@@ -3,7 +3,18 @@
 It knows run records and the paper's numbers.
 ``parameters`` has the table of all settings and checks them, ``runs`` writes and reads records, ``provenance`` says
 what made them, ``outputs`` finds what lies beside them, ``select`` says which count; ``paper``, ``ledger`` and
-``tables`` lay them out; ``phase1`` hands the encoder of detection on to phase 2.
+``tables`` lay them out; ``phase1`` hands the encoder of detection on to phase 2; ``environment`` checks a machine.
 """
 
-__all__ = ["ledger", "outputs", "paper", "parameters", "phase1", "provenance", "runs", "select", "tables"]
+__all__ = [
+    "environment",
+    "ledger",
+    "outputs",
+    "paper",
+    "parameters",
+    "phase1",
+    "provenance",
+    "runs",
+    "select",
+    "tables",
+]

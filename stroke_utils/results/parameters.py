@@ -211,6 +211,7 @@ _ROWS = (
         low=0,
         high=_GREATEST_SEED,
         help={
+            "00": "nothing here is random; part of the run's name",
             "01": "chooses the slices that are shown",
             "02": "chooses the slices on which the rules are compared",
             "05": "of the split, the starting weights and the order",

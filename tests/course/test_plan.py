@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from stroke_utils.base import vocabulary
+from stroke_utils.base import paths, vocabulary
 from stroke_utils.base.errors import UserError
 from stroke_utils.course import plan
 from stroke_utils.course.plan import make_plan
@@ -13,7 +13,7 @@ from stroke_utils.course.reproduce import left_out
 from stroke_utils.data.cohort import read_cohort
 
 SESSION = ("session1/PNG/a.png", "session1/PNG/b.png")
-ALWAYS = ["01_exploration", "03_phase1_detection", "06_results_figures", "07_table_forensics"]
+ALWAYS = ["00_start_here", "01_exploration", "03_phase1_detection", "06_results_figures", "07_table_forensics"]
 
 
 def draw(path, colour=None):
@@ -47,6 +47,14 @@ def data(tmp_path, monkeypatch):
     return tmp_path / "data"
 
 
+def test_the_first_notebook_reads_no_data_and_the_first_that_does_says_what_the_phantom_is(monkeypatch):
+    monkeypatch.delenv("STROKE_DATA", raising=False)
+    asked = make_plan()
+    assert asked.notebooks[0] == "00_start_here" and not asked.reads_data("00_start_here")
+    assert asked.first_reader == "01_exploration" and asked.values(asked.first_reader)["phantom_size"] == "quick"
+    assert "PLAN.first_reader" in (paths.home() / "Snakefile").read_text(encoding="utf-8")
+
+
 def with_session(root):
     for name in SESSION:
         draw(root / name)
@@ -74,13 +82,13 @@ def test_with_both_types_and_overlays_all_run_with_a_test_or_without(data):
             draw(place)
             paint(place, data / folder / "OVERLAY" / place.name, vocabulary.BORDER_COLOURS[kind][0])
     asked = make_plan(data=str(data))
-    assert asked.left_out == () and left_out(asked) == "" and len(asked.notebooks) == 7
+    assert asked.left_out == () and left_out(asked) == "" and len(asked.notebooks) == 8
     assert [judged.untested for judged in read_cohort(data, quiet=True).verdicts()[1:]] == ["session 2 is missing"] * 2
     for name, kind in (("x", "ischemia"), ("y", "hemorrhage")):
         draw(data / "session2" / "PNG" / f"{name}.png")
         draw(data / "session2" / "MASKS" / f"{name}.png", vocabulary.MASK_COLOURS[kind])
     asked = make_plan(data=str(data))
-    assert asked.left_out == () and left_out(asked) == "" and len(asked.notebooks) == 7
+    assert asked.left_out == () and left_out(asked) == "" and len(asked.notebooks) == 8
 
 
 def test_the_data_are_read_once_for_all_notebooks_of_a_run(data, monkeypatch):

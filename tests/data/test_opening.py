@@ -1,0 +1,36 @@
+"""Which data are at hand, and what the phantom knows of its slices that no file says."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+
+from stroke_utils.data import opening
+from stroke_utils.phantom import SPEC_VERSION, spec, writer
+
+
+def cohort(**about):
+    return SimpleNamespace(origin={"phantom": True, "size": "tiny", "seed": 0, "shortcut": False} | about)
+
+
+def test_old_infarcts_are_where_their_patients_have_one():
+    patients = spec.plan("tiny", 0, writer.SPEC)
+    rows = [(each.slice_id, writer.patient_of(p, 0, writer.SPEC).old_infarct) for p in patients for each in p.slices]
+    slices = pd.DataFrame(rows, columns=["slice_id", "may"], index=range(100, 100 + len(rows)))
+    pixels = opening.old_infarcts(cohort(spec_version=SPEC_VERSION), slices)
+    assert pixels.index.equals(slices.index) and (pixels[~slices["may"]] == 0).all()
+    assert (pixels[slices["may"]] > 0).any()
+
+
+def test_of_other_data_nothing_is_known():
+    slices = pd.DataFrame({"slice_id": ["a", "b"]})
+    for other in (SimpleNamespace(origin={}), cohort(spec_version=SPEC_VERSION - 1)):
+        assert opening.old_infarcts(other, slices).isna().all()
+
+
+def test_what_is_at_hand_is_said_without_reading_it(monkeypatch, tmp_path):
+    monkeypatch.delenv("STROKE_DATA", raising=False)
+    monkeypatch.setattr(opening.phantom, "phantom_folder", lambda size, seed: tmp_path / "none")
+    found, what = opening.data_at_hand()
+    assert found == "none yet" and "draws the phantom" in what
+    monkeypatch.setattr(opening.phantom, "phantom_folder", lambda size, seed: tmp_path)
+    assert opening.data_at_hand() == ("the phantom is there", "")
