@@ -21,11 +21,13 @@ CHEAP = ("02_mask_extraction", "07_table_forensics", "01_exploration")
 
 def checkout(home: Path, stems: tuple[str, ...]) -> Path:
     """Make a folder that the command line takes for the project's, with some of its notebooks, and return it."""
-    for name in ("Snakefile", "stroke_utils", "params"):
+    for name in ("Snakefile", "stroke_utils"):
         (home / name).symlink_to(ROOT / name)
-    (home / "notebooks").mkdir()
     for stem in stems:
-        shutil.copy(ROOT / "notebooks" / f"{stem}.ipynb", home / "notebooks")
+        for file in (ROOT / "notebooks" / f"{stem}.ipynb", *(ROOT / "params").glob(f"*/{stem}.yaml")):
+            copy = home / file.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, copy)
     return home
 
 
