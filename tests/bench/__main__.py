@@ -121,9 +121,9 @@ def main() -> None:
         print(f"{item}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
         kept = pd.concat([kept[kept["name"] != item] if len(kept) else kept, found], ignore_index=True)
         files.write_table(table, kept)  # what is measured stays, whatever comes next
-    kept = kept.sort_values("name", key=lambda names: names.map(ITEMS.index), kind="stable").fillna(
-        {"verdict": "", "peer": ""}
-    )
+    kept = kept.sort_values("name", key=lambda names: names.map(ITEMS.index), kind="stable")
+    kept = kept.sort_values("item", key=lambda items: items.map(list(dict.fromkeys(items)).index), kind="stable")
+    kept = kept.fillna({"verdict": "", "peer": ""}).reset_index(drop=True)
     from tests.bench.figure import draw
 
     draw(kept, table.with_suffix(".png"))

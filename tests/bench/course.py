@@ -79,7 +79,7 @@ def overhead(data: Path) -> list[Row]:
         found = one_course(data, CHEAP[:n])
         seen[n] = found["wall"] - found["cells"]
         both = {"ours": [found["wall"]], "its cells alone": [found["cells"]]}
-        out += compared(item, f"{n} cheap", n, "notebooks", "s", both)
+        out += compared(item, "without training", n, "notebooks", "s", both)
     every = len(list((ROOT / "notebooks").glob("*.ipynb")))
     each = (seen[len(CHEAP)] - seen[1]) / (len(CHEAP) - 1)
     cells = stated_seconds()

@@ -35,13 +35,13 @@ def rows(painted: pd.DataFrame) -> list[Row]:
     overlays, originals = ([read_rgba(path) for path in painted[kind]] for kind in ("overlay", "png"))
     bgr = [cv2.imread(path, cv2.IMREAD_COLOR) for path in painted["overlay"]]
 
-    def add(case: str, contenders: dict[str, Callable], bar: float | None) -> None:
+    def add(how: str, case: str, contenders: dict[str, Callable], bar: float | None) -> None:
         found = per_slice(in_turn({name: timed(work) for name, work in contenders.items()}), n)
-        out.extend(compared("extraction of masks", case, n, "slices", "ms", found, bar))
+        out.extend(compared(f"masks of a slice, {how}", case, n, "slices", "ms", found, bar))
 
     for method in masks.METHODS:
         ours = lambda method=method: [masks.extract(o, p, method) for o, p in zip(overlays, originals, strict=True)]  # noqa: E731
-        add(f"{method}, decoded", {"ours": ours, OPENCV: lambda: [opencv_rule(cv2, array) for array in bgr]}, 1.0)
+        add("decoded", method, {"ours": ours, OPENCV: lambda: [opencv_rule(cv2, array) for array in bgr]}, 1.0)
 
     with tempfile.TemporaryDirectory() as folder:
         done = [masks.extract(o, p) for o, p in zip(overlays, originals, strict=True)]
@@ -70,5 +70,5 @@ def rows(painted: pd.DataFrame) -> list[Row]:
             contenders[FILES] = lambda method=method: plain(method == "difference")
             if method == "paper":
                 contenders[OPENCV] = opencv
-            add(f"{method}, from file to file", contenders, 1.25)
+            add("from file to file", method, contenders, 1.25)
     return out

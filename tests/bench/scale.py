@@ -50,13 +50,13 @@ def write_records(cohort: Cohort, n: int) -> float:
         return time.perf_counter() - start
 
 
-def task(name: str, folder: str) -> None:
-    """Do one task on a folder; print its seconds and this process's peak memory in MiB."""
+def task(name: str, folder: str, slices: str) -> None:
+    """Do one task on a folder; print its seconds and this process's peak memory in MiB.
+
+    ``slices`` counts for the TFRecords alone, which repeat the slices of the folder.
+    """
     if name == "write_records":
-        n = int(Path(folder).name)
-        print(
-            write_records(read_cohort(Path(folder).parent / str(SIZES[0]), quiet=True, thorough=False), n), peak_mib()
-        )
+        print(write_records(read_cohort(folder, quiet=True, thorough=False), int(slices)), peak_mib())
         return
     cohort = read_cohort(folder, quiet=True, thorough=False) if name in ("find_doubles", "write_masks") else None
     work = {
@@ -82,8 +82,9 @@ def rows(source: Path, tasks: tuple[str, ...] = tuple(TASKS), sizes: tuple[int, 
         for name in tasks:
             first = 0.0
             for n in sizes:
-                derived = Path(scratch, f"derived-{SIZES[0] if name == 'write_records' else n}")
-                said = alone("tests.bench.scale", name, Path(scratch, str(n)), STROKE_DERIVED=str(derived))
+                place = Path(scratch, str(sizes[0] if name == "write_records" else n))
+                derived = Path(scratch, f"derived-{place.name}")
+                said = alone("tests.bench.scale", name, place, n, STROKE_DERIVED=str(derived))
                 seconds, peak = map(float, said.split()[-2:])
                 out.append(Row("time at scale", TASKS[name], n, "slices", "s", seconds))
                 first = first or peak
