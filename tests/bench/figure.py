@@ -50,15 +50,15 @@ def _panel(axis: plt.Axes, rows: pd.DataFrame, item: str) -> None:
         axis.plot([], [], f"{marker}--", color="0.4", markersize=4, label=name)
     axis.set(xscale="log", title=item, xlabel=rows["of"].iloc[0], ylabel=rows["unit"].iloc[0])
     if item == "memory":
-        axis.set_ylim(0)
+        axis.set_ylim(0, 1.1 * rows["ours"].max())
     else:
         axis.set_yscale("log")
-    axis.margins(y=0.15)
+        axis.margins(y=0.15)
     ticks = sorted(set(rows["work"]))
     if len(ticks) <= 4:
         axis.set_xticks(ticks, [f"{tick:,.3g}" if tick < 1000 else f"{tick:,.0f}" for tick in ticks])
         axis.xaxis.set_minor_locator(ticker.NullLocator())
-    plain = ticker.FuncFormatter(lambda value, _: f"{value:,.4g}")
+    plain = ticker.FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 100 else f"{value:.3g}")
     axis.yaxis.set_major_formatter(plain)
     axis.yaxis.set_minor_formatter(ticker.NullFormatter())
     if item != "memory" and _decades(axis) < 1.2:  # hardly a power of ten inside

@@ -44,7 +44,7 @@ def write_records(cohort: Cohort, n: int) -> float:
     from stroke_utils.learn import tfrecords
 
     slices, masks = stroke_rows(cohort, n)
-    with tempfile.TemporaryDirectory(dir=paths.derived_root()) as folder:
+    with tempfile.TemporaryDirectory(dir=paths.derived_root()) as folder:  # masks are there already
         start = time.perf_counter()
         tfrecords.write_records(slices, masks, 512, Path(folder, "records"), quiet=True)
         return time.perf_counter() - start
