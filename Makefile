@@ -56,11 +56,11 @@ refresh: env  ## execute the committed notebooks in place and renew figures/ (NB
 	@$(COMMAND) refresh $(NB)
 
 # The peers' environment holds nothing but them, and sees the project's through a path file.
-bench: env  ## ratios against plain work and peers (OpenCV), measured side by side; ten minutes or so
+bench: env  ## what the kit costs beside PyTorch, OpenCV and others, in one table, CSV and figure; 20 minutes or so
 	@$(PY) -m venv .venv-bench && .venv-bench/bin/python -m pip install --quiet --no-deps -r tests/bench/requirements.txt && \
 	$(PY) -c "import sysconfig; print(sysconfig.get_path('purelib'))" > \
 	"$$(.venv-bench/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/project.pth" && \
-	PYTHONPATH=. .venv-bench/bin/python -m tests.bench && PYTHONPATH=. $(PY) -m tests.bench.training pipeline
+	PYTHONPATH=. .venv-bench/bin/python -m tests.bench
 
 lock: env  ## resolve pyproject.toml again into requirements.lock
 	@scratch=$$(mktemp -d) && $(PY) -m venv $$scratch && $$scratch/bin/python -m pip install --quiet uv && \

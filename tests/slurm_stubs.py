@@ -36,16 +36,6 @@ def install(folder: Path, slots: int = 2) -> Path:
     return bin_folder
 
 
-def lighter(folder: Path) -> Path:
-    """Return a folder for ``PYTHONPATH`` that spares each of the many processes two CPU seconds of building a grammar.
-
-    jsonschema takes the grammar of addresses where there is one; nobody asks it for addresses here.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "rfc3987_syntax.py").write_text("raise ImportError('left out')\n")
-    return folder
-
-
 def kill_once(folder: Path, comment: str, when: Path, state: str) -> None:
     """Have the first job with ``comment`` in its comment killed once ``when`` is there, and say it is in ``state``."""
     (folder / "kill.json").write_text(json.dumps({"comment": comment, "when": str(when), "state": state}))

@@ -154,6 +154,11 @@ def test_exploring_loads_no_tensorflow():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_running_notebooks_builds_no_grammar_of_addresses():
+    code = "import sys; from stroke_utils.course import headless; import papermill; sys.exit('lark' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_tests_in_folders_that_are_called_like_generated_ones_are_collected():
     """Wings and their tests are called data, results and figures, as the root's folders of generated files are."""
     folders = [f"tests/{name}" for name in ("data", "figures", "results")]

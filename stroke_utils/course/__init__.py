@@ -7,6 +7,8 @@ scores with the expected ones, ``refresh`` renews the committed notebooks, ``der
 and ``book`` bind what runs left, with ``templates``.
 """
 
+import sys
+
 __all__ = [
     "book",
     "cards",
@@ -21,3 +23,7 @@ __all__ = [
     "reproduce",
     "verify",
 ]
+
+# jsonschema, which nbformat and papermill import, builds a grammar of internet addresses if it finds one: over a CPU
+# second in each of the many processes of a run, and no notebook holds an address that anybody checks.
+sys.modules.setdefault("rfc3987_syntax", None)

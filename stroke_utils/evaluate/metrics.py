@@ -52,8 +52,10 @@ def resamples(strata: np.ndarray, patients: np.ndarray | None = None, seed: int 
     """
     rng, n = np.random.default_rng(seed), len(strata)
     clusters = cluster_codes(n, patients)
-    codes = pd.factorize(np.asarray(strata))[0]
-    stratum = pd.crosstab(clusters, codes).to_numpy().argmax(axis=1)
+    groups, codes = np.unique(pd.factorize(np.asarray(strata))[0], return_inverse=True)
+    members = np.zeros((clusters.max() + 1, len(groups)))
+    np.add.at(members, (clusters, codes), 1)
+    stratum = members.argmax(axis=1)
     drawn = np.zeros((BOOTSTRAP, clusters.max() + 1))
     for code in np.unique(stratum):
         members = np.flatnonzero(stratum == code)

@@ -1,162 +1,135 @@
-"""Ratios measured side by side in one run: ``make bench``. Machines are noisy, so no single time is a result.
+"""``make bench``: one table, one CSV file and one figure of what the kit costs beside what else there is.
 
-Each contender does the same work on the same slices in turn, round after round; a ratio is the median over rounds.
+``python -m tests.bench`` does all; ``python -m tests.bench unet classifiers`` does some and keeps the others' lines;
+``python -m tests.bench --readme`` measures nothing and prints the README's lines from the last run. The files lie in
+``results/bench/``.
 """
 
 import argparse
+import json
 import os
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pandas as pd
-from PIL import Image
 
-from stroke_utils.base import progress
-from stroke_utils.data import class_masks, duplicates, masks, open_cohort
-from stroke_utils.data.cohort import read_cohort
-from stroke_utils.data.pixels import read_rgba
-from tests.bench import segmentation
-from tests.bench.large import RELEASE, peak_mib, release
+from stroke_utils.base import files, paths, progress
+from stroke_utils.data import open_cohort
+from tests.bench.contenders import CPU
+from tests.bench.measure import Row, alone, as_dict
 
-ROUNDS = 9
+PAINTED = (15, 60)
+"""Overlays in the comparisons of extractors."""
 
 
-def opencv_rule(bgr: np.ndarray) -> np.ndarray:
-    """Do the paper's rule with OpenCV: hue 0–10 or 160–255, saturation from 100, value from 50, all of 255."""
-    hsv = cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV_FULL)
-    return cv2.inRange(hsv, (0, 100, 50), (10, 255, 255)) | cv2.inRange(hsv, (160, 100, 50), (255, 255, 255))
+def rows_of(item: str, folder: str) -> list[Row]:
+    """Measure one item in this process."""
+    from tests.bench import course, extraction, networks, scale
 
+    def painted() -> list[Row]:
+        overlays = open_cohort(folder, "quick").slices.query("part == 'train'").dropna(subset="overlay")
+        return [row for n in PAINTED for row in extraction.rows(overlays.head(n))]
 
-def ratios(contenders: dict[str, Callable[[], object]], against: str) -> dict[str, tuple[float, float]]:
-    """Run every contender once a round, in turn; give the median time and the median of ``against``'s time to it."""
-    times = {name: [] for name in contenders}
-    for turn in range(ROUNDS + 1):
-        for name, work in contenders.items():
-            start = time.perf_counter()
-            work()
-            if turn:  # the first round warms caches
-                times[name].append(time.perf_counter() - start)
-    base = times[against]
     return {
-        name: (statistics.median(seen), statistics.median(b / t for b, t in zip(base, seen, strict=True)))
-        for name, seen in times.items()
-    }
+        "course": lambda: course.overhead(Path(folder)),
+        "pipeline": lambda: networks.pipeline(open_cohort(folder, "quick")),
+        "extraction": painted,
+        "unet": networks.unet_steps,
+        "classifiers": networks.classifier_steps,
+        "inference": networks.inference,
+        "state": networks.saving,
+        "phantom": course.phantom,
+        "scale": lambda: scale.rows(Path(folder)),
+    }[item]()
 
 
-def show(title: str, found: dict[str, tuple[float, float]], slices: int, bars: dict[str, float]) -> None:
-    """Print a table of times per slice and ratios, with the bar beside those that have one."""
-    print(f"\n{title}")
-    for name, (seconds, ratio) in found.items():
-        bar = f"  bar {bars[name]:.1f}: {'held' if ratio >= bars[name] else 'MISSED'}" if name in bars else ""
-        print(f"  {name:28} {1000 * seconds / slices:8.3f} ms a slice  {ratio:5.2f} ×{bar}")
+ITEMS = ("course", "pipeline", "extraction", "unet", "classifiers", "inference", "state", "phantom", "scale")
 
 
-def extractors(painted: pd.DataFrame) -> None:
-    """Compare the extractors with OpenCV on decoded arrays, and with plain reading and writing end to end."""
-    overlays = [read_rgba(path) for path in painted["overlay"]]
-    originals = [read_rgba(path) for path in painted["png"]]
-    bgr = [cv2.imread(path, cv2.IMREAD_COLOR) for path in painted["overlay"]]
+def table_of(found: pd.DataFrame) -> str:
+    """Return the table as it is printed."""
 
-    def ours(method: str) -> Callable[[], object]:
-        return lambda: [masks.extract(o, p, method) for o, p in zip(overlays, originals, strict=True)]
+    def number(value: float) -> str:
+        return "" if pd.isna(value) else f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
-    contenders = {"OpenCV inRange": lambda: [opencv_rule(array) for array in bgr]}
-    contenders |= {method: ours(method) for method in masks.METHODS}
-    found = ratios(contenders, "OpenCV inRange")
-    show("extractors on decoded arrays, against OpenCV", found, len(painted), dict.fromkeys(masks.METHODS, 1.0))
-
-    with tempfile.TemporaryDirectory() as folder:
-        done = [masks.extract(o, p) for o, p in zip(overlays, originals, strict=True)]
-        target = Path(folder, "mask.png")
-
-        def plain(both: bool) -> None:
-            for row, classes in zip(painted.itertuples(), done, strict=True):
-                for path in (row.overlay, row.png)[: 1 + both]:
-                    with Image.open(path) as image:
-                        np.asarray(image)
-                image = Image.fromarray(classes)
-                image.putpalette([0, 0, 0, 0, 0, 255, 0, 255, 0])
-                image.save(target)
-
-        def whole(method: str) -> None:
-            for row in painted.itertuples():
-                original = read_rgba(row.png) if method == "difference" else None
-                masks.write_class_mask(target, masks.extract(read_rgba(row.overlay), original, method))
-
-        for method in masks.METHODS:
-            both = method == "difference"
-            pair = {"reading and writing": lambda both=both: plain(both), method: lambda method=method: whole(method)}
-            title = f"{method}, end to end, against reading and writing the same files"
-            show(title, ratios(pair, "reading and writing"), len(painted), {method: 0.8})
-
-        def opencv() -> None:
-            for path in painted["overlay"]:
-                cv2.imwrite(str(target), opencv_rule(cv2.imread(path, cv2.IMREAD_COLOR)))
-
-        pair = {"OpenCV": opencv, "paper": lambda: whole("paper")}
-        show("the paper's rule, end to end, against OpenCV (no bar)", ratios(pair, "OpenCV"), len(painted), {})
+    shown = pd.DataFrame(
+        {
+            "item": found["item"].where(~found["item"].duplicated(), ""),
+            "case": found["case"],
+            "work": [f"{number(row.work)} {row.of}" for row in found.itertuples()],
+            "ours": [f"{number(row.ours)} {row.unit}" for row in found.itertuples()],
+            "beside": [
+                f"{row.peer}: {number(row.theirs)} {row.unit}" if row.peer else "" for row in found.itertuples()
+            ],
+            "ratio": ["" if pd.isna(r) else f"{r:.3f}" for r in found["ratio"]],
+            "spread": [
+                "" if pd.isna(x) else f"{x:.3f}–{y:.3f}" for x, y in zip(found["low"], found["high"], strict=True)
+            ],
+            "bar": ["" if pd.isna(b) else f"{b:.2f}" for b in found["bar"]],
+            "": found["verdict"],
+        }
+    )
+    return shown.to_string(index=False, justify="left", formatters={c: _left(shown[c]) for c in shown})
 
 
-def at_scale(source: Path) -> None:
-    """Time and weigh indexing, masks and duplicates of a whole release, each in a process of its own."""
-    print(f"\na folder of {RELEASE} slices (hard links of the phantom's), and one of 500; seconds, peak MiB")
-    with tempfile.TemporaryDirectory(dir=source.parent) as folder:
-        folders = {n: release(source, Path(folder, str(n)), n) for n in (500, RELEASE)}
-        bars = {"index": 20, "index_thoroughly": 180, "index_again": 20, "find_doubles": 120}
-        for task in ("index", "index_thoroughly", "index_again", "find_doubles", "write_masks"):
-            seen = {}
-            for n, place in folders.items():
-                derived = "index" if task.startswith("index_") else task
-                environment = os.environ | {"STROKE_DERIVED": str(Path(folder, f"{derived}-{n}"))}
-                command = [sys.executable, "-m", "tests.bench", "--task", task, str(place)]
-                out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-                seen[n] = tuple(map(float, out.split()[-2:]))
-            seconds, growth = seen[RELEASE][0], (seen[RELEASE][1] - seen[500][1]) * 1024 / (RELEASE - 500)
-            bar = f"  bar {bars[task]} s: {'held' if seconds <= bars[task] else 'MISSED'}" if task in bars else ""
-            # A row of the tables takes some kB, a decoded slice 1 MB.
-            flat = f"  {growth:.1f} kB a slice" + (": memory flat" if growth < 20 else ": memory GROWS")
-            (s, m), (large_s, large_m) = seen.values()
-            print(f"  {task:18} {s:6.1f} s {m:6.0f} MiB → {large_s:6.1f} s {large_m:6.0f} MiB{bar}{flat}")
+def _left(column: pd.Series):
+    width = max(len(str(column.name)), *column.str.len())
+    return lambda text: text.ljust(width)
 
 
-def task(name: str, folder: str) -> None:
-    """Do one task on a folder; print its seconds and this process's peak memory in MiB."""
-    cohort = read_cohort(folder, quiet=True, thorough=False) if name in ("find_doubles", "write_masks") else None
-    work = {
-        "index": lambda: read_cohort(folder, quiet=True, thorough=False),
-        "index_thoroughly": lambda: read_cohort(folder, quiet=True),
-        "index_again": lambda: read_cohort(folder, quiet=True),
-        "find_doubles": lambda: duplicates.add_groups(cohort.slices, quiet=True),
-        "write_masks": lambda: class_masks.write_class_masks(cohort, quiet=True),
-    }[name]
-    start = time.perf_counter()
-    work()
-    print(time.perf_counter() - start, peak_mib())
+def readme_lines(found: pd.DataFrame) -> str:
+    """Return the lines with a bar, one for each, as a table in Markdown; of rows of growth only the largest work."""
+    barred = found[found["verdict"] != ""]
+    barred = barred.loc[barred.groupby(["item", "case", "peer"], sort=False)["work"].idxmax()]
+    lines = ["| what | beside | ratio | bar |", "|---|---|---|---|"]
+    for row in barred.itertuples():
+        work = f"{row.work:,.0f} {row.of}"
+        spread = f"{row.ratio:.2f} ({row.low:.2f}–{row.high:.2f})"
+        held = "" if row.verdict == "held" else ", missed"
+        lines.append(f"| {row.item}: {row.case}, {work} | {row.peer} | {spread} | {row.bar:.2f}{held} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Run all benchmarks, or one task of them in this process."""
+    """Measure the items, each in a process of its own; print the table and write the files."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--task", help="run this one on a folder, for its time and memory")
-    parser.add_argument("--slices", type=int, default=60, help="overlays in the comparisons")
-    parser.add_argument("folder", nargs="?", help="data folder; default: the quick phantom")
-    options = parser.parse_args()
-    if options.task:
-        return task(options.task, options.folder)
-    cv2.setNumThreads(1)  # the extractors have one
-    cohort = open_cohort(options.folder or "", "quick")
-    print(f"OpenCV {cv2.__version__}, numpy {np.__version__}, {progress.cores()} cores")
-    extractors(cohort.slices.query("part == 'train'").dropna(subset="overlay").head(options.slices))
-    at_scale(cohort.root)
-    segmentation.main(cohort, RELEASE)
-    return None
+    parser.add_argument("items", nargs="*", metavar="ITEM", help=f"of {', '.join(ITEMS)}; default: all")
+    parser.add_argument("--data", default="", help="data folder; default: the quick phantom")
+    parser.add_argument("--readme", action="store_true", help="print the README's lines from the last run")
+    parser.add_argument("--rows", help=argparse.SUPPRESS)  # measure one item here and print its rows as JSON
+    parser.add_argument("--cpu", action="store_true", help="steps and inference in CPU seconds, for a busy machine")
+    given = parser.parse_args()
+    if given.cpu:
+        os.environ[CPU] = "1"  # the processes of the contenders inherit it
+    if given.rows:
+        print(json.dumps([as_dict(row) for row in rows_of(given.rows, given.data)]))
+        return
+    table = paths.results_root() / "bench" / "bench.csv"
+    if given.readme:
+        print(readme_lines(pd.read_csv(table, keep_default_na=False, na_values={"": ""}).fillna({"verdict": ""})))
+        return
+    unknown = [item for item in given.items if item not in ITEMS]
+    if unknown:
+        parser.error(f"no item {', '.join(unknown)}; there are {', '.join(ITEMS)}")
+    folder, begun = str(open_cohort(given.data, "quick").root), time.monotonic()
+    kept = pd.read_csv(table) if given.items and table.is_file() else pd.DataFrame()
+    for item in given.items or ITEMS:
+        start = time.monotonic()
+        said = alone("tests.bench", "--rows", item, "--data", folder)
+        found = pd.DataFrame(json.loads(said.splitlines()[-1])).assign(name=item)
+        print(f"{item}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+        kept = pd.concat([kept[kept["name"] != item] if len(kept) else kept, found], ignore_index=True)
+        files.write_table(table, kept)  # what is measured stays, whatever comes next
+    kept = kept.sort_values("name", key=lambda names: names.map(ITEMS.index), kind="stable")
+    kept = kept.sort_values("item", key=lambda items: items.map(list(dict.fromkeys(items)).index), kind="stable")
+    kept = kept.fillna({"verdict": "", "peer": ""}).reset_index(drop=True)
+    from tests.bench.figure import draw
+
+    draw(kept, table.with_suffix(".png"))
+    print(f"{progress.cores()} cores; medians over rounds in turn; a ratio is ours to the other's, below 1 is faster\n")
+    print(table_of(kept))
+    print(f"\n{paths.shown(table)} and {table.with_suffix('.png').name}; {(time.monotonic() - begun) / 60:.0f} minutes")
 
 
 if __name__ == "__main__":

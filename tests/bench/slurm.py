@@ -28,10 +28,8 @@ def main(slots: int) -> bool:
         home = Path(folder)
         make_course(home, MODELS, (DETECTION, RESULTS))
         stubs = home / "slurm"
-        path = {"PATH": slurm_stubs.install(stubs, slots), "PYTHONPATH": slurm_stubs.lighter(stubs / "lighter")}
-        environment = os.environ | {
-            name: os.pathsep.join(filter(None, [str(first), os.environ.get(name)])) for name, first in path.items()
-        }
+        path = os.pathsep.join([str(slurm_stubs.install(stubs, slots)), os.environ["PATH"]])
+        environment = os.environ | {"PATH": path}
         environment |= {"STROKE_HOME": str(home), "STROKE_RESULTS": str(home / "results"), "STROKE_SLURM_GPUS": "1"}
         model, seed = KILLED.split("-seed")
         (home / "results" / f"hold-epochs-{model}-{seed}").touch()

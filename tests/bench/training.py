@@ -1,13 +1,12 @@
-"""Benchmarks of the classifiers' training: ``python -m tests.bench.training pipeline|scale|pretrained``.
+"""Long benchmarks of the classifiers' training, no part of ``make bench``.
 
-``pipeline`` is part of ``make bench``. ``scale`` trains one epoch of the CNN at 224 px on 500 slices and on a whole
-release (a quarter of an hour on 2 cores), ``pretrained`` fine-tunes networks from ImageNet against their own runs from
-random weights (half an hour).
+``python -m tests.bench.training scale`` trains one epoch of the CNN at 224 px on 500 slices and on a whole release (a
+quarter of an hour on 2 cores), ``pretrained`` fine-tunes networks from ImageNet against their own runs from random
+weights (half an hour).
 """
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from stroke_utils.data import open_cohort, splits
 from stroke_utils.data.cohort import read_cohort
@@ -27,62 +25,12 @@ from tests.bench.large import RELEASE, peak_mib, release
 # isort: split
 import keras
 
-SIZE, BATCH, ROUNDS = 224, 32, 5
-
-
-class _Steps(keras.callbacks.Callback):
-    """Seconds of each step."""
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.last, self.seconds = time.perf_counter(), getattr(self, "seconds", [])
-
-    def on_train_batch_end(self, batch, logs=None):
-        now = time.perf_counter()
-        self.seconds.append(now - self.last)
-        self.last = now
+SIZE, BATCH = 224, 32
 
 
 def _cnn() -> keras.Model:
     training.set_seed(0)
     return training.compile_classifier(networks.detector("cnn", SIZE), 1e-4)
-
-
-def pipeline(slices: pd.DataFrame, fingerprint: str) -> None:
-    """Compare steps of the CNN on the real pipeline with steps on one batch in memory, in turn."""
-    steps = 10
-    slices = slices.head(steps * BATCH)
-    target = np.arange(len(slices), dtype="float32")[:, None] % 2
-    model, seen = _cnn(), {"one batch in memory": [], "pipeline": []}
-
-    def run(name: str, data) -> float:
-        start = time.perf_counter()
-        model.fit(data, steps_per_epoch=steps, shuffle=False, verbose=0)
-        seen[name].append((time.perf_counter() - start) / steps)
-        return seen[name][-1]
-
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["STROKE_DERIVED"] = folder
-        start = time.perf_counter()
-        paths = inputs.resized(slices, SIZE, fingerprint, quiet=True)
-        first = (time.perf_counter() - start) / steps
-
-        def batches(epoch: int):
-            return inputs.image_batches(paths, target, inputs.raw, SIZE, BATCH, seed=epoch)
-
-        held = next(iter(batches(0)))
-        cached = inputs.tf.data.Dataset.from_tensors(held).repeat(steps).prefetch(2)
-        run("one batch in memory", cached)  # traces the graph
-        run("pipeline", batches(1))
-        seen = {name: [] for name in seen}
-        for turn in range(ROUNDS):
-            for name, data in (("one batch in memory", cached), ("pipeline", batches(turn + 2))):
-                run(name, data)
-    ratios = [b / a for a, b in zip(seen["one batch in memory"], seen["pipeline"], strict=True)]
-    plain, ratio = statistics.median(seen["one batch in memory"]), statistics.median(ratios)
-    print(f"\ninput pipeline, CNN at {SIZE} px, batch {BATCH}: {steps} steps, {ROUNDS} rounds in turn")
-    print(f"  one batch in memory   {1000 * plain:7.0f} ms a step")
-    print(f"  from the second epoch {ratio:7.3f} ×  bar 1.050: {'held' if ratio <= 1.05 else 'MISSED'}")
-    print(f"  first epoch           {ratio + first / plain:7.3f} ×  (slices are resized and written once)")
 
 
 def one_epoch(folder: str) -> None:
@@ -157,7 +105,7 @@ def pretrained(cohort, weights: str, epochs: int, seeds: int, size: int, rate: f
 def main() -> None:
     """Run one of the benchmarks."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.training", description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["pipeline", "scale", "one_epoch", "pretrained"])
+    parser.add_argument("what", choices=["scale", "one_epoch", "pretrained"])
     parser.add_argument("folder", nargs="?", default="", help="data folder; default: the quick phantom")
     parser.add_argument("--weights", default="imagenet", help="pretrained: imagenet, or a folder of weights files")
     parser.add_argument("--epochs", type=int, default=4)
@@ -168,8 +116,6 @@ def main() -> None:
     if given.what == "one_epoch":
         return one_epoch(given.folder)
     cohort = open_cohort(given.folder, "quick")
-    if given.what == "pipeline":
-        return pipeline(cohort.slices, cohort.fingerprint)
     if given.what == "scale":
         return scale(cohort.root)
     return pretrained(cohort, given.weights, given.epochs, given.seeds, given.size, given.rate)

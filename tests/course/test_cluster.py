@@ -79,8 +79,7 @@ def course(tmp_path, monkeypatch):
 def slurm(course, monkeypatch):
     """Stubs of Slurm's commands, first on the path."""
     folder = course / "slurm"
-    for name, path in (("PATH", slurm_stubs.install(folder)), ("PYTHONPATH", slurm_stubs.lighter(folder / "lighter"))):
-        monkeypatch.setenv(name, os.pathsep.join(filter(None, [str(path), os.environ.get(name)])))
+    monkeypatch.setenv("PATH", os.pathsep.join([str(slurm_stubs.install(folder)), os.environ["PATH"]]))
     return folder
 
 
