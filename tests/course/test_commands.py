@@ -90,7 +90,7 @@ def test_what_cannot_be_understood_ends_in_2(words, said, capsys):
         (["reproduce", "--profile", "qiuck"], "There is no profile 'qiuck'"),
         (["reproduce", "--cores", "two"], "CORES=two is no whole number"),
         (["run", "nowhere.ipynb", "--output", "x.ipynb"], "/nowhere.ipynb. Check the path."),
-        (["refresh", "03_phase"], "No such notebook: 03_phase. There are 01_exploration, "),
+        (["refresh", "03_phase"], "No such notebook: 03_phase. There are 00_start_here, "),
         (["verify", "--profile", "paper"], "No scores are expected of profile 'paper'"),
         (["book", "--seeds", "one"], "SEEDS=one is no list of whole numbers"),
     ],
