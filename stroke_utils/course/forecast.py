@@ -75,4 +75,5 @@ def left(jobs: Sequence[Job], stated: bool, at_work: Path, spent: float) -> str:
 @functools.cache  # asked every second, and a copy has megabytes; once it is there it stays as it is
 def _taken(job: Job) -> float:
     """Return the seconds that an executed copy says it took."""
-    return float(read_notebook(job.output).metadata.get("papermill", {}).get("duration") or 0.0)
+    taken = float(read_notebook(job.output).metadata.get("papermill", {}).get("duration") or 0.0)
+    return max(0.0, taken)  # papermill alone counts from date to date, and a clock may have been set back
