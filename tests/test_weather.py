@@ -29,6 +29,7 @@ import pytest
 from stroke_utils.base import files, unfinished
 from stroke_utils.base.errors import UserError
 from stroke_utils.course import commands, forecast, headless, reproduce
+from stroke_utils.course.plan import make_plan
 from stroke_utils.data import checks, class_masks, dicom, masks, read_cohort
 from stroke_utils.data.cohort import DataSet
 from stroke_utils.data.layouts import SliceFile
@@ -180,7 +181,8 @@ BEHIND = ("atomic_path", "atomic_folder")
 WRITES = {"write_bytes", "write_text", "save", "savez", "savefig", "save_weights", "save_as", "save_model", "write",
           "to_csv", "to_json", "dump", "TFRecordWriter", "File"}  # fmt: skip
 KNOWN = {
-    "base/files.py": {"write_text"},  # hands on what it was given; a table's text; the note in a lock
+    "base/files.py": {"write_text", "write", "to_csv", "open"},  # the others' own; the note in a lock
+    "learn/backend.py": {"open"},  # nowhere
     "phantom/writer.py": {"save", "write"},  # of one slice, in the folder of `_make`
     "phantom/dicom.py": {"save_as"},
     "learn/tfrecords.py": {"write", "TFRecordWriter"},  # of one shard, in the folder of `write_records`
@@ -292,13 +294,12 @@ def test_a_folder_of_data_is_only_read(tmp_path, tiny_phantom, monkeypatch):
     monkeypatch.setenv("STROKE_DERIVED", str(tmp_path / "derived"))
     before = everything(data)
     cohort = read_cohort(data, quiet=True)
-    strokes = cohort.slices[cohort.slices["stroke"] == 1][:6]
-    made = class_masks.write_class_masks(cohort, quiet=True).set_index("slice_id")["class_mask"]
+    made = class_masks.write_class_masks(cohort, quiet=True).set_index("slice_id")["class_mask"].dropna()
+    strokes = cohort.slices[cohort.slices["slice_id"].isin(made.index)][:6]
     paths = inputs.resized(strokes, 32, cohort.fingerprint, quiet=True)
     references = strokes["slice_id"].map(made)
     tfrecords.check_records(tfrecords.ensure_records(strokes, references, 32, quiet=True))
-    assert len(paths) == 6 and made.notna().all() and not cohort.obstacles()
-    assert commands.main(["check", str(data)]) == 0
+    assert len(paths) == 6 and not cohort.obstacles()
     assert everything(data) == before
 
 
@@ -401,9 +402,12 @@ def test_no_duration_is_told_by_the_date(tmp_path, monkeypatch):
     page = write_notebook(tmp_path / "a.ipynb")
     assert headless.run(page, {}, tmp_path / "out.ipynb")
     assert 0 <= nbformat.read(tmp_path / "out.ipynb", 4).metadata.papermill.duration < 60
-    executed(page, tmp_path / "old.ipynb")  # as papermill left it while a clock was set back
-    jobs = [forecast.Job(tmp_path / "old.ipynb", 10), forecast.Job(tmp_path / "new.ipynb", 20)]
-    assert forecast.left(jobs, True, tmp_path / "new.ipynb", 0) == "1 of 2 notebooks done, about 20 min left"
+    executed(page, tmp_path / "back.ipynb")  # as papermill alone leaves it where a clock was set back
+    nbformat.write(nbformat.v4.new_notebook(metadata={"papermill": {"duration": 1200.0}}), tmp_path / "good.ipynb")
+    jobs = [
+        forecast.Job(tmp_path / f"{name}.ipynb", minutes) for name, minutes in (("back", 10), ("good", 10), ("new", 20))
+    ]
+    assert forecast.left(jobs, True, tmp_path / "new.ipynb", 0) == "2 of 3 notebooks done, about 40 min left"
 
 
 def test_files_of_tomorrow_stop_no_course(course):  # noqa: F811 - the fixture
@@ -412,8 +416,21 @@ def test_files_of_tomorrow_stop_no_course(course):  # noqa: F811 - the fixture
     old, tomorrow = course / "notebooks" / "03_phase1_detection.ipynb", time.time() + 86_400
     os.utime(page, (tomorrow, tomorrow))
     os.utime(old, (1e9, 1e9))
-    reproduce._none_of_tomorrow(reproduce.make_plan())
+    reproduce._none_of_tomorrow(make_plan())
     assert page.stat().st_mtime <= time.time() and old.stat().st_mtime == 1e9
+
+
+def test_a_notebook_that_lost_its_tag_is_one_message(course, monkeypatch, capsys):  # noqa: F811 - the fixture
+    page = course / "notebooks" / "03_phase1_detection.ipynb"
+    notebook = nbformat.read(page, 4)
+    del notebook.cells[1].metadata["tags"]
+    nbformat.write(notebook, page)
+    said = r"03_phase1_detection.ipynb has no cell tagged 'parameters'; exactly one .*Cell Tags. Or restore"
+    with pytest.raises(UserError, match=said):
+        make_plan()
+    monkeypatch.setattr(commands.signal, "signal", lambda *_: None)
+    assert commands.main(["run", str(page), "--output", str(course / "out.ipynb")]) == 2
+    assert re.search(said, capsys.readouterr().err) and not (course / "out.ipynb").exists()
 
 
 def test_two_writers_of_one_file_never_mix(tmp_path):

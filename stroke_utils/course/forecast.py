@@ -62,7 +62,8 @@ def left(jobs: Sequence[Job], stated: bool, at_work: Path, spent: float) -> str:
     """
     done = [job for job in jobs if job.output != at_work and job.output.is_file()]
     count = f"{len(done)} of {len(jobs)} notebooks done"
-    taken, said = sum(map(_taken, done)) / 60, sum(job.minutes for job in done)
+    timed = [job for job in done if _taken(job) > 0]  # papermill by itself goes by the date, and clocks are set back
+    taken, said = sum(map(_taken, timed)) / 60, sum(job.minutes for job in timed)
     enough = taken > 0 and (said >= 1 or not stated)
     if not enough and not stated:
         return count
@@ -75,5 +76,4 @@ def left(jobs: Sequence[Job], stated: bool, at_work: Path, spent: float) -> str:
 @functools.cache  # asked every second, and a copy has megabytes; once it is there it stays as it is
 def _taken(job: Job) -> float:
     """Return the seconds that an executed copy says it took."""
-    taken = float(read_notebook(job.output).metadata.get("papermill", {}).get("duration") or 0.0)
-    return max(0.0, taken)  # papermill alone counts from date to date, and a clock may have been set back
+    return float(read_notebook(job.output).metadata.get("papermill", {}).get("duration") or 0.0)
