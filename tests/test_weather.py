@@ -496,10 +496,12 @@ def test_weights_that_cannot_be_fetched_are_named_with_folder_and_checksum(tmp_p
         raise how
 
     monkeypatch.setattr(file_utils, "urlretrieve", fail)
-    monkeypatch.setattr(models, "weights_folder", lambda: tmp_path / "keras" / "models")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))  # for the message; Keras has read it when it was imported
     monkeypatch.setattr(file_utils.config, "keras_home", lambda: str(tmp_path / "keras"))
+    (tmp_path / "keras").mkdir()
     with pytest.raises(UserError) as said:
         models.build_backbone("resnet18", 32, "imagenet")
+    assert (tmp_path / "keras" / "models").is_dir(), "it is where Keras has just looked"
     for part in (
         f"  folder:   {tmp_path / 'keras' / 'models'}\n",
         "  file:     resnet18_imagenet_1000_no_top.h5\n",

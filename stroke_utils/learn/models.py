@@ -213,9 +213,12 @@ def start_words(given: str) -> str:
 
 
 def weights_folder() -> Path:
-    """Return the folder in which Keras looks for ImageNet weights before it downloads them."""
-    home = Path(keras.config.keras_home())
-    return (home if os.access(home, os.W_OK) else Path("/tmp/.keras")) / "models"  # as keras.utils.get_file chooses it
+    """Return the folder in which Keras looks for ImageNet weights before it downloads them: ``~/.keras/models``.
+
+    ``KERAS_HOME`` moves it, and where that cannot be written ``keras.utils.get_file`` takes ``/tmp``.
+    """
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
+    return (home if os.access(home, os.W_OK) else Path("/tmp/.keras")) / "models"
 
 
 @contextlib.contextmanager
