@@ -41,6 +41,8 @@ def pytest_ignore_collect(collection_path, config):
 def pytest_collection_modifyitems(items):
     """Order unit tests, notebooks, expected scores; within each the order stays. Give notebooks their parameters."""
     profile = os.environ["STROKE_PROFILE"]
+    for notebook in sorted({item.path for item in items if hasattr(item, "cell")}):
+        assignments(notebook, profile)  # refuses one whose parameters cell is not tagged: it would run in full
     for item in items:
         cell = getattr(item, "cell", None)  # nbval's items have one
         if profile != "quick" and cell and "parameters" in cell.metadata.get("tags", []):

@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 
 from stroke_utils.course import notebook_files
@@ -70,6 +71,19 @@ def test_a_wrong_file_stops_the_session_before_any_cell(session, monkeypatch, tm
         (tmp_path / "params" / "smoke" / "03_phase1_detection.yaml").write_text(text)
     with pytest.raises(pytest.UsageError, match=said):
         session.pytest_collection_modifyitems(collected("03_phase1_detection")[0])
+
+
+def test_a_notebook_that_lost_its_tag_stops_the_session_before_any_cell(session, monkeypatch, tmp_path):
+    """Without a tagged cell nothing would get the profile, and the notebook would train in full."""
+    monkeypatch.setenv("STROKE_PROFILE", "smoke")
+    notebook = notebook_files.read_notebook(ROOT / "notebooks" / "03_phase1_detection.ipynb")
+    for cell in notebook.cells:
+        cell.metadata.pop("tags", None)
+    path = tmp_path / "03_phase1_detection.ipynb"
+    nbformat.write(notebook, path)
+    items = [SimpleNamespace(path=path, cell=cell) for cell in notebook.cells if cell.cell_type == "code"]
+    with pytest.raises(pytest.UsageError, match="has no cell tagged 'parameters'"):
+        session.pytest_collection_modifyitems(items)
 
 
 def test_an_unknown_profile_of_the_session_is_refused(session, monkeypatch, tmp_path):

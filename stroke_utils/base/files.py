@@ -4,27 +4,96 @@ import contextlib
 import errno
 import json
 import os
+import platform
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
+from stroke_utils.base import paths
 from stroke_utils.base.errors import UserError, reason
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+_FULL = {
+    errno.ENOSPC: "No space left on the disk",
+    errno.EDQUOT: "Your disk quota is used up",
+    errno.EFBIG: "No file may be this large here",
+}
+_UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+
+
+def explanation(error: Exception, target: str | os.PathLike = "") -> str:
+    """Say in one message why something could not be written and what to do; empty where the error is another.
+
+    Args:
+        error: of the system, or of a library: HDF5 and TensorFlow tell what the system said in a text of their own.
+        target: what was to be written; empty: what the error names.
+    """
+    text, named = str(error), getattr(error, "filename", None)
+    number = getattr(error, "errno", None) or next(
+        (n for n in _FULL if f"errno = {n}," in text or os.strerror(n) in text), None
+    )
+    path = Path(target or str(named or "the output")).absolute()
+    if number in _FULL:
+        full = Path(str(named)).absolute() if named else path  # a library's scratch may lie on another disk
+        move = (v := paths.variable(full)) and f", or set {v} to a folder on a larger disk,"
+        return (
+            f"{_FULL[number]} while writing {full.name} to {full.parent}. Free some space there{move} and run again: "
+            "what is finished stays, and nothing half-written is left."
+        )
+    if number in _UNWRITABLE and (not named or _above(Path(named), path)):
+        move = f"set {v} to a folder of yours" if (v := paths.variable(path)) else "choose another folder"
+        why = f"{path.parent} cannot be written ({reason(error)}), and {path.name} goes there."
+        return f"{why} Make it writable, or {move}."
+    return ""
+
+
+def _above(path: Path, target: Path) -> bool:
+    """Tell whether a path is the target, its temporary file, or a folder above it."""
+    return path.absolute().parent == target.parent or target.is_relative_to(path.absolute())
+
+
 @contextlib.contextmanager
-def _full_disk_explained(target: Path) -> Iterator[None]:
+def explained(target: str | os.PathLike) -> Iterator[None]:
+    """Turn what a full disk or a folder that cannot be written makes libraries raise into one message.
+
+    Raises:
+        UserError: of :func:`explanation`.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise UserError(f"No space left on the disk while writing {target}. Free some and run again.") from error
+    except UserError:
         raise
+    except Exception as error:
+        if said := explanation(error, target):
+            raise UserError(said) from error
+        raise
+
+
+@contextlib.contextmanager
+def there() -> Iterator[None]:
+    """Say what to do where a file is gone that was there when its folder was listed.
+
+    Raises:
+        UserError: names the file.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(gone(error.filename)) from error
+
+
+def gone(path: str | os.PathLike) -> str:
+    """Return the message for a file that vanished while it was needed."""
+    return (
+        f"{path} is gone since this run looked for its files. Put it back and run again. Without it, start the run "
+        "anew: it then takes the data as they are, and makes what is computed from them. What is finished stays."
+    )
 
 
 @contextlib.contextmanager
@@ -34,18 +103,18 @@ def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
     The temporary file keeps the target's suffixes. On an error it is removed and the target is left as it was.
 
     Raises:
-        UserError: the disk is full.
+        UserError: the disk is full, or the folder cannot be written.
     """
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
     base, suffixes = target.name.partition(".")[0], "".join(target.suffixes)  # Keras asks for .weights.h5 whole
     temporary = target.with_name(f".{base}.{secrets.token_hex(4)}{suffixes}")
-    try:
-        with _full_disk_explained(target):
+    with explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
             yield temporary
             temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -53,14 +122,14 @@ def atomic_folder(target: str | os.PathLike) -> Iterator[Path]:
     """Yield an empty temporary folder beside ``target`` and rename it there at the end.
 
     Raises:
-        UserError: the target exists already, or the disk is full.
+        UserError: the target exists already, the disk is full, or the folder above cannot be written.
     """
     target = Path(target)
     if target.exists():
         raise UserError(f"{target} exists already. Remove it or choose another folder.")
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with _full_disk_explained(target):
+        with explained(target):
             temporary.mkdir(parents=True)
             yield temporary
             temporary.replace(target)
@@ -107,32 +176,87 @@ def lock(target: str | os.PathLike, what: str, poll: float = 0.5) -> Iterator[No
     Raises:
         UserError: the folder cannot be written.
     """
-    import fcntl
+    with _opened(target, what) as stream:
+        said = False
+        while not _taken(stream, Path(target).parent):
+            if not said:
+                print(f"Another process is making {what}; waiting for it.", flush=True)
+                said = True
+            time.sleep(poll)
+        yield
 
+
+_claims: dict[Path, IO] = {}
+
+
+def claim(target: str | os.PathLike, what: str, shared: bool = False, patience: float = 60, poll: float = 0.5) -> None:
+    """Lock what ``target`` names for this process until :func:`release` or its end; it may claim the same again.
+
+    Unlike :func:`lock` it waits for a minute only, which is enough for the rest of a killed run to end: a notebook that
+    stands open in a browser may hold its claim for days.
+
+    Args:
+        target: a path; it need not exist.
+        what: name for messages.
+        shared: let other processes that read alone claim it too.
+        patience, poll: seconds to wait, and between two tries.
+
+    Raises:
+        UserError: another process has it, or the folder cannot be written.
+    """
+    release(target)
+    stream, until, said = _opened(target, what), time.monotonic() + patience, False
+    while not _taken(stream, Path(target).parent, shared):
+        if not said:
+            print(f"Another process works on {what}; waiting up to {patience:.0f} s for it to end.", flush=True)
+            said = True
+        if time.monotonic() > until:
+            with stream:
+                owner = stream.read().strip() or "another process"
+            raise UserError(
+                f"{owner} works on {what}, and two would write the same files. Let it finish, or stop it (in "
+                "JupyterLab: Kernel, Shut Down Kernel), and run this again: it goes on from there. Other settings, "
+                "another seed or another STROKE_RESULTS run beside it."
+            )
+        time.sleep(poll)
+    if not shared:
+        stream.truncate(0)
+        stream.write(f"Process {os.getpid()} on {platform.node() or 'this machine'}\n")
+        stream.flush()
+    _claims[Path(target).absolute()] = stream
+
+
+def release(target: str | os.PathLike) -> None:
+    """Give up a claim of this process, if it has one."""
+    stream = _claims.pop(Path(target).absolute(), None)
+    if stream:
+        stream.close()
+
+
+def _opened(target: str | os.PathLike, what: str) -> IO:
+    """Open the file that is locked for a target, without changing what it says."""
     target = Path(target)
-    path = target.parent / f".{target.name}.lock"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        opened = open(path, "w")  # noqa: SIM115 - closed below; only its opening is explained here
+        return open(target.parent / f".{target.name}.lock", "a+", encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"{target.parent} cannot be written ({reason(error)}), and {what} belongs there. Make it writable, or "
             "set STROKE_DERIVED, STROKE_RESULTS or STROKE_HOME to folders that are."
         ) from error
-    with opened as stream:
-        said = False
-        while True:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not said:
-                    print(f"Another process is making {what}; waiting for it.", flush=True)
-                    said = True
-                time.sleep(poll)
-            except OSError as error:
-                if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
-                    raise
-                print(f"The file system of {target.parent} has no locks: start this only once at a time.", flush=True)
-                break
-        yield
+
+
+def _taken(stream: IO, folder: Path, shared: bool = False) -> bool:
+    """Try to lock an open file; where the file system has no locks say so and go on."""
+    import fcntl
+
+    stream.seek(0)
+    try:
+        fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+            raise
+        print(f"The file system of {folder} has no locks: start this only once at a time.", flush=True)
+    return True

@@ -6,18 +6,16 @@ another thing, so nothing outdated is ever used, and nothing current is ever ove
 """
 
 import ast
-import contextlib
-import errno
 import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stroke_utils.base import files, paths
-from stroke_utils.base.errors import UserError, reason
+from stroke_utils.base.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -172,7 +170,7 @@ class Identity:
             UserError: the folder is torn or not ours, or cannot be written.
         """
         if not self.path.exists():
-            with writable(self.path), files.lock(self.path, paths.shown(self.path)):
+            with files.lock(self.path, paths.shown(self.path)):
                 if not self.path.exists():
                     with files.atomic_folder(self.path) as temporary:
                         self.note(temporary)
@@ -200,20 +198,6 @@ class Identity:
         if found != self.about:
             return f"is not what its name says: its {NOTE} tells of another {found.get('kind', 'thing')}"
         return None
-
-
-@contextlib.contextmanager
-def writable(folder: Path) -> Iterator[None]:
-    """Explain where a derived folder cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise
-        raise UserError(
-            f"{folder} cannot be written ({reason(error)}); what is computed from the data goes there. "
-            "Make its folder writable, or set STROKE_DERIVED to a folder of yours."
-        ) from error
 
 
 def read_note(folder: str | os.PathLike) -> dict | None:

@@ -1,5 +1,6 @@
 """Where things are: the project, its data, its results, what is derived from data."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -40,6 +41,16 @@ def results_root() -> Path:
 def derived_root() -> Path:
     """Return the folder for what is computed from data: ``STROKE_DERIVED``, else ``<home>/data/derived``."""
     return Path(os.environ.get("STROKE_DERIVED") or data_root() / "derived").expanduser().resolve()
+
+
+def variable(path: str | os.PathLike) -> str:
+    """Return the name of the environment variable that moves the folder ``path`` lies in, empty where none does."""
+    path = Path(path).resolve()
+    for root, name in ((derived_root, "STROKE_DERIVED"), (results_root, "STROKE_RESULTS")):
+        with contextlib.suppress(UserError):  # no project, no such folder
+            if path.is_relative_to(root()):
+                return name
+    return ""
 
 
 def shown(path: str | os.PathLike) -> str:

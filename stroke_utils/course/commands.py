@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stroke_utils.base import progress
+from stroke_utils.base import files, progress
 from stroke_utils.base.errors import UserError
 
 NAME = "stroke-regions"
@@ -338,3 +338,9 @@ def main(words: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads the output has enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
         return 141
+    except OSError as error:  # of what is written without this package's own help, such as a kernel's files
+        said = files.explanation(error)
+        if not said:
+            raise
+        print(said, file=sys.stderr)
+        return 2

@@ -62,7 +62,8 @@ def left(jobs: Sequence[Job], stated: bool, at_work: Path, spent: float) -> str:
     """
     done = [job for job in jobs if job.output != at_work and job.output.is_file()]
     count = f"{len(done)} of {len(jobs)} notebooks done"
-    taken, said = sum(map(_taken, done)) / 60, sum(job.minutes for job in done)
+    timed = [job for job in done if _taken(job) > 0]  # papermill by itself goes by the date, and clocks are set back
+    taken, said = sum(map(_taken, timed)) / 60, sum(job.minutes for job in timed)
     enough = taken > 0 and (said >= 1 or not stated)
     if not enough and not stated:
         return count

@@ -5,7 +5,7 @@ runs, the kernel is surely this environment's own, a person sees which cell is a
 when the whole notebook succeeded.
 """
 
-import errno
+import contextlib
 import functools
 import logging
 import os
@@ -18,7 +18,6 @@ from pathlib import Path
 import nbformat
 
 from stroke_utils.base import files, progress, unfinished
-from stroke_utils.base.errors import UserError
 from stroke_utils.course import forecast
 from stroke_utils.course.notebook_files import (
     OwnKernelManager,
@@ -126,7 +125,7 @@ def run(
     file of :func:`stroke_utils.course.forecast.write_jobs`: with it the progress line tells what is left of the whole.
 
     Raises:
-        UserError: ill parameters, no such notebook, or no space on the disk.
+        UserError: ill parameters, no such notebook, no space on the disk, or a folder that cannot be written.
     """
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -135,12 +134,13 @@ def run(
     log = Path(log).resolve() if log else output.parent / "logs" / output.name
     values = check_parameters(notebook, values)
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
-    for folder in (output.parent, log.parent):
-        folder.mkdir(parents=True, exist_ok=True)
+    for path in (output, log):
+        with files.explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
     told = None
     if course:
         told = functools.partial(forecast.left, *forecast.read_jobs(course), output)
-    with files.lock(output, output.name), Watch(output.stem, told) as watch:
+    with files.lock(output, output.name), files.explained(log), Watch(output.stem, told) as watch:
         log.unlink(missing_ok=True)
         try:
             papermill.execute_notebook(
@@ -166,15 +166,12 @@ def run(
         except DeadKernelError:
             reason = "The kernel died. Most often memory ran out: close other programs or use a smaller batch."
             _note(log, watch.number, reason)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise UserError(f"No space left on the disk while writing {log}. Free some and run again.") from error
         else:
+            finished = read_notebook(log)
+            finished.metadata["papermill"]["duration"] = time.monotonic() - watch.start  # papermill's goes by the date
             if made_by:
-                finished = read_notebook(log)
                 finished.metadata["made_by"] = made_by
-                nbformat.write(finished, log)
+            nbformat.write(finished, log)
             with files.atomic_path(output) as temporary:
                 temporary.write_bytes(log.read_bytes())
             log.unlink()
@@ -195,7 +192,8 @@ def _note(log: Path, number: int, reason: str) -> None:
     notebook = read_notebook(log)
     cell = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()][number - 1]
     cell.outputs.append(nbformat.v4.new_output("stream", name="stderr", text=reason + "\n"))
-    nbformat.write(notebook, log)
+    with contextlib.suppress(OSError):  # on a full disk it is still printed
+        nbformat.write(notebook, log)
 
 
 def _indented(text: str, lines: int = 12) -> str:

@@ -71,7 +71,12 @@ def defaults_of(notebook: nbformat.NotebookNode, name: str) -> dict[str, object]
     """
     cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     if len(cells) != 1:
-        raise UserError(f"{name} has {len(cells)} cells tagged 'parameters'; exactly one is expected.")
+        found = "no cell" if not cells else f"{len(cells)} cells"
+        raise UserError(
+            f"{name} has {found} tagged 'parameters'; exactly one is expected, the cell that begins with 'profile = '. "
+            "In JupyterLab select it, click the gears at the upper right, and add or remove 'parameters' among its "
+            "Cell Tags. Or restore the notebook from git."
+        )
     found = {}
     for node in ast.parse(cells[0].source).body:
         try:

@@ -6,7 +6,6 @@ of date, then shows the results and binds them into a book. The Snakefile builds
 
 import contextlib
 import io
-import json
 import os
 import re
 import signal
@@ -114,6 +113,21 @@ def _bound(plan: Plan) -> str:
         return f"No book: {error}"
 
 
+def _none_of_tomorrow(plan: Plan) -> None:
+    """Give files of the course that are dated later than now the date of now.
+
+    Snakemake refuses an output that is older than its input, and where a clock was set back every output is. No such
+    date counts: what is up to date is told by digests.
+    """
+    home, now = paths.home(), time.time()
+    places = [(home / "notebooks", "*.ipynb"), (home / "params" / plan.profile, "*.yaml"), (plan.executed, "*.*")]
+    for folder, pattern in (*places, (identity.PACKAGE / "phantom", "*.py")):
+        for path in folder.glob(pattern):
+            with contextlib.suppress(OSError):  # of others: Snakemake says it if it matters
+                if path.stat().st_mtime > now:
+                    os.utime(path)
+
+
 def _snakemake(plan: Plan, executor: str, further: list[str]) -> tuple[bool, str]:
     """Let Snakemake run what is missing or out of date.
 
@@ -133,19 +147,19 @@ def _snakemake(plan: Plan, executor: str, further: list[str]) -> tuple[bool, str
     config |= {"weights": plan.weights} if plan.weights else {}
     config |= {"split": plan.split} if plan.split else {}
     command = ["--snakefile", str(home / "Snakefile"), "--directory", str(home), "--nolock"]
-    command += ["--rerun-incomplete", "--keep-going", "--quiet", "host", "reason"]
+    command += ["--rerun-incomplete", "--keep-going"]
+    # In a file: on a command line Snakemake takes it for Python, and hands it to jobs through a shell.
+    config |= {"executor": executor} if executor != "local" else {}
+    name = f"asked-{identity.digest(config)[:8]}.json"
+    command += ["--configfile", str(files.write_json(home / ".snakemake" / "asked" / name, config))]
+    _none_of_tomorrow(plan)
     said = io.StringIO()
     if executor == "local":
-        written = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in config.items()]  # JSON is YAML
-        command += ["rules", "progress", *further, "--config", *written]
+        command += ["--quiet", "host", "reason", "rules", "progress", *further]
         quiet = contextlib.redirect_stderr(said)  # not that of the notebooks, which are processes of their own
     else:
-        # Jobs read a file: Snakemake's way to hand a job its configuration loses what a shell takes for its own. And a
-        # person sees what Snakemake says, errors included, which "rules" silences: the notebooks write elsewhere.
-        config |= {"executor": executor}
-        name = f"asked-{identity.digest(config)[:8]}.json"
-        asked = files.write_json(home / ".snakemake" / "asked" / name, config)
-        command += ["--profile", str(cluster.PROFILE), "--configfile", str(asked), *further]
+        # A person sees what Snakemake says, errors included, which "rules" silences: the notebooks write elsewhere.
+        command += ["--quiet", "host", "reason", "--profile", str(cluster.PROFILE), *further]
         quiet = contextlib.nullcontext()
     try:
         with quiet:

@@ -10,6 +10,7 @@ import hashlib
 import io
 import itertools
 import json
+import os
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -84,9 +85,13 @@ def inspect(file: SliceFile, thorough: bool, known: dict) -> Facts:
             raise ValueError("it is a link that leads nowhere, or a device")
         with errors.no_warnings():
             return _inspect_dicom(file) if file.kind == "dicom" else _inspect_png(file, thorough, known)
+    except UserError:  # a full disk, or a gone file, tells nothing of this one
+        raise
     except dicom.NoCtSlice as error:
         return Facts(findings=[("no_ct_slice", f"The file {error}. It is set aside.", False)])
     except Exception as error:
+        if not os.path.lexists(file.path):
+            raise UserError(files.gone(file.path)) from error
         reason = "no PNG header" if isinstance(error, Image.UnidentifiedImageError) else errors.reason(error)
         return Facts(findings=[_unreadable(file, reason)])
 
@@ -264,7 +269,7 @@ def pngs_of_dicoms(facts: dict[SliceFile, Facts], problems: Problems, quiet: boo
     can't be read gets a finding among its ``facts``.
 
     Raises:
-        UserError: the PNGs can't be written.
+        UserError: the PNGs can't be written, or a DICOM is gone.
     """
     have = {(f.part, f.label, f.slice_id) for f in facts if f.kind == "png"}
     alone = [f for f, seen in facts.items() if seen.header and (f.part, f.label, f.slice_id) not in have]
@@ -274,15 +279,13 @@ def pngs_of_dicoms(facts: dict[SliceFile, Facts], problems: Problems, quiet: boo
         header = facts[file].header
         centre, width = header.window
         try:
-            target = folder / f"{identity.sha256(file.path)}-{centre:g}-{width:g}.png"
+            with files.there():
+                target = folder / f"{identity.sha256(file.path)}-{centre:g}-{width:g}.png"
             if not target.is_file():
                 dicom.write_png(file.path, target)
         except dicom.DicomError as error:
             facts[file].findings.append(_unreadable(file, str(error)))
             continue
-        except OSError as error:
-            detail = f"No PNGs of the DICOM slices can be written to {folder}: {errors.reason(error)}."
-            raise UserError(f"{detail} Set STROKE_DERIVED to a folder for derived data.") from error
         whose = "its header's" if header.windows == 1 else f"the first of {header.windows} in its header"
         if header.centre is None:
             whose = f"a usual one, its header states {'no usable one' if header.odd_window else 'none'}"
@@ -334,9 +337,13 @@ def _fault(original: Path, other: Path, kind: str) -> tuple[str, str, bool] | No
             dicom.check_pair(pixels.read_rgba(original), other)
         else:
             masks.extract(pixels.read_rgba(other), pixels.read_rgba(original))
+    except UserError:
+        raise
     except dicom.PairError as error:
         return "dicom_differs", f"{error}. The DICOM is not used, the slice is.", False
     except dicom.DicomError as error:
+        if not other.exists():
+            raise UserError(files.gone(other)) from error
         return "unreadable_dicom", f"{error}. Its pixels are not used; the slice and its patient are.", True
     except Exception as error:  # whatever a decoder or an extractor says of a file from anywhere
         detail = f"The {kind} is not its slice with a lesion painted on it. {errors.reason(error)}"

@@ -56,7 +56,8 @@ def write_class_masks(cohort: Cohort, method: str = "difference", quiet: bool = 
         why there is no mask: no overlay, a file that can't be decoded, nothing painted, a type other than the label).
 
     Raises:
-        UserError: unknown method, the disk is full, or the derived folder is torn or cannot be written.
+        UserError: unknown method, a slice's file is gone, the disk is full, or the derived folder is torn or cannot be
+            written.
     """
     if method not in METHODS:
         raise UserError(f"Unknown method {method!r}; the extractors are {', '.join(METHODS)}.")
@@ -65,8 +66,7 @@ def write_class_masks(cohort: Cohort, method: str = "difference", quiet: bool = 
     folder = identity.Identity("class-masks", ("data.class_masks",), **made_of).folder()
     strokes = [*cohort.slices[cohort.slices["stroke"] == 1].itertuples()]
     write = functools.partial(_write_one, folder=folder, method=method, options=options, left_out=cohort.left_out)
-    with identity.writable(folder):
-        rows = progress.in_threads(write, strokes, "Writing class masks", quiet)
+    rows = progress.in_threads(write, strokes, "Writing class masks", quiet)
     return pd.DataFrame(rows, columns=["slice_id", "class_mask", "note"], dtype=object)
 
 

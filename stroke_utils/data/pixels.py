@@ -5,7 +5,7 @@ import os
 import numpy as np
 from PIL import Image
 
-from stroke_utils.base import vocabulary
+from stroke_utils.base import files, vocabulary
 
 
 def read_rgb(path: str | os.PathLike) -> np.ndarray:
@@ -15,9 +15,10 @@ def read_rgb(path: str | os.PathLike) -> np.ndarray:
         uint8 array (height, width, 3).
 
     Raises:
-        OSError, SyntaxError, ValueError: the file can't be decoded.
+        UserError: the file is gone.
+        OSError, SyntaxError, ValueError: it can't be decoded.
     """
-    with Image.open(path) as image:
+    with files.there(), Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
 
 
@@ -25,9 +26,10 @@ def read_rgba(path: str | os.PathLike) -> np.ndarray:
     """Decode an image file to RGBA, the mode of the release's files, as uint8 array (height, width, 4).
 
     Raises:
-        OSError, SyntaxError, ValueError: the file can't be decoded.
+        UserError: the file is gone.
+        OSError, SyntaxError, ValueError: it can't be decoded.
     """
-    with Image.open(path) as image:
+    with files.there(), Image.open(path) as image:
         return np.asarray(image if image.mode == "RGBA" else image.convert("RGBA"))
 
 

@@ -4,8 +4,10 @@ The order of the training data is a pure function of (seed, epoch, slice): a run
 on sees what an unbroken one would have seen.
 """
 
+import contextlib
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +22,22 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 
 IMAGENET_SD = (0.229, 0.224, 0.225)
 """Standard deviation of ImageNet's RGB channels on [0, 1]."""
+
+
+@contextlib.contextmanager
+def there() -> Iterator[None]:
+    """Say what to do where a file that a dataset reads is gone: TensorFlow's own text is a page of its graph.
+
+    Raises:
+        UserError: names the file.
+    """
+    try:
+        yield
+    except tf.errors.NotFoundError as error:
+        found = re.search(r"(?:^|\s)(/.+?); No such file or directory", str(error))
+        if not found:
+            raise
+        raise UserError(files.gone(found[1])) from error
 
 
 def decode(path: tf.Tensor, size: int) -> tf.Tensor:
@@ -52,7 +70,7 @@ def resized(slices: pd.DataFrame, size: int, fingerprint: str, quiet: bool = Fal
         Paths of RGB PNG files, in the order and with the index of ``slices``. A file that was cut short is made anew.
 
     Raises:
-        UserError: the derived folder is torn or cannot be written.
+        UserError: a slice's file is gone, or the derived folder is torn or cannot be written.
     """
     made_of = {"inputs": {"cohort": fingerprint}, "settings": {"size": size}}
     folder = identity.Identity("resized", ("learn.inputs",), **made_of).folder()
@@ -66,9 +84,10 @@ def resized(slices: pd.DataFrame, size: int, fingerprint: str, quiet: bool = Fal
         todo = tf.data.Dataset.from_tensor_slices((missing["png"].tolist(), targets[missing.index].tolist()))
         todo = todo.map(shrink, num_parallel_calls=tf.data.AUTOTUNE)
         what = f"Resizing slices to {size}×{size}"
-        for png, target in progress.track(todo, what, total=len(missing), quiet=quiet):
-            with identity.writable(folder), files.atomic_path(target.numpy().decode()) as temporary:
-                temporary.write_bytes(png.numpy())
+        with there():
+            for png, target in progress.track(todo, what, total=len(missing), quiet=quiet):
+                with files.atomic_path(target.numpy().decode()) as temporary:
+                    temporary.write_bytes(png.numpy())
     return targets
 
 

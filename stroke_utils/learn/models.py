@@ -2,7 +2,9 @@
 
 import contextlib
 import hashlib
+import http.client
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from stroke_utils.base import files, identity, paths
-from stroke_utils.base.errors import UserError
+from stroke_utils.base.errors import UserError, reason
 from stroke_utils.base.vocabulary import MASK_CLASSES, MODEL_TITLES, PIXEL_FORMS, UNET_TITLES
 from stroke_utils.learn import inputs, starts
 from stroke_utils.learn.backend import Classifiers, keras, sm, tf
@@ -210,22 +212,38 @@ def start_words(given: str) -> str:
     return "phantom" if Path(given).parent == starts.WEIGHTS else f"file {Path(given).name}"
 
 
+def weights_folder() -> Path:
+    """Return the folder in which Keras looks for ImageNet weights before it downloads them: ``~/.keras/models``.
+
+    ``KERAS_HOME`` moves it, and where that cannot be written ``keras.utils.get_file`` takes ``/tmp``.
+    """
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
+    return (home if os.access(home, os.W_OK) else Path("/tmp/.keras")) / "models"
+
+
 @contextlib.contextmanager
-def _explained_download(name: str, source: str, checksum: str):
+def _explained_download(name: str, file: str, source: str, checksum: str):
     """Turn a failed download of ImageNet weights into one message that says what to do."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        if "URL fetch failure" not in str(error):
+        found = re.search(r"URL fetch failure on (\S+): ", str(error))
+        broken_off = isinstance(error, OSError | http.client.HTTPException) or "corrupted file detected" in str(error)
+        if not (found or broken_off):
             raise
-        url = str(error).partition("URL fetch failure on ")[2].split(":  ")[0].split(": ")[0]
+        if said := files.explanation(error, weights_folder() / file):
+            raise UserError(said) from error
+        url = found[1] if found else "unknown"
         raise UserError(
-            f"The ImageNet weights of {name} ({source}) are not on this machine and could not be downloaded. "
-            f"Download them elsewhere, put the file into ~/.keras/models/ (or set 'weights' to its path), "
+            f"The ImageNet weights of {name} ({source}) are not on this machine and could not be downloaded"
+            f"{'' if found else f' ({reason(error)})'}. "
+            "Download them elsewhere, put the file into the folder below (or set 'weights' to its path), "
             "or set 'weights' to 'none' to start from random weights.\n"
-            f"  file:     {url.rpartition('/')[2] or 'unknown'}\n  address:  {url or 'unknown'}\n"
+            f"  file:     {url.rpartition('/')[2] if found else file or 'unknown'}\n"
+            f"  folder:   {weights_folder()}\n"
+            f"  address:  {url}\n"
             f"  checksum: {checksum or 'its publisher gives none'}"
         ) from error
 
@@ -246,7 +264,7 @@ def build_backbone(name: str, size: int, weights: str = "none") -> keras.Model:
     if name == "cnn" and weights == "imagenet":
         raise UserError(_NO_IMAGENET)
     backbone, given = BACKBONES[name], weights_for(name, weights)
-    with _explained_download(name, backbone.source, backbone.checksum):
+    with _explained_download(name, backbone.file, backbone.source, backbone.checksum):
         model = backbone.build((size, size, 3), "imagenet" if given == "imagenet" else None)
     if starts.is_start(given):
         starts.load_backbone(name, model, given)
@@ -434,7 +452,9 @@ def unet(encoder: str, size: int, weights: str = "none", momentum: float | None 
     if size % 32:
         raise UserError(f"A U-Net's input side must be a multiple of 32, found {size}.")
     given = weights_for(encoder, weights, unet=True)
-    download = _explained_download(encoder, "segmentation-models", ENCODER_CHECKSUMS.get(encoder, ""))
+    download = _explained_download(
+        encoder, ENCODER_FILES.get(encoder, ""), "segmentation-models", ENCODER_CHECKSUMS.get(encoder, "")
+    )
     with download, _explained_misfit(f"{encoder} without its top", given):
         model = sm.Unet(
             encoder,

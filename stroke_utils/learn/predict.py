@@ -23,7 +23,8 @@ def probabilities(
 ) -> np.ndarray:
     """Return a classifier's probability of class 1 for every path, (n,), from one sigmoid or two softmax outputs."""
     batches = inputs.image_batches(paths, None, preprocess, size, batch)
-    return model.predict(batches, verbose=0)[:, -1].astype(float)
+    with inputs.there():
+        return model.predict(batches, verbose=0)[:, -1].astype(float)
 
 
 def table(slices: pd.DataFrame, truth: str, probability: np.ndarray, threshold: float = 0.5) -> pd.DataFrame:

@@ -58,8 +58,8 @@ def save_backbone(name: str, backbone: keras.Model, path: str | Path) -> None:
     Raises:
         UserError: a weight is not finite, also because float16 cannot hold it.
     """
-    with tempfile.TemporaryDirectory() as folder, files.atomic_path(path) as half:
-        full = Path(folder, "full.weights.h5")
+    with files.atomic_path(path) as half, tempfile.TemporaryDirectory(dir=half.parent, prefix=".") as folder:
+        full = Path(folder, "full.weights.h5")  # beside it, so that the folder that is full is the one that is named
         _kept(name, backbone).save_weights(full)
         with h5py.File(full) as source, h5py.File(half, "w") as target:
             source.visititems(lambda where, item: _copy_half(where, item, target))

@@ -1,8 +1,7 @@
 """Slices and masks as TFRecords: written once, in parallel and whole; checked before reading; read as a stream."""
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,7 +29,7 @@ def sources(slices: pd.DataFrame, class_masks: pd.Series) -> str:
 
     It covers the slices' ids, types, order and sizes, and the bytes of every slice and every mask.
     """
-    with ThreadPoolExecutor(progress.cores()) as pool:
+    with files.there(), ThreadPoolExecutor(progress.cores()) as pool:
         hashes = list(pool.map(identity.sha256, [*slices["png"], *class_masks.loc[slices.index]]))
     about = slices[["slice_id", "label", "height", "width"]].to_numpy().tolist()
     return identity.digest([about, hashes], 64)
@@ -63,7 +62,7 @@ def write_records(
         each shard.
 
     Raises:
-        UserError: the folder exists, or the disk is full.
+        UserError: the folder exists, a slice's file is gone, the disk is full, or the folder above cannot be written.
     """
     rows = list(zip(slices.itertuples(), class_masks.loc[slices.index], strict=True))
     shards = [rows[k : k + SHARD_SLICES] for k in range(0, len(rows), SHARD_SLICES)]
@@ -78,7 +77,7 @@ def write_records(
                 writer.write(_example(row, mask, size).SerializeToString())
         return {"slices": len(shard), "sha256": identity.sha256(path)}
 
-    with _disk_full(folder), files.atomic_folder(folder) as temporary, ThreadPoolExecutor(progress.cores()) as pool:
+    with inputs.there(), files.atomic_folder(folder) as temporary, ThreadPoolExecutor(progress.cores()) as pool:
         paths = [temporary / f"{k:05d}-of-{len(shards):05d}.tfrecord" for k in range(len(shards))]
         written = progress.track(pool.map(write, paths, shards), "Writing TFRecord shards", len(shards), quiet)
         manifest["shards"] = {path.name: about for path, about in zip(paths, written, strict=True)}
@@ -102,21 +101,12 @@ def ensure_records(slices: pd.DataFrame, class_masks: pd.Series, size: int, quie
         "tfrecords", ("learn.tfrecords",), {"slices": sources(slices, class_masks)}, {"size": size}
     )
     folder = made_by.path
-    with identity.writable(folder), files.lock(folder, "the TFRecords"):
+    with files.lock(folder, "the TFRecords"):
         if not folder.exists():
             write_records(slices, class_masks, size, folder, quiet, made_by)
     made_by.refuse_others()
     check_records(folder)
     return folder
-
-
-@contextlib.contextmanager
-def _disk_full(folder: str | os.PathLike) -> Iterator[None]:
-    """TensorFlow does not raise OSError where a disk is full."""
-    try:
-        yield
-    except tf.errors.ResourceExhaustedError as error:
-        raise UserError(f"No space left on the disk while writing {folder}. Free some and run again.") from error
 
 
 def _example(row: object, mask_path: str, size: int) -> tf.train.Example:

@@ -379,7 +379,8 @@ def fit(
         One row an epoch, counted from 1: losses, metrics, learning rate, seconds.
 
     Raises:
-        UserError: the loss became NaN, or TensorBoard is asked for and not installed.
+        UserError: the loss became NaN, a slice's file is gone, the disk is full, memory ran out, or TensorBoard is
+            asked for and not installed.
     """
     folder = Path(folder)
     weights, table = folder / "best.weights.h5", folder / "history.csv"
@@ -405,7 +406,7 @@ def fit(
     save = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: files.write_table(table, state.history))
     keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: state.keep(folder) if run_id else None)
     callbacks = [*state.callbacks, save, keep, _EpochLine(title, schedule.epochs, steps)]
-    with _explained_memory(model, title):
+    with inputs.there(), _explained_memory(model, title):
         model.fit(
             train.skip(begun * steps),
             validation_data=validation,

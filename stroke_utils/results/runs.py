@@ -17,7 +17,7 @@ import jsonschema
 import pandas as pd
 
 from stroke_utils.base import files, identity, paths, unfinished
-from stroke_utils.base.errors import UserError, reason
+from stroke_utils.base.errors import UserError
 from stroke_utils.data.cohort import Cohort, DataSet
 from stroke_utils.results import parameters
 from stroke_utils.results.provenance import git_state, hardware, peak_memory_mib, versions
@@ -143,7 +143,7 @@ class Run:
             inputs: by model, digests of what else it is made from, by name.
 
         Raises:
-            UserError: the folder cannot be made.
+            UserError: the folder cannot be made or written, or another process trains this run's networks.
         """
         settings, models = parameters.of_run(vars(self.params)), getattr(self.params, "models", [])
         self.inputs = {f"{model}.{name}": found for model, its in inputs.items() for name, found in its.items()}
@@ -154,23 +154,21 @@ class Run:
         code = identity.digest([self.notebook, _by_content(settings), cohort.fingerprint, self.inputs, self.networks])
         self.run_id = "-".join(filter(None, ["+".join(models), f"seed{self.params.seed}", code]))
         self.folder = paths.results_root() / self.params.profile / self.notebook / self.run_id
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"{paths.results_root()} cannot be written ({reason(error)}), and results go there. Make it writable, "
-                "or set STROKE_RESULTS to a folder of yours."
-            ) from error
         record = self.folder / "record.json"
+        with files.explained(record):
+            self.folder.mkdir(parents=True, exist_ok=True)
         left = [self.folder / model / name for model in self.networks for name in ("best.weights.h5", "history.csv")]
         self.reuse = bool(getattr(self.params, "reuse", False)) and all(path.is_file() for path in left)
         self.earlier = read(record)[0] if self.reuse and record.is_file() else None
         self.reuse = self.earlier is not None
+        if self.notebook in TASKS:
+            files.claim(self.folder, f"the run {self.run_id}", shared=self.reuse)
         if not self.reuse:  # a run that is made again is not finished before its new record says so
             if record.is_file():  # one that was stopped before its record goes on from where it was
                 unfinished.forget(self.folder)
-            for old in (record, self.folder / EVALUATION):
-                old.unlink(missing_ok=True)
+            with files.explained(record):
+                for old in (record, self.folder / EVALUATION):
+                    old.unlink(missing_ok=True)
         return self.folder
 
     def finish(self, cohort: Cohort | DataSet, metrics: dict, starts: dict[str, str] | None = None) -> Path:
@@ -190,6 +188,9 @@ class Run:
         """
         if self.folder is None:
             self.open(cohort)
+        spent = time.monotonic() - self._clock
+        # By the date a run may end before it began: a clock may have been set back meanwhile.
+        finished = max(datetime.datetime.now(datetime.UTC), self.started + datetime.timedelta(seconds=spent))
         record = {
             "schema": SCHEMA,
             "notebook": self.notebook,
@@ -197,8 +198,8 @@ class Run:
             "profile": self.params.profile,
             "seed": self.params.seed,
             "started": self.started.isoformat(timespec="seconds"),
-            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "wall_s": round(time.monotonic() - self._clock, 1),
+            "finished": finished.isoformat(timespec="seconds"),
+            "wall_s": round(spent, 1),
             "peak_memory_mib": round(peak_memory_mib()),
             "parameters": {k: v for k, v in vars(self.params).items() if k != "data_dir"},
             "cohort": dataclasses.asdict(cohort.data_set if isinstance(cohort, Cohort) else cohort),
@@ -215,6 +216,7 @@ class Run:
             raise UserError(f"This run's record would not fit its schema: {wrong}. Correct what `finish` is given.")
         path = files.write_json(self.folder / (EVALUATION if self.reuse else "record.json"), record)
         unfinished.forget(self.folder)
+        files.release(self.folder)
         print(f"Wrote {paths.shown(path)}")
         return path
 
@@ -319,9 +321,12 @@ def records(profile: str = "quick", notebook: str | None = None) -> tuple[list[d
     """Read every run record of a profile, each with its last evaluation (:func:`evaluated`).
 
     Returns:
-        The records, oldest first, and one sentence for each record that could not be used.
+        The records, oldest first, and one sentence for each record that could not be used or is dated later than now:
+        a clock was wrong when it was written, so it counts as the oldest.
     """
     found, refused = [], []
+    # An hour, for clocks of several machines differ.
+    soon = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)).isoformat(timespec="seconds")
     root = paths.results_root() / profile
     for folder in sorted(root.glob(f"{notebook or '[0-9]*'}/*/")):
         if not (folder / "record.json").is_file():
@@ -331,7 +336,10 @@ def records(profile: str = "quick", notebook: str | None = None) -> tuple[list[d
         record, said = evaluated(folder)
         refused += said
         found += [record] if record else []
-    return sorted(found, key=lambda r: r["finished"]), refused
+        if record and record["finished"] > soon:
+            date = f"{paths.shown(folder)} is dated {record['finished']}, later than now: a clock was wrong"
+            refused.append(f"{date}, and it counts as the oldest run. Run it again to date it anew.")
+    return sorted(found, key=lambda r: (r["finished"] <= soon, r["finished"])), refused
 
 
 def scores(found: list[dict]) -> pd.DataFrame:

@@ -66,7 +66,7 @@ def test_parameters_must_be_literals_in_exactly_one_cell(tmp_path):
         notebook_files.defaults(path)
     notebook.cells.pop(1)
     nbformat.write(notebook, path)
-    with pytest.raises(errors.UserError, match="has 0 cells tagged"):
+    with pytest.raises(errors.UserError, match="has no cell tagged 'parameters'.*Cell Tags"):
         notebook_files.defaults(path)
 
 
@@ -194,7 +194,8 @@ def test_it_ends_with_its_parent_when_told_so(tmp_path):
 
 @pytest.fixture
 def course(tmp_path, monkeypatch):
-    """A checkout of two throwaway notebooks, as STROKE_HOME."""
+    """A checkout of two throwaway notebooks, as STROKE_HOME: a folder with blanks, quotes and Turkish letters."""
+    tmp_path = tmp_path / 'Ayşe\'nin "ev"i'
     for stem in ("01_exploration", "03_phase1_detection"):
         code = "from stroke_utils.base import paths\nprint(data_dir, seed, sep='|')"
         write(tmp_path / "notebooks" / f"{stem}.ipynb", code)
@@ -323,7 +324,7 @@ def test_a_missing_parameters_file_is_named(course):
 def test_snakemake_knows_every_notebook_and_runs_only_what_changed(course):
     for part in ("Snakefile", "stroke_utils"):
         (course / part).symlink_to(Path(__file__).parents[2] / part)
-    data = course / "İnme's {x} data"  # blanks, quotes, braces and Turkish letters
+    data = course / 'İnme\'s "{x}" data'  # blanks, quotes, braces and Turkish letters
     data.mkdir()
     (data / "x").touch()
     # One that works on no slices knows no data folder.

@@ -209,7 +209,7 @@ def test_a_failed_download_is_explained(monkeypatch):
 
     monkeypatch.setitem(models.BACKBONES, "mobilenetv2", models.Backbone("MobileNetV2", fail, inputs.raw, "x.h5"))
     said = (
-        r"Download them elsewhere, put the file into.*\n  file:     weights.h5\n"
+        r"Download them elsewhere, put the file into.*\n  file:     weights.h5\n  folder:   /.*/models\n"
         r"  address:  https://example.org/weights.h5\n  checksum: its publisher gives none"
     )
     with pytest.raises(UserError, match=said):

@@ -144,7 +144,7 @@ def test_torn_records_are_refused_and_say_what_to_do(make):
 
 def test_a_failed_write_leaves_nothing(slices, tmp_path):
     slices.loc[3, "class_mask"] = str(tmp_path / "absent.png")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UserError, match="absent.png is gone"):
         tfrecords.write_records(slices, slices["class_mask"], 8, tmp_path / "records", quiet=True)
     assert not (tmp_path / "records").exists()
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".records")]
