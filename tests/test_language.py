@@ -8,6 +8,7 @@ digits (``F1``, ``ResNet-18``). The table *Needs* of the opening says what a mac
 
 import copy
 import functools
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -259,12 +260,24 @@ def figures_are_described(notebook, stem):
                     yield f"{cell.id}: its figure has no alt text, or one too short: {alt!r}"
 
 
+def answers_are_folded(notebook, stem):
+    """An explanation in Markdown that opens on demand, then the solution, whose code and output are folded."""
+    for above, cell in itertools.pairwise(notebook.cells):
+        if "solution" not in cell.metadata.get("tags", []):
+            continue
+        if not all(cell.metadata.get("jupyter", {}).get(f"{what}_hidden") for what in ("source", "outputs")):
+            yield f"{cell.id}: the code or the output of the solution is not folded"
+        if not re.search(r"<details><summary>Answer</summary>\n\n.+\n\n</details>\s*$", above.source, re.DOTALL):
+            yield f"{cell.id}: no <details><summary>Answer</summary> … </details> ends the text above the solution"
+
+
 RULES = [
     claims_are_borne_out,
     first_uses_are_linked,
     links_meet_the_glossary,
     sentences_are_short,
     figures_are_described,
+    answers_are_folded,
 ]
 
 
@@ -338,6 +351,11 @@ def test_other_rules_see_their_violation(forensics):
         (sentences_are_short, f"It is {'very ' * 29}long."),
     ):
         assert len(list(rule(with_text(forensics, text), stem))) > len(list(rule(forensics, stem))), rule
+    opened = copy.deepcopy(forensics)
+    for cell in opened.cells:
+        cell.metadata.pop("jupyter", None)
+        cell.source = cell.source.replace("<details>", "")
+    assert len(list(answers_are_folded(opened, stem))) == 6
     bare = copy.deepcopy(forensics)
     for cell in bare.cells:
         cell.metadata.pop("alt", None)
