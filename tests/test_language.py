@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import mistune
 import pytest
@@ -49,7 +50,7 @@ class Block:
 
     def read(self, token: dict, link: str = "") -> None:
         """Add a token of mistune's tree and all below it."""
-        url = token.get("attrs", {}).get("url", "") if token["type"] == "link" else link
+        url = unquote(token["attrs"]["url"]) if token["type"] == "link" else link
         if token["type"] == "codespan":
             self.add(CODE, url)
         elif token["type"].endswith("_math"):
@@ -206,10 +207,14 @@ def terms() -> dict[str, list[str]]:
     return {head.replace(" ", "-"): [name.strip() for name in head.split(",")] for head in heads}
 
 
+def _with_plural(name: str) -> str:
+    return f"{re.escape(name[:-2])}(?:ix|ices)" if name.endswith("ix") else f"{re.escape(name)}(?:s|es)?"
+
+
 def first_uses_are_linked(notebook, stem):
     texts = [(where, block) for where, block in prose(notebook) if block.kind != "heading"]
     for anchor, names in terms().items():
-        pattern = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, names))})(?:s|es)?(?![\w-])", re.IGNORECASE)
+        pattern = re.compile(rf"(?<![\w-])(?:{'|'.join(map(_with_plural, names))})(?![\w-])", re.IGNORECASE)
         for where, block in texts:
             uses = [m for m in pattern.finditer(block.text) if link_of(block, m) in ("", f"glossary.md#{anchor}")]
             if uses:
