@@ -235,6 +235,7 @@ def bind(plan: Plan) -> tuple[Path, list[str]]:
         "date": datetime.date.today().strftime("%-d %B %Y"),
         "missing": missing,
         "others": others,
+        "picture": latest_picture(root),
         "pages": {key: text.splitlines()[0].lstrip("# ") for key, text in further.items()},
         **cards.facts(profile),
     }
@@ -243,6 +244,12 @@ def bind(plan: Plan) -> tuple[Path, list[str]]:
     colours = HtmlFormatter(style="default").get_style_defs(".highlight")
     page = templates.render(TEMPLATES / "book.html.j2", chapters=chapters, profile=profile, colours=colours)
     return files.write_text(root / "book.html", page), missing + problems(page)
+
+
+def latest_picture(root: Path) -> str:
+    """Return the last picture of predicted regions that a profile's runs left, as a data address, or an empty text."""
+    found = sorted(root.glob("06_results_figures/*/figures/segmentation.png"), key=lambda path: path.stat().st_mtime)
+    return f"data:image/png;base64,{base64.b64encode(found[-1].read_bytes()).decode()}" if found else ""
 
 
 def missing_page(path: Path) -> str:

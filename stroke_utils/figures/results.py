@@ -64,7 +64,8 @@ def seed_losses(histories: dict[int, pd.DataFrame], title: str, ax: Axes | None 
     for k, history in enumerate(histories.values()):
         axis.plot(history["epoch"], history["loss"], "C0--", alpha=0.7, label=None if k else "training")
         axis.plot(history["epoch"], history["val_loss"], "C1", alpha=0.7, label=None if k else "validation")
-        axis.plot(*history.loc[history["val_loss"].idxmin(), ["epoch", "val_loss"]], "C1o", ms=5)
+        kept = history.loc[history["val_loss"].idxmin(), ["epoch", "val_loss"]]
+        axis.plot(*kept, "C1o", ms=5, label=None if k else "kept epoch")
     seeds = ", ".join(map(str, histories))
     axis.set(title=f"{title}, {'seeds' if len(histories) > 1 else 'seed'} {seeds}", xlabel="epoch", ylabel="loss")
     axis.xaxis.get_major_locator().set_params(integer=True)
@@ -120,7 +121,7 @@ def predictions_gallery(
     predictions: pd.DataFrame, slices: pd.DataFrame, names: tuple[str, str], each: int = 4,
     figure: Figure | SubFigure | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Draw right and wrong predictions with their probability: one row an outcome, the surest first.
+    """Draw right and wrong predictions with their probability: one row an outcome that occurs, the surest first.
 
     Args:
         predictions: table of :func:`stroke_utils.learn.predict.table`.
@@ -135,8 +136,9 @@ def predictions_gallery(
     }  # fmt: skip
     if predictions.empty:
         return np.array([nothing("prediction", "left by a run", figure=figure)])
+    titles = {outcome: title for outcome, title in titles.items() if (predictions["outcome"] == outcome).any()}
     pngs = slices.set_index("slice_id")["png"]
-    axes = several(figure, 4, each, (1.8 * each + 0.7, 7.8))
+    axes = several(figure, len(titles), each, (1.8 * each + 0.7, 1.95 * len(titles)))
     for row, (outcome, title) in zip(axes, titles.items(), strict=True):
         # Surest is farthest on its side of the threshold, wherever that lies.
         chosen = predictions[predictions["outcome"] == outcome]
@@ -299,7 +301,7 @@ def fits_by_size(
     axis.axvline(mean, color="C0", lw=1, ls="--", label="stratified split")
     axis.plot(fits["positives"], fits["model"].map(list(models).index), "o", color="k", ms=6, label="a matrix fits")
     axis.set_yticks(range(len(models)), [MODEL_TITLES.get(model, model) for model in models])
-    axis.set(xlim=(min(tried), max(tried)), ylim=(len(models) - 0.5, -0.5))
+    axis.set(xlim=(min(tried) - 10, max(tried) + 10), ylim=(len(models) - 0.5, -0.5))
     axis.set(xlabel=f"slices of the positive class ({min(tried)} to {max(tried)} tried)")
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return axis

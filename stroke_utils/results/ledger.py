@@ -6,7 +6,7 @@ import pandas as pd
 import yaml
 
 from stroke_utils.base.errors import UserError
-from stroke_utils.results.parameters import parameters_file, params_folder, role, settings
+from stroke_utils.results.parameters import TABLE, parameters_file, params_folder, role, settings
 
 
 def annotated_parameters(path: Path) -> pd.DataFrame:
@@ -72,6 +72,35 @@ def full_ledger(records: list[dict], profile: str = "quick") -> pd.DataFrame:
         here = vars(settings(path.stem, profile)) | made.get(path.stem, {})
         tables.append(ledger(path.stem, here).assign(notebook=path.stem[:2]))
     return pd.concat(tables)[["notebook", "parameter", "here", "paper profile", "source"]].reset_index(drop=True)
+
+
+def stated(table: pd.DataFrame) -> pd.DataFrame:
+    """Count how much of the recipe the paper states.
+
+    The kit's own knobs, which no paper could state, are left out. A choice that two notebooks make with one value from
+    one source counts once, in the first.
+
+    Args:
+        table: of :func:`full_ledger`.
+
+    Returns:
+        One row a notebook and a last row ``all``; columns ``stated``, ``in part`` (the paper names it, and something
+        is ours) and ``not stated``.
+    """
+    table = recipe(table)
+    table = table[[not (name in TABLE and TABLE[name].kit) for name in table["parameter"]]]
+    same = table.astype(str).duplicated(["parameter", "paper profile", "source"])
+    kinds = table.loc[~same, "source"].map(_how_far).rename("in the paper")
+    counts = pd.crosstab(table.loc[~same, "notebook"], kinds).reindex(columns=["stated", "in part", "not stated"])
+    counts = counts.fillna(0).astype(int)
+    return pd.concat([counts, counts.sum().to_frame("all").T.rename_axis("notebook")])
+
+
+def _how_far(source: str) -> str:
+    """Say from the source of a setting whether the paper states it."""
+    if source.startswith("not stated"):
+        return "not stated"
+    return "in part" if "ours" in source or "not stated" in source else "stated"
 
 
 FIXED = (

@@ -34,7 +34,7 @@ ROLES = {
     "where": "where data and results are, and whether older results may be loaded",
 }
 """Roles of parameters. A run's name depends on all but ``where``; runs that agree in what ``identifies`` them belong to
-one experiment, and these parameters alone count in the ledger of assumptions."""
+one experiment, and these parameters alone count in the ledger of assumptions, save the kit's own knobs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,7 @@ class Parameter:
         multiple_of: what a whole number must be a multiple of.
         choices: the only values it may have; empty: any.
         trains: whether a single trained network depends on it.
+        kit: whether it is a knob of this kit that no paper could state; the ledger shows it and does not count it.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Parameter:
     multiple_of: int | dict[str, int] = 1
     choices: tuple[str, ...] | dict[str, tuple[str, ...]] = ()
     trains: bool = True
+    kit: bool = False
 
     def help_in(self, notebook: str) -> str:
         """Return the help text of a notebook, given by its stem."""
@@ -317,6 +319,7 @@ _ROWS = (
         role="identifies",
         many=True,
         may_be_empty=True,
+        kit=True,
         help="of single networks",
     ),
     Parameter(
@@ -360,6 +363,7 @@ _ROWS = (
         role="identifies",
         low=0,
         high=0.9999,
+        kit=True,
         help="memory of BatchNorm's statistics; 0 keeps each network's own",
     ),
     Parameter(name="augmentation", kind=str, role="identifies", choices=AUGMENTATIONS, help=_or(AUGMENTATIONS)),
@@ -405,6 +409,7 @@ _ROWS = (
         name="deterministic",
         kind=bool,
         role="identifies",
+        kit=True,
         help="give the same numbers in each run on one machine; false lets threads add in any order",
     ),
     Parameter(

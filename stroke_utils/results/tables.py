@@ -9,6 +9,7 @@ from pandas.io.formats.style import Styler
 from stroke_utils.base.vocabulary import MASK_CLASSES, MODEL_TITLES, model_title
 from stroke_utils.data.cohort import Cohort, DataSet
 from stroke_utils.data.masks import read_class_mask
+from stroke_utils.results.outputs import SOURCE
 from stroke_utils.results.runs import TASKS
 
 
@@ -23,6 +24,12 @@ def titled(rows: pd.DataFrame) -> pd.DataFrame:
     names = [column for column in ("model", "a", "b") if column in rows]
     shown = {column: [model_title(*pair) for pair in zip(rows[column], tables, strict=True)] for column in names}
     return rows.assign(**shown)
+
+
+def shown_scores(rows: pd.DataFrame) -> pd.DataFrame:
+    """Lay out scores of :func:`stroke_utils.results.select.scores_of`; where one seed has run, no spread is shown."""
+    shown = titled(rows).drop(columns=SOURCE).round(3)
+    return shown.drop(columns=["lowest", "highest"]) if (shown["seeds"] <= 1).all() else shown
 
 
 def score_table(

@@ -227,3 +227,23 @@ def test_a_mistake_in_reading_is_no_book(shelf):
     with pytest.raises(errors.UserError, match="cannot be read as a notebook"):
         bound()
     assert not (shelf.parent / "book.html").exists()
+
+
+def test_the_first_page_shows_what_a_network_found(shelf):
+    page, _ = bound()
+    assert "What a U-Net of this profile finds" not in page
+    figure = shelf.parent / "06_results_figures" / "a run" / "figures" / "segmentation.png"
+    figure.parent.mkdir(parents=True)
+    figure.write_bytes(base64.b64decode(picture()))
+    page, remarks = bound()
+    assert remarks == [] and page.index("Where to begin") < page.index("What a U-Net of this profile finds")
+    assert re.search(
+        r'<img src="data:image/png[^"]+" alt="Slices with the true|alt="Slices with the true[^>]+data:', page
+    )
+
+
+def test_a_cell_describes_its_own_picture(shelf):
+    cell = code("draw()", shown(image_png=picture()))
+    cell.metadata["alt"] = "Two bars."
+    write(copy_of("01_exploration"), *FIRST, cell)
+    assert 'alt="Two bars."' in bound()[0] and 'alt="The curve of this model."' in bound()[0]

@@ -195,6 +195,33 @@ def test_departures_are_the_settings_of_the_run_that_change_what_is_computed():
     assert not {"profile", "phantom_size", "recall", "validation"} & set(table.index)
 
 
+def test_a_run_on_exact_masks_departs_from_the_paper():
+    table = ledger.departures("05_segmentation", values_of("05_segmentation")).set_index("parameter")
+    assert table.loc["mask_method", ["here", "paper profile"]].tolist() == ["difference", "paper"]
+
+
+def test_the_ledger_counts_each_choice_of_the_recipe_once_and_no_knob_of_the_kit():
+    rows = [
+        ("02", "saturation", 100, 100, "masks: no number; ours"),
+        ("05", "saturation", 100, 100, "masks: no number; ours"),  # the same choice
+        ("03", "size", 96, 224, "phase 1: 224×224"),
+        ("04", "size", 96, 224, "phase 2: 224×224"),
+        ("04", "epochs", 6, 50, "not stated; ours: early stopping ends earlier"),
+        ("04", "own", [], [], "not stated; ours"),  # the kit's
+        ("04", "deterministic", True, True, "not stated; ours"),
+        ("01", "samples", 4, 4, "Fig. 1; how many is ours"),  # what is shown
+    ]
+    counts = ledger.stated(pd.DataFrame(rows, columns=["notebook", "parameter", "here", "paper profile", "source"]))
+    assert counts.to_dict("index") == {
+        "02": {"stated": 0, "in part": 1, "not stated": 0},
+        "03": {"stated": 1, "in part": 0, "not stated": 0},
+        "04": {"stated": 1, "in part": 0, "not stated": 1},
+        "all": {"stated": 2, "in part": 1, "not stated": 1},
+    }
+    ours = ledger.stated(ledger.full_ledger([])).loc["all"]
+    assert ours["stated"] > 8 and (ours > 0).all()
+
+
 def test_the_ledger_covers_every_setting_of_every_notebook_with_a_source():
     table = ledger.full_ledger([])
     assert set(table["notebook"]) == {path.name[:2] for path in (ROOT / "notebooks").glob("*.ipynb")}
