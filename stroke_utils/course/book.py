@@ -126,6 +126,10 @@ class Renderer(IPythonRenderer):
         """Return HTML inside a line as it is; nbconvert would close every tag at once on its way to pictures."""
         return super().inline_html(html) if "<img" in html else html
 
+    def block_html(self, html: str) -> str:
+        """Return a block of HTML as it is too: the two ends of a folded answer are blocks of their own."""
+        return super().block_html(html) if "<img" in html else html
+
     def inline_math(self, body: str) -> str:
         """Return a formula inside a line."""
         return formula(body)
@@ -170,12 +174,12 @@ class Exporter(HTMLExporter):
 
 
 def describe_pictures(notebook: nbformat.NotebookNode) -> None:
-    """Give each code cell the text above it, for readers who cannot see its pictures."""
+    """Give each code cell without a text for those who cannot see its pictures (``alt``) the text above it."""
     text = ""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             text = re.sub(r"[*`]|\[(?=[^]]*\]\()|\]\([^)]*\)", "", cell.source.strip().split("\n\n")[-1])
-        cell.metadata["alt"] = " ".join(text.split()) or "Output of the code above"
+        cell.metadata.setdefault("alt", " ".join(text.split()) or "Output of the code above")
 
 
 def copies(plan: Plan, notebook: str) -> list[Path]:

@@ -29,19 +29,26 @@ def _row_of(figure: Figure | SubFigure | None, number: int, width: float, height
 
 
 def loss_curves(
-    histories: dict[str, pd.DataFrame], quantity: str = "loss", figure: Figure | SubFigure | None = None
+    histories: dict[str, pd.DataFrame],
+    quantity: str = "loss",
+    guessing: float | None = None,
+    figure: Figure | SubFigure | None = None,
 ) -> np.ndarray:
     """Draw a training quantity of several models over epochs, training dashed and validation solid.
 
     Args:
         histories: history of :func:`stroke_utils.learn.training.fit` by model title.
         quantity: column name; the validation column has ``val_`` before it.
+        guessing: value of a model that guesses, drawn as a grey line.
         figure: where to draw.
     """
     axes = _row_of(figure, len(histories), 3.4, 3.0)
     for axis, (title, history) in zip(axes, histories.items(), strict=True):
         axis.plot(history["epoch"], history[quantity], "--", label="training")
         axis.plot(history["epoch"], history[f"val_{quantity}"], label="validation")
+        if guessing is not None:
+            axis.axhline(guessing, color="0.5", lw=1, ls="-.", label="guessing")
+            axis.margins(y=0.2)  # the word at the top stays clear of the line
         best = history.loc[history["val_loss"].idxmin(), "epoch"]
         axis.axvline(best, color="0.6", lw=1, ls=":")
         side = -1 if best > len(history) / 2 else 1  # inside the axes
@@ -106,7 +113,7 @@ def threshold_choice(curve: pd.DataFrame, threshold: float, recall: float, title
 
     At threshold 0 every slice is called positive: the dotted line is the precision of that trivial answer.
     """
-    axis = single(ax, (6, 3.4))
+    axis = single(ax, (8, 3.4))
     axis.plot(curve["threshold"], curve["precision"], label="precision")
     axis.plot(curve["threshold"], curve["recall"], label="recall")
     axis.axhline(recall, color="0.6", ls=":", lw=1)
@@ -126,7 +133,7 @@ def predictions_gallery(
     predictions: pd.DataFrame, slices: pd.DataFrame, names: tuple[str, str], each: int = 4,
     regions: dict[str, np.ndarray] | None = None, figure: Figure | SubFigure | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Draw right and wrong predictions with their probability: one row an outcome, the surest first, one of a head.
+    """Draw right and wrong predictions with their probability: a row an outcome, the surest slice of each head.
 
     Args:
         predictions: table of :func:`stroke_utils.learn.predict.table`.
@@ -145,7 +152,8 @@ def predictions_gallery(
     pngs = slices.set_index("slice_id")["png"]
     heads = slices.set_index("slice_id").reindex(columns=["patient"])["patient"]
     heads = heads.where(heads.notna(), heads.index.to_series())  # an unknown patient is a head of its own
-    axes = several(figure, 4, each, (1.8 * each + 0.7, 7.8))
+    titles = {outcome: title for outcome, title in titles.items() if (predictions["outcome"] == outcome).any()}
+    axes = several(figure, len(titles), each, (1.8 * each + 0.7, 1.95 * len(titles)))
     for row, (outcome, title) in zip(axes, titles.items(), strict=True):
         # Surest is farthest on its side of the threshold, wherever that lies.
         chosen = predictions[predictions["outcome"] == outcome]
