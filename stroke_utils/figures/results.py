@@ -60,7 +60,7 @@ def loss_curves(
         axis.xaxis.get_major_locator().set_params(integer=True)
         if axis.get_subplotspec().is_first_col():
             axis.set_ylabel(quantity.replace("_", " "))
-    axes[0].legend(loc="upper center")
+    axes[0].legend()
     return axes
 
 
