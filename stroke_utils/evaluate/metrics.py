@@ -319,7 +319,8 @@ def reliability(truth: np.ndarray, probability: np.ndarray, bins: int = 5) -> pd
         interval of the share, slices taken for independent), ``n``.
     """
     table = pd.DataFrame({"truth": np.asarray(truth, dtype=int), "probability": np.asarray(probability, dtype=float)})
-    groups = table.groupby(pd.qcut(table["probability"], bins, duplicates="drop"), observed=True)
+    edges = np.unique(table["probability"].quantile(np.arange(1, bins) / bins))
+    groups = table.groupby(np.searchsorted(edges, table["probability"]))
     rows = [(g["probability"].mean(), g["truth"].mean(), *wilson(g["truth"].sum(), len(g)), len(g)) for _, g in groups]
     return pd.DataFrame(rows, columns=["probability", "share", "low", "high", "n"])
 
