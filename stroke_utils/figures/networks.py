@@ -1,6 +1,6 @@
 """Pictures of what is inside a network: its layers as boxes, read from the model itself."""
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,8 @@ from matplotlib.patches import Rectangle
 from stroke_utils.figures.canvas import mark_paper, several, single
 from stroke_utils.figures.style import OUTLINES, image_grid
 
-if TYPE_CHECKING:
-    import keras  # never at run time: notebooks without networks draw too, and start without TensorFlow
+Model = Layer = Any
+"""A Keras model and one of its layers. Keras is not imported: notebooks without networks draw too, and start fast."""
 
 PARTS = {"input": "0.55", "backbone": "C0", "head": "C1", "decoder": "C2"}
 """Parts of a network with their colours."""
@@ -27,7 +27,7 @@ _NAMES = {
 }
 
 
-def network_stages(model: "keras.Model") -> pd.DataFrame:
+def network_stages(model: Model) -> pd.DataFrame:
     """Read the stages of a network from the model itself.
 
     A stage is all layers in a row whose output has one height and width. In the head each layer is one. Side branches,
@@ -66,7 +66,7 @@ def network_stages(model: "keras.Model") -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _sources(layer: "keras.Layer") -> list:
+def _sources(layer: Layer) -> list:
     """Return the layers that a layer takes its input from; none for an input."""
     if type(layer).__name__ == "InputLayer":
         return []
@@ -74,7 +74,7 @@ def _sources(layer: "keras.Layer") -> list:
     return [tensor._keras_history.operation for tensor in tensors]
 
 
-def _main_path(model: "keras.Model") -> set:
+def _main_path(model: Model) -> set:
     """Return the layers on the way from output to input: where ways meet, the larger map, then the longer way."""
     depth, path = {}, set()
     for layer in model.layers:  # in the order of the computation
@@ -86,12 +86,12 @@ def _main_path(model: "keras.Model") -> set:
     return path
 
 
-def _side(layer: "keras.Layer") -> int:
+def _side(layer: Layer) -> int:
     """Return the height of a layer's output in pixels, 0 for a list of features."""
     return int(layer.output.shape[1]) if len(layer.output.shape) == 4 else 0
 
 
-def network(model: "keras.Model", title: str = "", ax: Axes | None = None) -> Axes:
+def network(model: Model, title: str = "", ax: Axes | None = None) -> Axes:
     """Draw a network as boxes with their shapes, from the model itself.
 
     A box is a stage of :func:`network_stages`: its height stands for the side of the map of features, its width for
