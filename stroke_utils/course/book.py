@@ -126,6 +126,10 @@ class Renderer(IPythonRenderer):
         """Return HTML inside a line as it is; nbconvert would close every tag at once on its way to pictures."""
         return super().inline_html(html) if "<img" in html else html
 
+    def block_html(self, html: str) -> str:
+        """Return a block of HTML as it is too: the two ends of a folded answer are blocks of their own."""
+        return super().block_html(html) if "<img" in html else html
+
     def inline_math(self, body: str) -> str:
         """Return a formula inside a line."""
         return formula(body)

@@ -3,12 +3,13 @@
 A function of one picture takes ``ax=None``, one of several pictures ``figure=None``, a Figure or a SubFigure; without
 them it makes a figure. Both return what they drew on, axes or a flat array of axes, row by row.
 ``canvas`` makes, stamps and saves figures, ``style`` has colours and the grid of images; ``overview`` draws the map of
-the course, ``anatomy`` the phantom's own heads, ``data`` slices, ``training`` the course of trainings, ``segmentation``
-and ``results`` what networks found.
+the course, ``anatomy`` the phantom's own heads, ``data`` slices, ``networks`` what is inside networks, ``training`` the
+course of trainings, ``curves`` what thresholds give, ``segmentation`` and ``results`` what networks found.
 """
 
 from stroke_utils.figures.anatomy import from_head_to_numbers, labelled_slice, lesion_kinds
 from stroke_utils.figures.canvas import mark_paper, save, use_origin
+from stroke_utils.figures.curves import operating_curves, reliability, threshold_trade
 from stroke_utils.figures.data import (
     HOUNSFIELD,
     class_balance,
@@ -22,6 +23,7 @@ from stroke_utils.figures.data import (
     window_widths,
     windows,
 )
+from stroke_utils.figures.networks import attention, network, network_stages, responses
 from stroke_utils.figures.overview import course_map
 from stroke_utils.figures.results import (
     batch_preview,
@@ -46,6 +48,7 @@ __all__ = [
     "COLOURS",
     "HOUNSFIELD",
     "agreement",
+    "attention",
     "augmentation_curves",
     "batch_preview",
     "beside_the_paper",
@@ -69,14 +72,20 @@ __all__ = [
     "location_maps",
     "loss_curves",
     "mark_paper",
+    "network",
+    "network_stages",
+    "operating_curves",
     "outlined",
     "predictions_gallery",
     "printable_scores",
+    "reliability",
+    "responses",
     "samples",
     "save",
     "seed_losses",
     "segmentation_demo",
     "threshold_choice",
+    "threshold_trade",
     "use_origin",
     "use_style",
     "window_slider",

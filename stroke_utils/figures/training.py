@@ -12,6 +12,8 @@ def augmentation_curves(
 ) -> np.ndarray:
     """Draw the losses of an experiment, one picture an amount, one colour a seed, training dashed and validation solid.
 
+    The grey line is what a model of two classes loses by guessing, log 2.
+
     Args:
         trials: amount, seed and history (:func:`stroke_utils.learn.training.fit`) of each training.
     """
@@ -23,6 +25,7 @@ def augmentation_curves(
     for axis, amount in zip(axes, amounts, strict=True):
         axis.set(title=amount, xlabel="epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.axhline(np.log(2), color="0.5", lw=1, ls="-.", label="guessing")
         for seed, history in ((s, h) for a, s, h in trials if a == amount):
             colour = f"C{seeds.index(seed)}"
             axis.plot(history["epoch"], history["loss"], "--", color=colour)

@@ -17,6 +17,9 @@ _COUNTERPARTS = {"I": ("session1", "macro"), "II": ("validation", "positive"), "
 
 _OTHERWISE = {("I", "mobilenetv2"): "weighted"}
 
+_POSITIVE = {"I": "stroke", "II": "hemorrhage"}
+"""Class 1 of the tables whose scores have two classes."""
+
 HOW_COMPUTED = {
     "I": "{average} average over stroke and none, session 1, threshold chosen on validation",
     "II": "hemorrhage as the {average} class, validation, threshold 0.5",
@@ -47,12 +50,15 @@ def per_seed(scores: pd.DataFrame) -> pd.DataFrame:
                 about = {"table": table, "score": name, "paper": value, **wanted}
                 convention = HOW_COMPUTED[table].format(average=average)
                 rows += [{**row, **about, "convention": convention} for row in found.to_dict("records") or [{}]]
-    names = ["table", "model", "start", "score", "paper", "value", "low", "high", "n", "baseline", "unit", "convention"]
-    return pd.DataFrame(rows).reindex(columns=[*names, "notebook", "run_id", "seed", "part", "metric"])
+    names = ["table", "model", "start", "score", "paper", "value", "low", "high", "n", "baseline", *metrics.ANSWERS]
+    names += ["unit", "convention", "notebook", "run_id", "seed", "part", "metric"]
+    return pd.DataFrame(rows).reindex(columns=names)
 
 
 def as_printed(table: str, scores: dict[str, dict]) -> pd.DataFrame:
     """Set the scores of one run beside the paper's Table I or II, in percent, each row by the average its digits fit.
+
+    The last rows are the two trivial answers, by the table's usual average.
 
     Args:
         table: ``I`` or ``II``.
@@ -67,6 +73,10 @@ def as_printed(table: str, scores: dict[str, dict]) -> pd.DataFrame:
         title = model_title(model, table)
         rows[title] = {f"{who} {n}": 100 * v for who, row in (("paper", paper), ("here", here)) for n, v in row.items()}
         rows[title]["average"] = average
+    first = next((found[part] for found in scores.values() if part in found), {"auc": {}})
+    for answer in (answer for answer in metrics.ANSWERS if answer in first["auc"]):
+        here = {f"here {name}": 100 * first[f"{usual}_{name}"][answer] for name in ("precision", "recall", "f1")}
+        rows[f"{answer} {_POSITIVE[table]}"] = here | {"average": usual}
     return pd.DataFrame.from_dict(rows, orient="index").round(2)
 
 

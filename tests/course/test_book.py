@@ -23,8 +23,8 @@ def picture():
     return base64.b64encode(stream.getvalue()).decode()
 
 
-def code(source, *outputs, tags=(), hidden=False):
-    metadata = {"tags": list(tags), "jupyter": {"source_hidden": hidden}}
+def code(source, *outputs, tags=(), hidden=False, output_hidden=False, **metadata):
+    metadata |= {"tags": list(tags), "jupyter": {"source_hidden": hidden, "outputs_hidden": output_hidden}}
     return new.new_code_cell(source, outputs=list(outputs), metadata=metadata)
 
 
@@ -51,8 +51,10 @@ FIRST = (
     "## It's done?",
     "The **curve** of [this](#Training) model.",
     code("draw()", shown(image_png=picture()), shown(text_html="<table><tr><td>wide</td></tr></table>")),
-    code("print('answer')", printed("forty-two"), tags=["solution"], hidden=True),
-    code("secret = 1", hidden=True),
+    "**1.** How many?\n\n<details><summary>Answer</summary>\n\nIt is *more* than one.\n\n</details>",
+    code("print('answer')", printed("forty-two"), tags=["solution"], hidden=True, output_hidden=True),
+    code("secret = 1", printed("whispered"), hidden=True, output_hidden=True),
+    code("plot()", shown(image_png=picture()), alt="A red box, 40 pixels wide"),
     code("show()", shown(text_markdown="# Sheet\n\n## Inside an output\n\n[x](glossary.md#Dice)")),
 )
 SECOND = ("# 3 · Second\n\nPrevious: [First](01_exploration.ipynb#Training)", "## Training", "## Training")
@@ -117,12 +119,21 @@ def test_code_folds_and_solutions_are_folded(shelf):
     assert solution.index("answer") < solution.index("forty-two") < solution.index("secret")
     folded = [part.partition("</details>")[0] for part in page.split('<details class="code">')[1:]]
     assert len(folded) == 1 and "secret" in folded[0]
-    assert len(re.findall('<details class="code" open="">', page)) == 3
+    assert len(re.findall('<details class="code" open="">', page)) == 4
+
+
+def test_outputs_that_are_hidden_fold_and_so_do_answers_in_text(shelf):
+    page, _ = bound()
+    hidden = [part.partition("</details>")[0] for part in page.split('<details class="hidden">')[1:]]
+    assert len(hidden) == 1 and "whispered" in hidden[0]  # a solution folds as a whole
+    answer = page[page.index("<summary>Answer</summary>") :].partition("</details>")[0]
+    assert "<em>more</em>" in answer and "forty-two" not in answer
 
 
 def test_pictures_tables_formulas_and_outputs(shelf):
     page, _ = bound()
     assert re.search(r'<img alt="The curve of this model." src="data:image/png', page)
+    assert '<img alt="A red box, 40 pixels wide" src="data:image/png' in page
     assert '<div class="scroll"><table>' in page and "H<sub>2</sub>O" in page
     assert re.search(r'<img alt="\$2b/\(a\+b\)\$" [^>]*data:image/svg', page) and "<code>$\\begin{x}$</code>" in page
     contents = page[page.index("<nav") : page.index("</nav>")]

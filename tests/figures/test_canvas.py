@@ -19,6 +19,7 @@ from PIL import Image
 from stroke_utils import figures
 from stroke_utils.data import masks
 from stroke_utils.figures.canvas import NOTE
+from stroke_utils.learn import models
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 PHANTOM, REAL = {"name": "Phantom cohort", "phantom": True}, {"name": "a data set"}
@@ -29,13 +30,14 @@ HELPERS = {
     "agreement",
     "crop",
     "mark_paper",
+    "network_stages",
     "save",
     "use_origin",
     "use_style",
     "window_slider",
 }
 DRAWING = sorted(set(figures.__all__) - HELPERS)
-THE_PAPERS = {"printable_scores", "fits_by_size"}  # they draw nothing but the paper's printed numbers
+THE_PAPERS = {"printable_scores", "fits_by_size", "network"}  # they draw no data of ours
 THE_PHANTOMS = {"course_map", "from_head_to_numbers", "labelled_slice", "lesion_kinds"}  # heads drawn on the spot
 
 
@@ -74,8 +76,13 @@ def given(tmp_path_factory):
     curve = pd.DataFrame({"threshold": [0.1, 0.9], "precision": [0.5, 1.0], "recall": [1.0, 0.5]})
     triples, matrix = np.array([[9815, 9643, 9720], [9000, 9000, 9000]]), np.array([[3, 1], [2, 4]])
     truth, levels = pd.Series([str(mask)]), pd.DataFrame({"label": ["none"], "grey_levels": [80]})
+    truths, answered = np.array([0, 1, 0, 1]), np.array([0.1, 0.4, 0.6, 0.9])
+    groups = pd.DataFrame(
+        {"probability": [0.2, 0.8], "share": [0.1, 0.9], "low": [0, 0.5], "high": [0.5, 1], "n": [5, 5]}
+    )
     greys = pd.DataFrame([[0.2, 0.8]], columns=[8, 16], index=pd.MultiIndex.from_tuples([("a", "none")]))
     return {
+        "attention": ([ramp, ramp], [ramp[..., 0]] * 2, [np.eye(9, 256), None], ["hit", "false alarm"]),
         "augmentation_curves": ([("none", 0, history), ("light", 0, history)],),
         "batch_preview": (np.zeros((2, 20, 20, 3)), np.stack([np.eye(3)[np.eye(20, dtype=int)]] * 2)),
         "beside_the_paper": (
@@ -99,13 +106,18 @@ def given(tmp_path_factory):
         "lesion_sizes": (sizes,),
         "location_maps": ({"ischemia": (np.full((8, 8), 0.1), np.zeros((8, 8)), 3)},),
         "loss_curves": ({"CNN": history, "ResNet-18": history},),
+        "network": (models.detector("cnn", 32),),
+        "operating_curves": (truths, {"CNN": answered}, {"CNN": {"rule": 0.3, "0.5": 0.5}}),
         "outlined": (ramp, np.eye(9, 256), "a"),
         "predictions_gallery": (answers, slices, ("none", "stroke"), 2),
         "printable_scores": (triples, triples[0]),
+        "reliability": ({"CNN": groups},),
+        "responses": (ramp, np.random.default_rng(0).normal(size=(9, 9, 3))),
         "samples": (slices, "png"),
         "seed_losses": ({0: history}, "CNN"),
         "segmentation_demo": ({"ischemia, good": "1"}, slices, truth, folder / "masks", dices),
         "threshold_choice": (curve, 0.5, 0.88, "CNN"),
+        "threshold_trade": (truths, answered, {"rule": 0.3}, "CNN"),
         "window_widths": (levels,),
         "windows": (np.linspace(-1000, 2000, 81).reshape(9, 9),),
     }  # fmt: skip

@@ -166,6 +166,10 @@ def test_a_model_has_its_name_by_the_task_it_is_trained_for():
     assert tables.titled(pd.concat(both))["model"].tolist() == ["ResNet50", "U-Net-ResNet50"]
     pair = pd.DataFrame({"notebook": ["04_phase2_classification"], "a": ["cnn"], "b": ["my_own"]})
     assert tables.titled(pair)[["a", "b"]].values.tolist() == [["CNN", "my_own"]]
+    both = {"always": 0.5, "never": 0.0}
+    here = {"cnn": {"validation": {f"positive_{n}": {"value": 0.9} | both for n in ("precision", "recall", "f1")}}}
+    here["cnn"]["validation"]["auc"] = {"value": 0.9} | both
+    assert paper.as_printed("II", here).loc[["always hemorrhage", "never hemorrhage"], "here f1"].tolist() == [50, 0]
     assert paper.as_printed("II", {"my_own": {}}).index.tolist() == ["CNN", "EfficientNetV2B0", "ResNet-18", "my_own"]
 
 
@@ -296,6 +300,10 @@ def test_score_table_ends_with_the_baseline_and_the_slices_behind_each_score():
     table = tables.score_table({"cnn": {"session1": one}, "resnet50": {"session1": two}}, "session1", [*one, "absent"])
     assert table["macro f1"].tolist() == ["0.87 (0.80–0.93)", "0.87 (0.80–0.93)", "0.39", "200"]
     assert table.index.tolist() == ["CNN", "ResNet50", "trivial baseline", "n"]
+    both = {name: found | {"always": 1.0, "never": 0.25} for name, found in one.items()}
+    table_of_both = tables.score_table({"cnn": {"session1": both}}, "session1", [*one], positive="stroke")
+    assert table_of_both.index.tolist() == ["CNN", "always stroke", "never stroke", "n"]
+    assert table_of_both["macro f1"].tolist()[1:3] == ["1.00", "0.25"]
     masked = tables.score_table({"resnet50": {"session2": one}}, "session2", ["macro_f1"], UNET_TITLES)
     assert masked.index[0] == "U-Net-ResNet50"
     assert table.loc["n", ["positive recall", "positive precision"]].tolist() == ["70", "64–81"]
