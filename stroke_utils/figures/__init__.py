@@ -3,7 +3,8 @@
 A function of one picture takes ``ax=None``, one of several pictures ``figure=None``, a Figure or a SubFigure; without
 them it makes a figure. Both return what they drew on, axes or a flat array of axes, row by row.
 ``canvas`` makes, stamps and saves figures, ``style`` has colours and the grid of images; ``data`` draws slices,
-``training`` the course of trainings, ``segmentation`` and ``results`` what networks found.
+``networks`` what networks are made of, ``training`` the course of trainings, ``segmentation`` and ``results`` what
+networks found.
 """
 
 from stroke_utils.figures.canvas import mark_paper, save, use_origin
@@ -17,6 +18,7 @@ from stroke_utils.figures.data import (
     location_maps,
     window_widths,
 )
+from stroke_utils.figures.networks import network, network_stages
 from stroke_utils.figures.results import (
     batch_preview,
     beside_the_paper,
@@ -58,6 +60,8 @@ __all__ = [
     "location_maps",
     "loss_curves",
     "mark_paper",
+    "network",
+    "network_stages",
     "outlined",
     "predictions_gallery",
     "printable_scores",
