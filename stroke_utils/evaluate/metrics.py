@@ -15,10 +15,39 @@ BOOTSTRAP = 1000
 """Resamples behind a bootstrap interval."""
 
 
-def score(value: float, low: float, high: float, n: int, baseline: float, unit: str = "slices") -> dict:
-    """Return a score as the run records hold it; ``unit`` is what its interval takes for independent."""
+ANSWERS = ("always", "never")
+"""The two trivial classifiers of two classes: one calls every slice positive, the other none."""
+
+
+def score(
+    value: float, low: float, high: float, n: int, baseline: float, unit: str = "slices", **trivial: float
+) -> dict:
+    """Return a score as the run records hold it.
+
+    Args:
+        value, low, high: the score and its 95 % interval.
+        n: slices behind it.
+        baseline: what a model scores that has learned nothing.
+        unit: what the interval takes for independent.
+        trivial: what each of :data:`ANSWERS` scores, where there are two classes.
+    """
     numbers = {"value": float(value), "low": float(low), "high": float(high), "n": int(n), "baseline": float(baseline)}
-    return numbers | {"unit": unit}
+    return numbers | {"unit": unit} | {answer: float(number) for answer, number in trivial.items()}
+
+
+def trivial_scores(truth: np.ndarray) -> dict[str, dict[str, float]]:
+    """Return what each of :data:`ANSWERS` scores by every metric of :func:`matrix_scores`, and by ``auc``.
+
+    Both are needed for a score of one class: calling every slice positive has recall 1, and precision and F1 that grow
+    with the share of positives; calling none has 0 in all three.
+
+    Args:
+        truth: (n,) 0 or 1.
+    """
+    calls = {"always": 1, "never": 0}
+    matrices = {answer: confusion(truth, np.full(len(truth), call)) for answer, call in calls.items()}
+    found = {answer: {name: float(v) for name, v in matrix_scores(m).items()} for answer, m in matrices.items()}
+    return {answer: named | {"auc": 0.5} for answer, named in found.items()}
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -141,7 +170,7 @@ def classification_scores(
         Score dictionaries by metric: ``positive_``, ``macro_`` and ``weighted_`` precision, recall and F1, specificity,
         accuracy, balanced accuracy and ``auc``. Proportions carry Wilson's interval, the others a bootstrap within each
         class; both take patients for independent where they are known, else slices. The baseline always calls the more
-        frequent class; its AUC is 0.5.
+        frequent class; its AUC is 0.5. Each score also has both of :func:`trivial_scores`.
 
     Raises:
         UserError: one of the classes is absent.
@@ -152,7 +181,8 @@ def classification_scores(
         raise UserError(f"Scores need slices of both classes; found {positives} positive of {n}.")
     predicted = (probability >= threshold).astype(int)
     values = matrix_scores(confusion(truth, predicted))
-    trivial = matrix_scores(confusion(truth, np.full(n, int(positives * 2 > n))))
+    trivial = trivial_scores(truth)
+    frequent = trivial["always" if positives * 2 > n else "never"]
     weights, unit = resamples(truth, patients, seed), unit_of(patients)
     cells = [[weights @ ((truth == t) & (predicted == c)) for c in (0, 1)] for t in (0, 1)]
     resampled = matrix_scores(np.moveaxis(np.array(cells), -1, 0))
@@ -165,12 +195,13 @@ def classification_scores(
     }
     out = {}
     for name, value in values.items():
+        both = {answer: trivial[answer][name] for answer in ANSWERS}
         if name in proportions:
             of = proportions[name]
             interval = proportion_interval(correct[of], weights[:, of], len(np.unique(names[of])))
-            out[name] = score(value, *interval, of.sum(), trivial[name], unit)
+            out[name] = score(value, *interval, of.sum(), frequent[name], unit, **both)
         else:
-            out[name] = score(value, *percentiles(resampled[name]), n, trivial[name], unit)
+            out[name] = score(value, *percentiles(resampled[name]), n, frequent[name], unit, **both)
     return out | {"auc": _auc(truth, probability, weights, unit)}
 
 
@@ -182,7 +213,7 @@ def auc_score(truth: np.ndarray, probability: np.ndarray, seed: int = 0, patient
 
 def _auc(truth: np.ndarray, probability: np.ndarray, weights: np.ndarray, unit: str) -> dict:
     interval = percentiles(resampled_auc(truth, probability, weights))
-    return score(sk.roc_auc_score(truth, probability), *interval, len(truth), 0.5, unit)
+    return score(sk.roc_auc_score(truth, probability), *interval, len(truth), 0.5, unit, always=0.5, never=0.5)
 
 
 def resampled_auc(truth: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -201,9 +232,10 @@ RECALL = 0.88
 def choose_threshold(
     truth: np.ndarray, probability: np.ndarray, recall: float = RECALL, average: str = "positive"
 ) -> float:
-    """Return the threshold of highest precision among those that keep ``recall``, as the paper describes.
+    """Return the threshold of highest precision among those that keep ``recall``.
 
-    Call it on validation slices only. Every midpoint between two neighbouring probabilities is a candidate; among
+    The paper keeps the recall "while holding precision" and says no more; to take the highest precision is ours. Call
+    it on validation slices only. Every midpoint between two neighbouring probabilities is a candidate; among
     equal precisions the higher recall wins, then the threshold nearest to 0.5.
 
     Args:
@@ -272,6 +304,24 @@ def threshold_curve(truth: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
     predicted = len(truth) - first
     cuts = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2])
     return pd.DataFrame({"threshold": cuts, "precision": hits / predicted, "recall": hits / truth.sum()})
+
+
+def reliability(truth: np.ndarray, probability: np.ndarray, bins: int = 5) -> pd.DataFrame:
+    """Tell how often slices of a like probability are positive: the numbers of a reliability diagram.
+
+    Args:
+        truth: (n,) 0 or 1.
+        probability: (n,) of class 1.
+        bins: groups of (nearly) equally many slices, by rising probability; equal probabilities stay together.
+
+    Returns:
+        One row a group: ``probability`` (its mean), ``share`` (of positives), ``low`` and ``high`` (Wilson's 95 %
+        interval of the share, slices taken for independent), ``n``.
+    """
+    table = pd.DataFrame({"truth": np.asarray(truth, dtype=int), "probability": np.asarray(probability, dtype=float)})
+    groups = table.groupby(pd.qcut(table["probability"], bins, duplicates="drop"), observed=True)
+    rows = [(g["probability"].mean(), g["truth"].mean(), *wilson(g["truth"].sum(), len(g)), len(g)) for _, g in groups]
+    return pd.DataFrame(rows, columns=["probability", "share", "low", "high", "n"])
 
 
 def mean_score(

@@ -3,11 +3,12 @@
 A function of one picture takes ``ax=None``, one of several pictures ``figure=None``, a Figure or a SubFigure; without
 them it makes a figure. Both return what they drew on, axes or a flat array of axes, row by row.
 ``canvas`` makes, stamps and saves figures, ``style`` has colours and the grid of images; ``data`` draws slices,
-``networks`` what networks are made of, ``training`` the course of trainings, ``segmentation`` and ``results`` what
-networks found.
+``networks`` what is inside networks, ``training`` the course of trainings, ``curves`` what thresholds give,
+``segmentation`` and ``results`` what networks found.
 """
 
 from stroke_utils.figures.canvas import mark_paper, save, use_origin
+from stroke_utils.figures.curves import operating_curves, reliability, threshold_trade
 from stroke_utils.figures.data import (
     class_balance,
     dice_by_size,
@@ -18,7 +19,7 @@ from stroke_utils.figures.data import (
     location_maps,
     window_widths,
 )
-from stroke_utils.figures.networks import network, network_stages
+from stroke_utils.figures.networks import attention, network, network_stages, responses
 from stroke_utils.figures.results import (
     batch_preview,
     beside_the_paper,
@@ -41,6 +42,7 @@ from stroke_utils.figures.training import augmentation_curves
 __all__ = [
     "COLOURS",
     "agreement",
+    "attention",
     "augmentation_curves",
     "batch_preview",
     "beside_the_paper",
@@ -63,14 +65,18 @@ __all__ = [
     "mark_paper",
     "network",
     "network_stages",
+    "operating_curves",
     "outlined",
     "predictions_gallery",
     "printable_scores",
+    "reliability",
+    "responses",
     "samples",
     "save",
     "seed_losses",
     "segmentation_demo",
     "threshold_choice",
+    "threshold_trade",
     "use_origin",
     "use_style",
     "window_widths",

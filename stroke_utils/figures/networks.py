@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 
-from stroke_utils.figures.canvas import mark_paper, single
+from stroke_utils.figures.canvas import mark_paper, several, single
+from stroke_utils.figures.style import OUTLINES, image_grid
 
 if TYPE_CHECKING:
     import keras  # never at run time: notebooks without networks draw too, and start without TensorFlow
@@ -136,3 +138,44 @@ def network(model: "keras.Model", title: str = "", ax: Axes | None = None) -> Ax
     )  # fmt: skip
     mark_paper(axis)  # no slice is shown, so no stamp
     return axis
+
+
+def responses(image: np.ndarray, answers: np.ndarray, number: int = 11, figure: Figure | SubFigure | None = None):
+    """Show a slice and what the filters of a layer make of it; each map has its own greys, from lowest to highest.
+
+    Args:
+        image: (H, W, 3), values 0–255.
+        answers: (h, w, filters) of :func:`stroke_utils.learn.saliency.first_layer`.
+        number: of filters shown, those of the widest spread, in their own order.
+        figure: where to draw.
+    """
+    chosen = np.sort(np.argsort(answers.std(axis=(0, 1)))[::-1][:number])
+    low, high = answers.min(axis=(0, 1)), answers.max(axis=(0, 1))
+    greys = 255 * (answers - low) / np.maximum(high - low, 1e-9)
+    maps = [greys[..., k] for k in chosen]
+    return image_grid([image, *maps], ["the slice", *(f"filter {k}" for k in chosen)], 6, side=1.75, figure=figure)
+
+
+def attention(
+    images: list[np.ndarray], heats: list[np.ndarray], regions: list[np.ndarray | None], titles: list[str],
+    figure: Figure | SubFigure | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Show slices, and below each a map of attention with the outline of the lesion.
+
+    Args:
+        images: (H, W, 3) each.
+        heats: (H, W) each, not negative; colours go from 0 to the highest value of each.
+        regions: class masks (H, W), or None where there is no lesion.
+        titles: of the columns.
+        figure: where to draw.
+    """
+    axes = several(figure, 2, len(images), (2.9 * len(images), 6.2))
+    for column, (image, heat, region, title) in enumerate(zip(images, heats, regions, titles, strict=True)):
+        for axis in axes[:, column]:
+            axis.imshow(image)
+            axis.axis("off")
+        axes[0, column].set_title(title, fontsize=9)
+        axes[1, column].imshow(heat, cmap="inferno", alpha=0.55, vmin=0)
+        if region is not None and (region > 0).any():
+            axes[1, column].contour(region > 0, levels=[0.5], colors=[OUTLINES["hemorrhage"]], linewidths=1.6)
+    return axes.ravel()

@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 from stroke_utils.base.vocabulary import MASK_CLASSES, MODEL_TITLES, TYPES, model_title
 from stroke_utils.data.masks import read_class_mask
 from stroke_utils.data.pixels import read_rgb
+from stroke_utils.evaluate.metrics import ANSWERS
 from stroke_utils.figures.canvas import mark_paper, nothing, several, single
 from stroke_utils.figures.style import COLOURS, OUTLINES, crop, image_grid
 
@@ -107,32 +108,38 @@ def confusion_matrices(
 
 
 def threshold_choice(curve: pd.DataFrame, threshold: float, recall: float, title: str, ax: Axes | None = None) -> Axes:
-    """Draw precision and recall over the threshold with the chosen one and the recall it must keep."""
+    """Draw precision and recall over the threshold with the chosen one and the recall it must keep.
+
+    At threshold 0 every slice is called positive: the dotted line is the precision of that trivial answer.
+    """
     axis = single(ax, (6, 3.4))
     axis.plot(curve["threshold"], curve["precision"], label="precision")
     axis.plot(curve["threshold"], curve["recall"], label="recall")
     axis.axhline(recall, color="0.6", ls=":", lw=1)
+    always = curve["precision"].iloc[0]
+    axis.axhline(always, color="C0", ls=":", lw=1, label=f"precision of always yes: {always:.2f}")
     axis.axvline(threshold, color="k", lw=1)
     axis.annotate(
         f"recall {recall}", (0.99, recall), xytext=(0, 3), textcoords="offset points", color="0.4", ha="right"
     )
     axis.annotate(f" chosen: {threshold:.2f}", (threshold, 0.05), xycoords=("data", "axes fraction"))
     axis.set(title=title, xlabel="threshold on the stroke probability", ylabel="share", xlim=(0, 1), ylim=(0, 1.03))
-    axis.legend(loc="upper right", bbox_to_anchor=(1, 0.82))  # between the two curves, clear of both texts
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)  # the curves may lie anywhere inside
     return axis
 
 
 def predictions_gallery(
     predictions: pd.DataFrame, slices: pd.DataFrame, names: tuple[str, str], each: int = 4,
-    figure: Figure | SubFigure | None = None,
+    regions: dict[str, np.ndarray] | None = None, figure: Figure | SubFigure | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Draw right and wrong predictions with their probability: one row an outcome, the surest first.
+    """Draw right and wrong predictions with their probability: one row an outcome, the surest first, one of a head.
 
     Args:
         predictions: table of :func:`stroke_utils.learn.predict.table`.
-        slices: rows with ``slice_id`` and ``png``.
+        slices: rows with ``slice_id`` and ``png``, and ``patient`` where known.
         names: of class 0 and 1.
         each: slices per outcome.
+        regions: class mask by slice id; where there is one its outline is drawn.
         figure: where to draw.
     """
     titles = {
@@ -142,15 +149,20 @@ def predictions_gallery(
     if predictions.empty:
         return np.array([nothing("prediction", "left by a run", figure=figure)])
     pngs = slices.set_index("slice_id")["png"]
+    heads = slices.set_index("slice_id").reindex(columns=["patient"])["patient"]
+    heads = heads.where(heads.notna(), heads.index.to_series())  # an unknown patient is a head of its own
     axes = several(figure, 4, each, (1.8 * each + 0.7, 7.8))
     for row, (outcome, title) in zip(axes, titles.items(), strict=True):
         # Surest is farthest on its side of the threshold, wherever that lies.
         chosen = predictions[predictions["outcome"] == outcome]
-        chosen = chosen.sort_values("probability", ascending=outcome in ("TN", "FN"), kind="stable").head(each)
+        chosen = chosen.sort_values("probability", ascending=outcome in ("TN", "FN"), kind="stable")
+        chosen = chosen[~chosen["slice_id"].map(heads).duplicated()].head(each)
         for axis in row:
             axis.axis("off")
         for axis, p in zip(row, chosen.itertuples(), strict=False):
             axis.imshow(read_rgb(pngs[p.slice_id]))
+            if regions and regions.get(p.slice_id) is not None:
+                _outline(axis, regions[p.slice_id])
             axis.set_title(f"{p.slice_id}: {p.probability:.2f}", fontsize=9)
         count = int((predictions["outcome"] == outcome).sum())
         mark = "✓" if outcome[0] == "T" else "✗"
@@ -262,7 +274,8 @@ def beside_the_paper(results: pd.DataFrame, seeds: pd.DataFrame, table: str, ax:
         axis.plot([row.low, row.high], [y, y], color="C0", lw=2, label=f"{first}95 % interval of the median")
         axis.plot(row.ours, y, "|", color="C0", ms=11, mew=2, label=f"{first}here, median of the seeds")
         axis.plot(values, [y] * len(values), "C0o", ms=6, mec="w", mew=0.6, alpha=0.8, label=f"{first}here, each seed")
-        axis.plot(row.baseline, y, "|", color="0.4", ms=12, mew=2, label=f"{first}trivial baseline here")
+        trivial = [value for answer in ANSWERS if (value := getattr(row, answer, np.nan)) == value] or [row.baseline]
+        axis.plot(trivial, [y] * len(trivial), "|", color="0.4", ms=12, mew=2, label=f"{first}trivial answers here")
         axis.plot(row.paper, y, "C1D", ms=6, label=f"{first}the paper, its data")
     starts = rows["start"].fillna("").map(lambda start: start and f" ({start})")
     models = rows["model"].map(lambda model: model_title(model, table)) + starts

@@ -47,8 +47,9 @@ def per_seed(scores: pd.DataFrame) -> pd.DataFrame:
                 about = {"table": table, "score": name, "paper": value, **wanted}
                 convention = HOW_COMPUTED[table].format(average=average)
                 rows += [{**row, **about, "convention": convention} for row in found.to_dict("records") or [{}]]
-    names = ["table", "model", "start", "score", "paper", "value", "low", "high", "n", "baseline", "unit", "convention"]
-    return pd.DataFrame(rows).reindex(columns=[*names, "notebook", "run_id", "seed", "part", "metric"])
+    names = ["table", "model", "start", "score", "paper", "value", "low", "high", "n", "baseline", *metrics.ANSWERS]
+    names += ["unit", "convention", "notebook", "run_id", "seed", "part", "metric"]
+    return pd.DataFrame(rows).reindex(columns=names)
 
 
 def as_printed(table: str, scores: dict[str, dict]) -> pd.DataFrame:

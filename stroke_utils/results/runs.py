@@ -19,6 +19,7 @@ import pandas as pd
 from stroke_utils.base import files, identity, paths, unfinished
 from stroke_utils.base.errors import UserError, reason
 from stroke_utils.data.cohort import Cohort, DataSet
+from stroke_utils.evaluate.metrics import ANSWERS
 from stroke_utils.results import parameters
 from stroke_utils.results.provenance import git_state, hardware, peak_memory_mib, versions
 
@@ -339,7 +340,7 @@ def scores(found: list[dict]) -> pd.DataFrame:
 
     Returns:
         One row a score: notebook, run_id, seed, model, start (what its training started from), part, metric, value,
-        low, high, n, baseline, unit.
+        low, high, n, baseline, always, never (the trivial answers of two classes, nan elsewhere), unit.
     """
     rows = []
     for record in found:
@@ -351,4 +352,4 @@ def scores(found: list[dict]) -> pd.DataFrame:
                         about = {"model": model, "start": record.get("starts", {}).get(model, "")}
                         rows.append({**where, **about, "part": part, "metric": metric, **score})
     names = ["notebook", "run_id", "seed", "model", "start", "part", "metric", "value", "low", "high", "n", "baseline"]
-    return pd.DataFrame(rows, columns=[*names, "unit"])
+    return pd.DataFrame(rows, columns=[*names, *ANSWERS, "unit"])

@@ -9,6 +9,7 @@ from pandas.io.formats.style import Styler
 from stroke_utils.base.vocabulary import MASK_CLASSES, MODEL_TITLES, model_title
 from stroke_utils.data.cohort import Cohort, DataSet
 from stroke_utils.data.masks import read_class_mask
+from stroke_utils.evaluate.metrics import ANSWERS
 from stroke_utils.results.runs import TASKS
 
 
@@ -26,9 +27,15 @@ def titled(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def score_table(
-    scores: dict[str, dict], part: str, metrics: list[str], titles: dict[str, str] = MODEL_TITLES
+    scores: dict[str, dict],
+    part: str,
+    metrics: list[str],
+    titles: dict[str, str] = MODEL_TITLES,
+    positive: str = "positive",
 ) -> pd.DataFrame:
-    """Lay out the scores of several models, one row a model, each with its 95 % interval; then the baseline and n.
+    """Lay out the scores of several models, one row a model, each with its 95 % interval; then the baselines and n.
+
+    Where a score has two classes, the baselines are both trivial answers: every slice positive, and none.
 
     ``n`` counts the slices behind a score, which differ: a recall counts strokes only, a precision what was predicted
     as stroke.
@@ -38,15 +45,41 @@ def score_table(
         part: ``session1``, ``session2`` or ``validation``.
         metrics: columns.
         titles: names of the rows by model: ``MODEL_TITLES``, or ``UNET_TITLES`` for segmentation.
+        positive: name of class 1 in the baselines' rows.
     """
     parts = {titles.get(model, model): found[part] for model, found in scores.items()}
     first = next(iter(parts.values()))
     metrics = [m for m in metrics if m in first]  # a type may be absent
     rows = {model: [shown_score(found[m]) for m in metrics] for model, found in parts.items()}
-    rows["trivial baseline"] = [f"{first[m]['baseline']:.2f}" for m in metrics]
+    for name, found in baselines({m: first[m] for m in metrics}, positive).items():
+        rows[name] = [f"{found[m]:.2f}" for m in metrics]
     numbers = [sorted({found[m]["n"] for found in parts.values()}) for m in metrics]
     rows["n"] = ["–".join(dict.fromkeys(map(str, (n[0], n[-1])))) for n in numbers]
     return pd.DataFrame.from_dict(rows, orient="index", columns=[m.replace("_", " ") for m in metrics])
+
+
+def baselines(scores: dict[str, dict], positive: str = "positive") -> dict[str, dict[str, float]]:
+    """Return the trivial models that some scores of one model are read beside, by their name.
+
+    Args:
+        scores: score dictionaries by metric.
+        positive: name of class 1.
+
+    Returns:
+        Scores by metric of ``always <positive>`` and ``never <positive>``; of ``trivial baseline`` alone where the
+        scores have no two classes, or come from a record that was written before there were two.
+    """
+    if all(answer in score for score in scores.values() for answer in ANSWERS):
+        return {f"{a} {positive}": {name: score[a] for name, score in scores.items()} for a in ANSWERS}
+    return {"trivial baseline": {name: score["baseline"] for name, score in scores.items()}}
+
+
+def _baseline_words(row: tuple) -> str:
+    """Return the baselines of one score as text: ``0.52 always, 0.00 never``, or the one there is."""
+    both = [getattr(row, answer, np.nan) for answer in ANSWERS]
+    if np.isnan(both).any():
+        return f"{row.baseline:.2f}"
+    return ", ".join(f"{value:.2f} {answer}" for value, answer in zip(both, ANSWERS, strict=True))
 
 
 def independent_units(scores: dict[str, dict]) -> str:
@@ -96,7 +129,7 @@ def beside_the_paper(results: pd.DataFrame, table: str) -> Styler:
         interval = f" ({row.low:.2f}–{row.high:.2f})" if not np.isnan(row.low) else ""
         spread = f"{row.lowest:.2f}–{row.highest:.2f} of {row.seeds}" if row.seeds > 1 else f"{row.seeds}"
         ours = (
-            (f"{row.ours:.2f}{interval}", spread, int(row.n), f"{row.baseline:.2f}") if row.seeds else ("", "", "", "")
+            (f"{row.ours:.2f}{interval}", spread, int(row.n), _baseline_words(row)) if row.seeds else ("", "", "", "")
         )
         start = row.start if row.seeds else ""
         rows.append((row.model, start, row.score, f"{row.paper:.4f}".rstrip("0"), *ours, row.verdict))
