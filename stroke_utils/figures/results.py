@@ -59,7 +59,11 @@ def loss_curves(
         axis.xaxis.get_major_locator().set_params(integer=True)
         if axis.get_subplotspec().is_first_col():
             axis.set_ylabel(quantity.replace("_", " "))
-    axes[0].legend(loc="upper center")
+    if chance is None:
+        axes[0].legend(loc="upper center")
+    else:  # three lines would hide curves
+        lines, names = axes[0].get_legend_handles_labels()
+        axes[0].figure.legend(lines, names, loc="outside lower left", ncols=3, frameon=False)
     return axes
 
 
