@@ -31,7 +31,7 @@ def _row_of(figure: Figure | SubFigure | None, number: int, width: float, height
 def loss_curves(
     histories: dict[str, pd.DataFrame],
     quantity: str = "loss",
-    chance: float | None = None,
+    guessing: float | None = None,
     figure: Figure | SubFigure | None = None,
 ) -> np.ndarray:
     """Draw a training quantity of several models over epochs, training dashed and validation solid.
@@ -39,15 +39,16 @@ def loss_curves(
     Args:
         histories: history of :func:`stroke_utils.learn.training.fit` by model title.
         quantity: column name; the validation column has ``val_`` before it.
-        chance: the quantity of a model that knows nothing, drawn as a line.
+        guessing: value of a model that guesses, drawn as a grey line.
         figure: where to draw.
     """
     axes = _row_of(figure, len(histories), 3.4, 3.0)
     for axis, (title, history) in zip(axes, histories.items(), strict=True):
         axis.plot(history["epoch"], history[quantity], "--", label="training")
         axis.plot(history["epoch"], history[f"val_{quantity}"], label="validation")
-        if chance is not None:
-            axis.axhline(chance, color="0.4", lw=1, ls=(0, (1, 2)), label=f"guessing: {chance:.2f}")
+        if guessing is not None:
+            axis.axhline(guessing, color="0.5", lw=1, ls="-.", label="guessing")
+            axis.margins(y=0.2)  # the word at the top stays clear of the line
         best = history.loc[history["val_loss"].idxmin(), "epoch"]
         axis.axvline(best, color="0.6", lw=1, ls=":")
         side = -1 if best > len(history) / 2 else 1  # inside the axes
@@ -59,11 +60,7 @@ def loss_curves(
         axis.xaxis.get_major_locator().set_params(integer=True)
         if axis.get_subplotspec().is_first_col():
             axis.set_ylabel(quantity.replace("_", " "))
-    if chance is None:
-        axes[0].legend(loc="upper center")
-    else:  # three lines would hide curves
-        lines, names = axes[0].get_legend_handles_labels()
-        axes[0].figure.legend(lines, names, loc="outside lower left", ncols=3, frameon=False)
+    axes[0].legend()
     return axes
 
 
