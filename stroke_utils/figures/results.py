@@ -113,7 +113,7 @@ def threshold_choice(curve: pd.DataFrame, threshold: float, recall: float, title
 
     At threshold 0 every slice is called positive: the dotted line is the precision of that trivial answer.
     """
-    axis = single(ax, (6, 3.4))
+    axis = single(ax, (8, 3.4))
     axis.plot(curve["threshold"], curve["precision"], label="precision")
     axis.plot(curve["threshold"], curve["recall"], label="recall")
     axis.axhline(recall, color="0.6", ls=":", lw=1)
@@ -133,7 +133,7 @@ def predictions_gallery(
     predictions: pd.DataFrame, slices: pd.DataFrame, names: tuple[str, str], each: int = 4,
     regions: dict[str, np.ndarray] | None = None, figure: Figure | SubFigure | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Draw right and wrong predictions with their probability: one row an outcome, the surest first, one of a head.
+    """Draw right and wrong predictions with their probability: a row an outcome, the surest slice of each head.
 
     Args:
         predictions: table of :func:`stroke_utils.learn.predict.table`.
@@ -152,7 +152,8 @@ def predictions_gallery(
     pngs = slices.set_index("slice_id")["png"]
     heads = slices.set_index("slice_id").reindex(columns=["patient"])["patient"]
     heads = heads.where(heads.notna(), heads.index.to_series())  # an unknown patient is a head of its own
-    axes = several(figure, 4, each, (1.8 * each + 0.7, 7.8))
+    titles = {outcome: title for outcome, title in titles.items() if (predictions["outcome"] == outcome).any()}
+    axes = several(figure, len(titles), each, (1.8 * each + 0.7, 1.95 * len(titles)))
     for row, (outcome, title) in zip(axes, titles.items(), strict=True):
         # Surest is farthest on its side of the threshold, wherever that lies.
         chosen = predictions[predictions["outcome"] == outcome]
