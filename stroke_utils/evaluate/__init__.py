@@ -1,8 +1,9 @@
 """Scores: what is computed from truth and prediction, by which convention, with which interval.
 
 It knows thresholds, conventions and intervals, and no network.
-``metrics`` scores classifiers, ``overlap`` scores masks, ``extractors`` the rules that make them; ``compare`` tests
-pairs of models, ``forensics`` finds the confusion matrices behind printed tables.
+``metrics`` scores classifiers, ``overlap`` scores masks, ``extractors`` the rules that make them; ``brightness`` makes
+masks without a network, as their baseline; ``compare`` tests pairs of models, ``forensics`` finds the confusion
+matrices behind printed tables.
 """
 
-__all__ = ["compare", "extractors", "forensics", "metrics", "overlap"]
+__all__ = ["brightness", "compare", "extractors", "forensics", "metrics", "overlap"]

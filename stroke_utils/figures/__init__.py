@@ -40,7 +40,7 @@ from stroke_utils.figures.results import (
     segmentation_demo,
     threshold_choice,
 )
-from stroke_utils.figures.segmentation import convention_ranges, failure_gallery
+from stroke_utils.figures.segmentation import convention_ranges, dice_by_level, failure_gallery
 from stroke_utils.figures.style import COLOURS, agreement, crop, image_grid, use_style
 from stroke_utils.figures.training import augmentation_curves
 
@@ -58,6 +58,7 @@ __all__ = [
     "course_map",
     "crop",
     "dice_by_area",
+    "dice_by_level",
     "dice_by_size",
     "failure_gallery",
     "fits_by_size",

@@ -15,7 +15,7 @@ from stroke_utils.data.masks import read_class_mask
 from stroke_utils.data.pixels import read_rgb
 from stroke_utils.evaluate.metrics import ANSWERS
 from stroke_utils.figures.canvas import mark_paper, nothing, several, single
-from stroke_utils.figures.style import COLOURS, OUTLINES, image_grid
+from stroke_utils.figures.style import COLOURS, OUTLINES, crop, image_grid
 
 
 def _row_of(figure: Figure | SubFigure | None, number: int, width: float, height: float) -> np.ndarray:
@@ -204,7 +204,7 @@ def segmentation_demo(
     picks: dict[str, str], slices: pd.DataFrame, references: pd.Series, predicted: Path, scores: pd.DataFrame,
     figure: Figure | SubFigure | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Draw original, truth and prediction of some slices, one row each.
+    """Draw original, truth and prediction of some slices side by side, cut out around all lesions, true and predicted.
 
     Args:
         picks: slice id by row title.
@@ -217,30 +217,46 @@ def segmentation_demo(
         return np.array([nothing("predicted mask", "left by a run", figure=figure)])
     rows, truths = slices.set_index("slice_id"), references.set_axis(slices["slice_id"])
     dices = scores.set_index("slice_id")["lesion_dice"]
-    axes = several(figure, len(picks), 3, (6.6, 2.3 * len(picks)))
-    for row, (title, slice_id) in zip(axes, picks.items(), strict=True):
-        pixels = read_rgb(rows.loc[slice_id, "png"])
+    blocks = 1 if len(picks) < 4 else 2  # side by side, so that the whole is no taller than a screen
+    height = -(-len(picks) // blocks)
+    axes = several(figure, height, 3 * blocks, (5.2 * blocks, 2.1 * height))
+    for axis in axes.flat:
+        axis.axis("off")
+    for k, (title, slice_id) in enumerate(picks.items()):
+        row = axes[k % height, 3 * (k // height) :][:3]
+        pixels, truth = read_rgb(rows.loc[slice_id, "png"]), read_class_mask(truths[slice_id])
         found = read_class_mask(predicted / f"{slice_id}.png")
-        outlined(pixels, None, f"{title} ({slice_id})", row[0])
-        outlined(pixels, read_class_mask(truths[slice_id]), "truth", row[1])
-        outlined(pixels, found, f"prediction, Dice {dices[slice_id]:.2f}", row[2])
+        shown = [crop(image, (truth > 0) | (found > 0), 40) for image in (pixels, truth, found)]
+        outlined(shown[0], None, f"{title}\n{slice_id}", row[0])
+        outlined(shown[0], shown[1], "truth", row[1])
+        outlined(shown[0], shown[2], f"prediction,\nDice {dices[slice_id]:.2f}", row[2])
     return axes.ravel()
 
 
-def dice_by_area(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw each slice's lesion Dice over its true lesion area, by type."""
+def dice_by_area(scores: pd.DataFrame, trivial: dict[str, float] | None = None, ax: Axes | None = None) -> Axes:
+    """Draw each slice's lesion Dice over its true lesion area, by type, with the means.
+
+    Args:
+        scores: table of :func:`stroke_utils.learn.predict.segment`.
+        trivial: mean of an answer without learning, by type, drawn as a dotted line.
+        ax: where to draw.
+    """
     axis = single(ax, (7.2, 3.6))
     for name in TYPES:
         part = scores[scores["label"] == name]
         colour = COLOURS[name]
         axis.scatter(part["reference_px"], part["lesion_dice"], s=18, alpha=0.8, color=colour, label=name)
         axis.axhline(part["lesion_dice"].mean(), color=colour, lw=1, ls="--")
+        if name in (trivial or {}):
+            axis.axhline(trivial[name], color=colour, lw=1.5, ls=":")
     axis.set(xscale="log", xlabel="true lesion area (pixels)", ylabel="lesion Dice of the slice", ylim=(-0.03, 1.03))
     ticks = [250, 500, 1000, 2000, 4000, 8000, 16000]
     axis.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
     axis.set_xticks([], minor=True)
     axis.set_xlim(0.9 * scores["reference_px"].min(), 1.1 * scores["reference_px"].max())
-    axis.legend(title="dashed: mean", loc="upper left", bbox_to_anchor=(1.01, 1))  # dots may lie anywhere inside
+    axis.legend(
+        title="dashed: mean" + "\ndotted: brightness alone" * bool(trivial), loc="upper left", bbox_to_anchor=(1.01, 1)
+    )  # dots may lie anywhere inside
     return axis
 
 

@@ -6,18 +6,42 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Patch
 
 from stroke_utils.data.masks import read_class_mask
 from stroke_utils.data.pixels import read_rgb
 from stroke_utils.figures.canvas import single
-from stroke_utils.figures.style import agreement, image_grid
+from stroke_utils.figures.style import AGREEMENT, COLOURS, agreement, image_grid
 
 
-def convention_ranges(tables: dict[str, pd.DataFrame], ax: Axes | None = None) -> Axes:
+def dice_by_level(table: pd.DataFrame, chosen: dict[str, int], ax: Axes | None = None) -> Axes:
+    """Draw the mean Dice of masks made by one grey level, over the level, by type, with the level that was chosen.
+
+    Args:
+        table: of :func:`stroke_utils.evaluate.brightness.dice_by_level`.
+        chosen: a level of each type.
+    """
+    axis = single(ax, (6, 3.2))
+    for label, scores in table.items():
+        words = {"hemorrhage": "at or above it: hemorrhage", "ischemia": "below it: ischemia"}[label]
+        axis.plot(scores.index, scores, color=COLOURS[label], label=words)
+        axis.plot(chosen[label], scores[chosen[label]], "o", color=COLOURS[label])
+        place, best = chosen[label], scores[chosen[label]]
+        axis.annotate(f"{place}: {best:.2f}", (place, best), xytext=(0, 5), textcoords="offset points", ha="center")
+    axis.set(xlabel="grey level", ylabel="mean Dice, slices of the type", xlim=(0, 256), ylim=(0, 1))
+    axis.legend(loc="upper left", frameon=False)
+    return axis
+
+
+def convention_ranges(
+    tables: dict[str, pd.DataFrame], trivial: dict[str, pd.DataFrame] | None = None, ax: Axes | None = None
+) -> Axes:
     """Draw what all-background and a perfect answer score by each convention as a bar, and models' scores on it.
 
     Args:
         tables: of :func:`stroke_utils.evaluate.overlap.scores_by_convention` by model title, on the same slices.
+        trivial: the same of answers without learning, which are drawn as strokes.
+        ax: where to draw.
     """
     first = next(iter(tables.values())).drop(index="hd95", errors="ignore")
     first = first.assign(baseline=first["baseline"].fillna(0))
@@ -28,6 +52,8 @@ def convention_ranges(tables: dict[str, pd.DataFrame], ax: Axes | None = None) -
         rows, y = table.loc[first.index], [place + 0.16 * (2 * k - len(tables) + 1) for place in places]
         axis.hlines(y, rows["low"], rows["high"], color=f"C{k}", lw=1.5)
         axis.plot(rows["value"], y, "o", color=f"C{k}", ms=4, label=title)
+    for title, colour, table in zip(trivial or {}, ("0.1", "0.55"), (trivial or {}).values(), strict=False):
+        axis.plot(table.loc[first.index, "value"], places, "|", color=colour, ms=13, mew=2, label=title)
     axis.set_yticks(places, [name.replace("_", " ") for name in first.index])
     axis.set(xlim=(0, 1.02), ylim=(len(first) - 0.4, -0.6), xlabel="score; grey: from all background to perfect")
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
@@ -38,7 +64,7 @@ def failure_gallery(
     table: pd.DataFrame, slices: pd.DataFrame, references: pd.Series, predicted: Path, each: int = 4,
     figure: Figure | SubFigure | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Draw the slices of lowest typed Dice, one row a type: found sky blue, missed vermilion, added yellow.
+    """Draw the slices of lowest typed Dice, one row a type, their pixels in the colours of agreement.
 
     Args:
         table: rows of :func:`stroke_utils.learn.predict.segment`.
@@ -55,5 +81,8 @@ def failure_gallery(
     for row in worst.itertuples():
         masks = read_class_mask(truths[row.slice_id]), read_class_mask(predicted / f"{row.slice_id}.png")
         images.append(agreement(read_rgb(rows.loc[row.slice_id, "png"]), *masks))
-        titles.append(f"{row.slice_id}: {row.lesion_dice:.2f}, typed {row.typed_dice:.2f}")
-    return image_grid(images, titles, each, list(dict.fromkeys(worst["label"])), side=2.4, figure=figure)
+        titles.append(f"{row.slice_id}\nDice {row.lesion_dice:.2f}, typed {row.typed_dice:.2f}")
+    axes = image_grid(images, titles, each, list(dict.fromkeys(worst["label"])), side=2.4, figure=figure)
+    patches = [Patch(color=colour, label=f"lesion pixels {name}") for name, colour in AGREEMENT.items()]
+    axes[0].figure.legend(handles=patches, loc="outside lower left", ncols=3, frameon=False)
+    return axes

@@ -17,6 +17,9 @@ COLOURS = {"none": "#7f7f7f", "ischemia": "#0072b2", "hemorrhage": "#d55e00"}
 OUTLINES = {"ischemia": "#56b4e9", "hemorrhage": "#3dff3d"}
 """Colour of outlines on slices: the mask colours, blue and green, made light enough for a dark brain."""
 
+AGREEMENT = {"found": "#56b4e9", "missed": "#d55e00", "added": "#f0e442"}
+"""Colour of lesion pixels by how a prediction agrees with the truth: sky blue, vermilion, yellow."""
+
 DPI = 110
 
 
@@ -83,12 +86,11 @@ def crop(image: np.ndarray, region: np.ndarray, margin: int = 30) -> np.ndarray:
 
 
 def agreement(image: np.ndarray, truth: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Paint on a grey RGB image where two masks agree (sky blue), what was missed (vermilion) and added (yellow)."""
+    """Paint on a grey RGB image where two masks agree, what was missed and what was added, by :data:`AGREEMENT`."""
     painted = image[..., :3].copy()
-    for where, colour in (
-        ((truth > 0) & (found > 0), "#56b4e9"),
-        ((truth > 0) & (found == 0), "#d55e00"),
-        ((truth == 0) & (found > 0), "#f0e442"),
-    ):
-        painted[where] = np.uint8(255 * np.array(to_rgb(colour)))
+    where = {
+        "found": (truth > 0) & (found > 0), "missed": (truth > 0) & (found == 0), "added": (truth == 0) & (found > 0)
+    }  # fmt: skip
+    for name, colour in AGREEMENT.items():
+        painted[where[name]] = np.uint8(255 * np.array(to_rgb(colour)))
     return painted

@@ -134,7 +134,8 @@ def segment(
     Several ways to make masks share the network's answers; the scoring is paid for each.
 
     Args:
-        model: a U-Net of :func:`in_graph`, or any function from pixels to class probabilities.
+        model: a U-Net of :func:`in_graph`, or any function from pixels to class probabilities, such as
+            :class:`stroke_utils.evaluate.brightness.Threshold`.
         slices: rows with ``slice_id``, ``png``, ``label``, ``split``, and ``patient`` where known.
         references: paths of the true class masks, same index.
         size: side the model takes.
@@ -153,7 +154,7 @@ def segment(
         soft = soft_masks(model, image, size, preprocess, True in flips)
         classes = {flip: most_probable(soft[flip], image.shape[:2]) for flip in flips}
         small = overlap.shrunken(reference, size)
-        sums = {flip: overlap.soft_sums(small, soft[flip].numpy()) for flip in flips}
+        sums = {flip: overlap.soft_sums(small, np.asarray(soft[flip])) for flip in flips}
         about = {"slice_id": row.slice_id, "split": row.split, "label": row.label}
         about["patient"] = getattr(row, "patient", None)
         for folder, way in ways.items():

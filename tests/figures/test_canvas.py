@@ -93,6 +93,7 @@ def given(tmp_path_factory):
         "convention_ranges": ({"CNN": pd.DataFrame([ends], index=["soft_f1"])},),
         "course_map": (),
         "dice_by_area": (dices,),
+        "dice_by_level": (pd.DataFrame({"ischemia": [0.2, 0.1]}, index=[40, 80]), {"ischemia": 40}),
         "dice_by_size": (sizes,),
         "failure_gallery": (dices, slices, truth, folder / "masks"),
         "fits_by_size": (pd.DataFrame({"model": ["cnn"], "positives": [219]}), ["cnn"], range(200, 240), 219, 9),

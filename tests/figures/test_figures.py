@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from stroke_utils import figures
+from stroke_utils.base.vocabulary import TYPES
 from stroke_utils.data import masks
 
 
@@ -124,6 +125,34 @@ def test_convention_ranges_show_every_score_between_its_ends_but_the_distance():
     axis = figures.convention_ranges({"a": table, "b": table})
     assert [label.get_text() for label in axis.get_yticklabels()] == ["soft f1"]
     assert (axis.patches[0].get_x(), axis.patches[0].get_width()) == pytest.approx((0.3, 0.5))
+    beside = figures.convention_ranges({"a": table}, {"grey ≥ 156": table.assign(value=0.35)})
+    assert [text.get_text() for text in beside.get_legend().get_texts()] == ["a", "grey ≥ 156"]
+    assert beside.lines[-1].get_xdata().tolist() == [0.35]
+
+
+def test_what_knows_nothing_is_drawn_beside_what_learned():
+    history = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5], "val_loss": [1.1, 0.6]})
+    plain, guessing = (figures.loss_curves({"a": history}, guessing=chance)[0] for chance in (None, np.log(2)))
+    assert "guessing" in [text.get_text() for text in guessing.get_legend().get_texts()]
+    assert len(guessing.lines) == len(plain.lines) + 1
+    table = pd.DataFrame({"label": TYPES, "reference_px": [500, 900], "lesion_dice": [0.4, 0.8]})
+    lines = [line.get_ydata()[0] for line in figures.dice_by_area(table, {"hemorrhage": 0.7}).lines]
+    assert lines == [0.4, 0.8, 0.7]
+
+
+def test_masks_are_shown_cut_out_around_all_lesions(tmp_path):
+    truth, found = np.zeros((200, 200), np.uint8), np.zeros((200, 200), np.uint8)
+    truth[90:100, 90:100], found[95:105, 90:100] = 1, 2
+    Image.fromarray(np.zeros((200, 200, 3), np.uint8)).save(tmp_path / "a.png")
+    masks.write_class_mask(tmp_path / "truth.png", truth)
+    masks.write_class_mask(tmp_path / "out" / "a.png", found)
+    slices = pd.DataFrame({"slice_id": ["a"], "png": [tmp_path / "a.png"], "lesion_dice": [0.5]})
+    picks = {f"pick {k}": "a" for k in range(4)}
+    axes = figures.segmentation_demo(picks, slices, pd.Series([tmp_path / "truth.png"]), tmp_path / "out", slices)
+    assert len(axes) == 12 and all(max(a.images[0].get_size()) < 100 for a in axes)
+    assert [a.get_title() for a in axes[:6]] == [
+        *("pick 0\na", "truth", "prediction,\nDice 0.50"), *("pick 2\na", "truth", "prediction,\nDice 0.50"),
+    ]  # fmt: skip
 
 
 def test_the_failure_gallery_shows_the_worst_slices_of_each_type(tmp_path):
@@ -136,9 +165,11 @@ def test_the_failure_gallery_shows_the_worst_slices_of_each_type(tmp_path):
         paths.append(str(tmp_path / f"m{k}.png"))
     table = pd.DataFrame(rows, columns=["slice_id", "png", "label", "lesion_dice", "typed_dice"])
     worst = figures.failure_gallery(table, table, pd.Series(paths), tmp_path / "out", each=2)
-    assert [a.get_title().split(":")[0] for a in worst] == ["3", "4", "0", "1"]
+    assert [a.get_title().split("\n")[0] for a in worst] == ["3", "4", "0", "1"]
+    (legend,) = worst[0].figure.legends
+    assert [text.get_text().split()[-1] for text in legend.get_texts()] == ["found", "missed", "added"]
     few = figures.failure_gallery(table.head(4), table, pd.Series(paths), tmp_path / "out", each=2)
-    assert [a.get_title().split(":")[0] for a in few] == ["3", "0"]
+    assert [a.get_title().split("\n")[0] for a in few] == ["3", "0"]
 
 
 @pytest.mark.parametrize(("batch", "columns"), [(2, 2), (5, 4)])

@@ -7,7 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from stroke_utils.data import masks
-from stroke_utils.evaluate import overlap
+from stroke_utils.evaluate import brightness, overlap
 from stroke_utils.learn import inputs, predict
 
 
@@ -129,6 +129,15 @@ def test_segment_writes_and_scores_each_slice(tmp_path):
     assert table["typed_dice"].iloc[0] > 0.9 and table["typed_dice"].iloc[1] == 0
     assert masks.read_class_mask(tmp_path / "out" / "1.png").shape == (64, 80)
     assert (none["lesion_dice"] == 0).all() and not masks.read_class_mask(tmp_path / "none" / "0.png").any()
+
+
+def test_a_grey_level_is_scored_as_a_network_is(slices, tmp_path):
+    image = np.full((64, 64, 3), 100, np.uint8)  # all brain, and a square of blood where the truth has it
+    image[10:30, 10:30] = 200
+    Image.fromarray(image).save(tmp_path / "0.png")
+    rule, ways = brightness.Threshold("hemorrhage", 150), {tmp_path / "out": predict.PLAIN}
+    found = predict.segment(rule, slices[:1], slices["reference"], 64, inputs.raw, ways, quiet=True)[tmp_path / "out"]
+    assert found["typed_dice"].item() == 1 and found["hard_agreed_2"].item() == found["hard_true_2"].item() == 400
 
 
 def test_flips_and_no_flips_side_by_side_are_each_what_they_are_alone(slices, tmp_path):
