@@ -90,7 +90,7 @@ def test_fits_by_size_keeps_a_row_for_a_model_without_fits():
     axis = figures.fits_by_size(fits, ["cnn", "b"], range(20, 426), 218.8, 9.4)
     assert [t.get_text() for t in axis.get_yticklabels()] == ["CNN", "b"]
     (dots,) = [line for line in axis.lines if line.get_marker() == "o"]
-    assert dots.get_xydata().tolist() == [[219, 1], [211, 1]] and axis.get_xlim() == (20, 425)
+    assert dots.get_xydata().tolist() == [[219, 1], [211, 1]] and axis.get_xlim() == (10, 435), "no dot is cut"
 
 
 def test_each_seed_is_a_dot_and_the_median_has_the_interval():
@@ -107,7 +107,7 @@ def test_losses_of_all_seeds_are_in_one_picture():
     history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [3, 2, 1], "val_loss": [3, 1, 2]})
     axis = figures.seed_losses({0: history, 4: history + 1}, "CNN")
     assert axis.get_title() == "CNN, seeds 0, 4" and len(axis.lines) == 6
-    assert [t.get_text() for t in axis.get_legend().get_texts()] == ["training", "validation"]
+    assert [t.get_text() for t in axis.get_legend().get_texts()] == ["training", "validation", "kept epoch"]
     assert [line.get_xydata().tolist() for line in axis.lines if line.get_marker() == "o"] == [[[2, 1]], [[3, 2]]]
 
 
