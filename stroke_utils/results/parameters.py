@@ -336,7 +336,7 @@ _ROWS = (
         role="identifies",
         low=1e-9,
         high=10,
-        help=f"of Adam; where a network starts from random weights, at least {RATE_FROM_RANDOM}",
+        help={"05": "of Adam", "": f"of Adam; where a network starts from random weights, at least {RATE_FROM_RANDOM}"},
     ),
     Parameter(
         name="reduce_after",
@@ -455,12 +455,12 @@ def of_network(values: Mapping[str, object], network: str) -> dict[str, object]:
     return kept
 
 
-def _faults_of_own(items: list[str], notebook: str, known: Collection[str]) -> list[str]:
+def _faults_of_own(items: list[str], notebook: str) -> list[str]:
     """Return one sentence for each item of ``own`` that can't be read or is of a network that has one already."""
     said, seen = [], set()
     for item in items:
         try:
-            owner, _ = _owned(item, notebook, known)
+            owner, _ = _owned(item, notebook)
         except ValueError as error:
             said.append(f"'own' has {item!r}: {error}")
             continue
@@ -470,8 +470,8 @@ def _faults_of_own(items: list[str], notebook: str, known: Collection[str]) -> l
     return said
 
 
-def _owned(item: str, notebook: str = "", known: Collection[str] = OWN) -> tuple[str, dict[str, object]]:
-    """Read ``network setting=value setting=value``, the settings being of a notebook that knows these parameters.
+def _owned(item: str, notebook: str = "") -> tuple[str, dict[str, object]]:
+    """Read ``network setting=value setting=value``.
 
     Raises:
         ValueError: it is not of that form, or has a setting that no single network can have, or a wrong value.
@@ -483,9 +483,8 @@ def _owned(item: str, notebook: str = "", known: Collection[str] = OWN) -> tuple
     pairs = [each.partition("=") for each in rest]
     if not rest or not all(equals and value for _, equals, value in pairs):
         raise ValueError(f"expected setting=value after the network, as in '{owner} epochs=20 dropout=0.3'.")
-    possible = [name for name in OWN if name in known]
-    if wrong := [f"{name!r}{_near(name, possible)}" for name, _, _ in pairs if name not in possible]:
-        raise ValueError(f"a network has no {', '.join(wrong)} of its own; known are {', '.join(possible)}.")
+    if wrong := [f"{name!r}{_near(name, OWN)}" for name, _, _ in pairs if name not in OWN]:
+        raise ValueError(f"a network has no {', '.join(wrong)} of its own; known are {', '.join(OWN)}.")
     return owner, {name: TABLE[name].read(value, notebook) for name, _, value in pairs}
 
 
@@ -512,7 +511,7 @@ def faults(notebook: str, given: Mapping[str, object], known: Collection[str]) -
             values[name] = TABLE[name].read(given[name], notebook)
         except ValueError as error:
             said.append(str(error))
-    return values, said + _faults_of_own(values.get("own", []), notebook, known)
+    return values, said + _faults_of_own(values.get("own", []), notebook)
 
 
 def check(notebook: str, given: Mapping[str, object], known: Collection[str], where: str) -> dict[str, object]:

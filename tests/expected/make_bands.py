@@ -2,11 +2,10 @@
 
 The seeds run first, for instance by::
 
-    make reproduce SEEDS=0,1,2,3
-    make reproduce SEEDS=4,5,6,7,8,9 MODELS=cnn
+    make reproduce SEEDS=0,1,2
+    make reproduce SEEDS=3,4,5,6,7,8,9 MODELS=cnn
 
-Each band holds the scores of its seeds, in their order. Seed 0 ran with two threads and the others with one, which
-rounds otherwise.
+Each band says of which seeds it is made. Some ran with one thread and some with two, which rounds otherwise.
 
 A band assumes no distribution. A further seed falls outside the lowest and the highest of n seeds 2 times in n + 1.
 Another processor is as good as another seed, so each end goes out once more by the whole range, or by `LEAST`. The

@@ -204,6 +204,8 @@ def test_a_network_has_its_own_settings_and_no_other_networks():
     assert (other["epochs"], other["learning_rate"], other["learning_rate_random"]) == (6, 0.0002, 0.001)
     assert parameters.of_network(values | {"learning_rate": 0.01}, "resnet18")["learning_rate_random"] == 0.01
     assert parameters.of_network(values | {"own": []}, "resnet18") == other, "it does not depend on the CNN's"
+    segmentation = vars(parameters.settings(SEGMENTATION))
+    assert "learning_rate_random" not in parameters.of_network(segmentation, "resnet50")
 
 
 @pytest.mark.parametrize(
@@ -222,12 +224,6 @@ def test_a_networks_own_settings_are_checked(item, said):
     known = vars(parameters.settings(DETECTION))
     with pytest.raises(UserError, match=said):
         parameters.check(DETECTION, {"own": item}, known, "here")
-
-
-def test_a_network_has_no_setting_that_its_notebook_does_not_know():
-    known = vars(parameters.settings(SEGMENTATION))
-    with pytest.raises(UserError, match="a network has no 'dropout' of its own; known are epochs, learning_rate, "):
-        parameters.check(SEGMENTATION, {"own": "resnet50 dropout=0.5"}, known, "here")
 
 
 def test_the_vocabularys_names_are_those_of_the_tables_that_use_them():
