@@ -103,11 +103,14 @@ def plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", default="", metavar="START", help=start)
     split = "models: a job for each network and seed; default: one for each seed"
     parser.add_argument("--split", default="", metavar="models", help=split)
+    beyond = "the notebooks that go beyond the paper, and of the others what these need"
+    parser.add_argument("--beyond", action="store_true", help=beyond)
 
 
-def asked(given: argparse.Namespace) -> dict[str, str]:
+def asked(given: argparse.Namespace) -> dict[str, object]:
     """Return what :func:`stroke_utils.course.plan.make_plan` takes."""
-    return {name: getattr(given, name) for name in ("profile", "data", "seeds", "models", "weights", "split")}
+    names = ("profile", "data", "seeds", "models", "weights", "split", "beyond")
+    return {name: getattr(given, name) for name in names}
 
 
 def reproduce_arguments(parser: argparse.ArgumentParser) -> None:
@@ -246,6 +249,7 @@ COMMANDS = {
         (
             "reproduce",
             "reproduce --profile paper --data /path/to/data --seeds 0,1,2",
+            "reproduce --beyond",
             "reproduce --executor slurm --jobs 30 --split models --seeds 0,1,2,3,4",
             "reproduce --dry-run",
         ),

@@ -187,7 +187,8 @@ def test_roles_say_what_a_run_is_named_by_and_what_the_ledger_counts():
     by_role = {role: {name for name in TABLE if parameters.role(name) == role} for role in parameters.ROLES}
     trials = {"experiment_seeds", "other_starts"}
     assert by_role["where"] == {"profile", "data_dir", "reuse"}
-    assert by_role["how often"] == {"seed", "models", "phantom_size", "compare_slices", *trials}
+    sizes = {"phantom_size", "compare_slices", "audit_patients", "control_size"}
+    assert by_role["how often"] == {"seed", "models", *sizes, *trials}
     assert by_role["display"] == {"samples", "grey_sample"}
     assert parameters.role("of_an_older_version") == "identifies"
     values = vars(parameters.settings(DETECTION)) | {"of_an_older_version": 1}
