@@ -66,6 +66,27 @@ def check(given: argparse.Namespace) -> int:
     return 1 if cohort.obstacles() else 0
 
 
+def audit_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``audit``."""
+    check_arguments(parser)
+    parser.add_argument("--seed", type=int, default=0, help="of folds, forests and intervals; default: 0")
+
+
+def audit(given: argparse.Namespace) -> int:
+    """Look for shortcuts: can the label be told from what no reader of a slice would look at?
+
+    The exit status is 1 where a probe raises an alarm. Notebook 08 explains the probes.
+    """
+    from stroke_utils.data.cohort import read_cohort
+    from stroke_utils.evaluate import probes
+
+    table = probes.audit(read_cohort(given.folder), given.seed)
+    print(table.drop(columns="sees").round(2).to_string(na_rep="–"))
+    found = probes.alarms(table)
+    print(f"\nAlarms: {', '.join(found) or 'none'}")
+    return 1 if found else 0
+
+
 def phantom_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``phantom``."""
     from stroke_utils.phantom import spec, writer
@@ -236,6 +257,12 @@ COMMANDS = {
         "say what a data folder holds and whether it can be trained on",
         ("check /path/to/data",),
         check_arguments,
+    ),
+    "audit": Command(
+        audit,
+        "look for shortcuts in a data folder: what tells the label and should not",
+        ("audit /path/to/data",),
+        audit_arguments,
     ),
     "phantom": Command(
         phantom,

@@ -106,7 +106,7 @@ class Plan:
         """The first notebook that works on slices, else the first of all: it says size of the phantom and seed."""
         return next(filter(self.reads_data, self.notebooks), self.notebooks[0])
 
-
+    @property
     def targets(self) -> list[str]:
         """Stems of the notebooks that are run for their own sake; others only where one of these needs them."""
         return [stem for stem in self.notebooks if goes_beyond(stem) == self.beyond]

@@ -23,12 +23,14 @@ def units(slices: pd.DataFrame) -> pd.DataFrame:
         slices: rows with ``patient`` and, of :func:`stroke_utils.data.duplicates.add_groups`, ``near_group``.
 
     Returns:
-        int columns ``UNITS`` with the index of ``slices``. A slice without group or patient is alone.
+        int columns ``UNITS`` with the index of ``slices``; without ``patient`` where no patient is known. A slice
+        without group or patient is alone.
     """
     found = {"slice": np.arange(len(slices))}
     found["near-duplicates"] = metrics.cluster_codes(len(slices), slices["near_group"].to_numpy(object, na_value=None))
-    found["patient"] = metrics.cluster_codes(len(slices), slices["patient"].to_numpy(object, na_value=None))
-    return pd.DataFrame(found, slices.index)[list(UNITS)]
+    if slices["patient"].notna().any():
+        found["patient"] = metrics.cluster_codes(len(slices), slices["patient"].to_numpy(object, na_value=None))
+    return pd.DataFrame(found, slices.index)
 
 
 def split_by(groups: pd.Series, truth: pd.Series, validation: float, seed: int) -> pd.Series:
@@ -80,7 +82,7 @@ def sibling_pairs(groups: pd.Series, patients: pd.Series) -> tuple[int, int, int
     return pairs("patient"), both, pairs("group") - both
 
 
-def compared(answers: pd.DataFrame, reference: str = "patient", seed: int = 0) -> pd.DataFrame:
+def compared(answers: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Compare splits by the AUC that their validation slices give, with intervals by patient.
 
     A patient is drawn with all slices and into all splits and seeds at once, so a difference keeps what two splits have
@@ -89,12 +91,11 @@ def compared(answers: pd.DataFrame, reference: str = "patient", seed: int = 0) -
     Args:
         answers: one row for each split, seed and validation slice: split_by, seed, slice_id, patient, truth,
             probability.
-        reference: the split that the others are compared with.
         seed: of the bootstrap.
 
     Returns:
         One row a split, in the order of ``UNITS``: auc (mean over seeds), low, high, lowest, highest (of a seed),
-        inflation (its AUC minus the reference's), inflation_low, inflation_high, seeds, unit.
+        inflation (its AUC minus that of the last split), inflation_low, inflation_high, seeds, unit.
     """
     slices = answers.drop_duplicates("slice_id").reset_index(drop=True)
     patients = slices["patient"].to_numpy(object)
@@ -106,8 +107,9 @@ def compared(answers: pd.DataFrame, reference: str = "patient", seed: int = 0) -
         w = weights.loc[rows["slice_id"]].to_numpy().T
         drawn.setdefault(unit, []).append(metrics.resampled_auc(truth, probability, w))
     mean = {unit: np.mean(found, axis=0) for unit, found in drawn.items()}
-    rows = {}
-    for unit in [unit for unit in UNITS if unit in values]:
+    there = [unit for unit in UNITS if unit in values]
+    rows, reference = {}, there[-1]
+    for unit in there:
         aucs = list(values[unit].values())
         low, high = metrics.percentiles(mean[unit])
         more = np.mean(aucs) - np.mean(list(values[reference].values()))

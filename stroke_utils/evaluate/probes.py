@@ -37,6 +37,9 @@ FOLDS = 5
 LEAST = 2 * FOLDS
 """Folds of the cross-validation, and the fewest patients of each class for which a probe says anything."""
 
+TREES = 100
+"""In a forest."""
+
 LEVEL = 0.05
 """Share of audits of clean data in which, at most, any probe at all gives a false alarm."""
 
@@ -141,7 +144,7 @@ def guesses(x: np.ndarray, truth: np.ndarray, patients: np.ndarray, seed: int = 
     out = np.zeros(len(truth))
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     for known, asked in folds.split(x, truth, patients):
-        forest = ExtraTreesClassifier(200, min_samples_leaf=3, class_weight="balanced", random_state=seed, n_jobs=-1)
+        forest = ExtraTreesClassifier(TREES, min_samples_leaf=3, class_weight="balanced", random_state=seed, n_jobs=-1)
         probability = forest.fit(x[known], truth[known]).predict_proba(x[asked])[:, 1]
         out[asked] = (stats.rankdata(probability.round(9)) - 0.5) / len(asked)
     return out
@@ -243,6 +246,12 @@ def audit(cohort: Cohort, seed: int = 0, patients: int = 0, quiet: bool = False)
     columns = ["sees", "auc", "low", "high", "slices", "patients", "unit", "verdict", "why"]
     table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)
     return table.assign(why=table["why"].fillna("")).astype({"patients": "Int64"})
+
+
+def alarms(table: pd.DataFrame) -> list[str]:
+    """Return the probes of an audit that tell the label or may; controls are left out."""
+    found = table.index[table["verdict"].isin([TELLS, SUSPECT])]
+    return [name for name in found if not PROBES[name].control]
 
 
 def fewer(slices: pd.DataFrame, patients: int, seed: int = 0) -> pd.DataFrame:
