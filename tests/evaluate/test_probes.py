@@ -17,8 +17,8 @@ def draw(path, head, bar=False, bright=False, lesion=False, size=(256, 256)):
     """A skull with scalp and brain; under it a bar outside the head, in it a lesion."""
     rng = np.random.default_rng(head)
     image = Image.new("L", (256, 256))
-    pen, (x, y) = ImageDraw.Draw(image), rng.integers(120, 136, 2)
-    for radius, grey in ((90, 200 if bright else 90), (86, 255), (78, 70)):
+    pen, (x, y) = ImageDraw.Draw(image), rng.integers(126, 131, 2)
+    for radius, grey in ((90, 230 if bright else 60), (84, 255), (78, 70)):
         pen.ellipse([x - radius, y - radius, x + radius, y + radius], grey)
     if lesion:
         pen.ellipse([x - 40, y - 40, x + 40, y + 40], 180)

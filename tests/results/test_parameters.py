@@ -12,6 +12,7 @@ import pytest
 
 from stroke_utils.base import identity, paths, vocabulary
 from stroke_utils.base.errors import UserError
+from stroke_utils.course.plan import make_plan
 from stroke_utils.results import parameters
 from stroke_utils.results.parameters import TABLE
 
@@ -292,7 +293,7 @@ def test_stroke_home_serves_a_package_that_is_installed_elsewhere(tmp_path):
     said = json.loads(done.stdout)
     assert Path(said["file"]).is_relative_to(tmp_path / "site")
     assert said["samples"] == parameters.settings("01_exploration").samples
-    assert said["profiles"] == parameters.profiles() and said["notebooks"] == notebooks()
+    assert said["profiles"] == parameters.profiles() and said["notebooks"] == make_plan().notebooks
     assert said["ledger"] > 50 and said["git"] == {"commit": None, "dirty": None}
     assert "Set STROKE_HOME to a folder with the project's notebooks/ and params/" in call().stderr
 
