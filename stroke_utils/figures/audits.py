@@ -22,9 +22,9 @@ def inflation(
         figure: where to draw.
         test: name of the test, whose AUCs are drawn hollow; there may be none.
     """
-    left, right = several(figure, 1, 2, (8.6, 3.4), width_ratios=(3, 2))[0]
+    left, right = several(figure, 1, 2, (9, 3.7), width_ratios=(3, 2))[0]
     place = {name: i for i, name in enumerate(table.index)}
-    for part, shift, face in (("validation", -0.12, "C0"), ("test", 0.12, "white")):
+    for part, shift, face in (("validation", -0.05, "C0"), ("test", 0.2, "white")):
         own = points[(points["part"] == "validation") == (part == "validation")]
         label = "validation, one seed" if part == "validation" else f"{test}, one seed"
         if len(own):
@@ -32,13 +32,13 @@ def inflation(
             left.scatter(where, own["auc"], s=32, facecolor=face, edgecolor="C0", label=label, zorder=3)
     middle = table["auc"].to_numpy()
     ends = np.abs(table[["low", "high"]].to_numpy().T - middle)
-    x = np.arange(len(table)) - 0.28
+    x = np.arange(len(table)) - 0.25
     left.errorbar(x, middle, ends, fmt="s", color="k", capsize=3, markersize=4, label="validation, mean and interval")
     left.axhline(0.5, **CHANCE)
     left.text(len(table) - 0.55, 0.505, "guess", color="0.4", fontsize=8, ha="right", va="bottom")
-    left.set(ylabel="AUC", ylim=(0.45, 1.0), xlim=(-0.55, len(table) - 0.45))
+    left.set(ylabel="AUC", ylim=(min(0.45, table["low"].min() - 0.02), 1.0), xlim=(-0.55, len(table) - 0.45))
     left.set_xticks(range(len(table)), [f"by {name}" for name in table.index])
-    left.legend(fontsize=7, loc="lower left", bbox_to_anchor=(0, 0.08))
+    left.legend(fontsize=7.5, loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=3, frameon=False, columnspacing=1)
     others = table[:-1]
     middle = others["inflation"].to_numpy()
     ends = np.abs(others[["inflation_low", "inflation_high"]].to_numpy().T - middle)

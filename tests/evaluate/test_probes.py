@@ -13,7 +13,7 @@ from stroke_utils.phantom import dicom
 PATIENTS = 40
 
 
-def draw(path, head, bar=False, bright=False, lesion=False, size=(256, 256)):
+def draw(path, head, bar=False, bright=False, lesion=False):
     """A skull with scalp and brain; under it a bar outside the head, in it a lesion."""
     rng = np.random.default_rng(head)
     image = Image.new("L", (256, 256))
@@ -25,44 +25,32 @@ def draw(path, head, bar=False, bright=False, lesion=False, size=(256, 256)):
     if bar:
         pen.rectangle([90, 246, 170, 250], 120)
     noisy = np.asarray(image) + (np.asarray(image) > 0) * rng.integers(0, 9, (256, 256))
-    Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).resize(size).convert("RGB").save(path)
+    Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).convert("RGB").save(path)
 
 
-def cohort_of(folder, planted="", named=True, parts=("train",)):
+def cohort_of(folder, planted="", parts=("train",)):
     """One slice of each of ``PATIENTS`` patients a part, every second with a stroke, with one thing that tells it."""
     rows, facts, rng = [], [], np.random.default_rng(0)
     names = rng.permutation(len(parts) * PATIENTS) + 20000
     for k, part in enumerate(parts):
         for patient in range(PATIENTS):
             stroke, width, spacing = patient % 2, rng.choice([80, 100]), rng.choice([3, 5])
-            for index in range(1):
-                number = int(names[k * PATIENTS + patient])
-                number += 5000 * stroke * (planted == "slice number")
-                path, header = folder / f"{number}.png", folder / f"{number}.dcm"
-                size = (240, 250) if planted == "image size" and stroke else (256, 256)
-                tells = {"bar": "outside the head", "bright": "brain deleted", "lesion": "whole slice"}
-                draw(
-                    path, 1000 * k + patient, size=size, **{n: bool(stroke) and planted == p for n, p in tells.items()}
-                )
-                about = {"width": 80 if stroke else 100} if planted == "DICOM tags" else {"width": width}
-                about |= {"low": 0, "pixel": 0.4, "spacing": spacing, "position": float(rng.normal())}
-                hu = np.zeros((8, 8), np.int16)
-                dicom.write(header, hu, seed=0, patient=f"P{k}{patient}", instance=index + 1, **about)
-                rows.append(
-                    (str(number), stroke, part, str(path), str(header), f"P{k}{patient}" if named else None, *size)
-                )
-                levels = 80 if stroke and planted == "window width" else width
-                facts.append((str(number), levels, bool(stroke) and planted == "marker"))
+            number = int(names[k * PATIENTS + patient]) + 5000 * stroke * (planted == "slice number")
+            path, header = folder / f"{number}.png", folder / f"{number}.dcm"
+            tells = {"bar": "outside the head", "bright": "brain deleted", "lesion": "whole slice"}
+            draw(path, 1000 * k + patient, **{n: bool(stroke) and planted == name for n, name in tells.items()})
+            about = {"width": (80 if stroke else 100) if planted == "DICOM tags" else width, "low": 0, "pixel": 0.4}
+            about |= {"spacing": spacing, "position": float(rng.normal())}
+            name = f"P{k}{patient}"
+            dicom.write(header, np.zeros((8, 8), np.int16), seed=0, patient=name, instance=1, **about)
+            size = (500, 512) if planted == "image size" and stroke else (512, 512)
+            rows.append((str(number), stroke, part, str(path), str(header), name, *size))
+            levels = 80 if stroke and planted == "window width" else width
+            facts.append((str(number), levels, bool(stroke) and planted == "marker"))
     columns = ["slice_id", "stroke", "part", "png", "dicom", "patient", "width", "height"]
     slices = pd.DataFrame(rows, columns=columns).astype({"stroke": "Int64"})
-    return Cohort(
-        folder,
-        slices,
-        pd.DataFrame(),
-        {},
-        "f",
-        facts=pd.DataFrame(facts, columns=["slice_id", "grey_levels", "marker"]),
-    )
+    known = pd.DataFrame(facts, columns=["slice_id", "grey_levels", "marker"])
+    return Cohort(folder, slices, pd.DataFrame(), {}, "f", facts=known)
 
 
 @pytest.fixture(autouse=True)
