@@ -131,6 +131,9 @@ def numbers(table: pd.DataFrame) -> np.ndarray:
 def guesses(x: np.ndarray, truth: np.ndarray, patients: np.ndarray, seed: int = 0) -> np.ndarray:
     """Guess each slice's label from features, by a forest that has seen no slice of its patient.
 
+    With few patients, guesses of what nothing tells fall below chance: of a class that many held-out slices have, the
+    others have few. An AUC below 0.5 is no finding.
+
     Args:
         x: features, float (n, k).
         truth: (n,) 0 or 1.
