@@ -36,7 +36,7 @@ def inflation(
     left.errorbar(x, middle, ends, fmt="s", color="k", capsize=3, markersize=4, label="validation, mean and interval")
     left.axhline(0.5, **CHANCE)
     left.text(len(table) - 0.55, 0.505, "guess", color="0.4", fontsize=8, ha="right", va="bottom")
-    left.set(ylabel="AUC", ylim=(min(0.45, table["low"].min() - 0.02), 1.0), xlim=(-0.55, len(table) - 0.45))
+    left.set(ylabel="AUC", ylim=(min(0.45, table["low"].min() - 0.02), 1.02), xlim=(-0.55, len(table) - 0.45))
     left.set_xticks(range(len(table)), [f"by {name}" for name in table.index])
     left.legend(fontsize=7.5, loc="lower left", bbox_to_anchor=(-0.02, 1), ncols=3, frameon=False, columnspacing=1)
     others = table[:-1]
