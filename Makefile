@@ -26,21 +26,26 @@ COMPILE = uv pip compile pyproject.toml --quiet --upgrade --universal --python-v
 GENERATED = .venv .venv-bench results data/derived data/phantom-*-seed*-v* data/.phantom-* .snakemake .pytest_cache .ruff_cache \
 	*.egg-info
 
+REPRODUCE = $(COMMAND) reproduce --profile "$$PROFILE" --data "$$DATA" --seeds "$$SEEDS" --models "$$MODELS" \
+	--weights "$$WEIGHTS" --split "$$SPLIT" --cores "$$CORES" --executor "$$EXECUTOR" --jobs "$$JOBS"
+
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce test verify lab refresh bench lock clean clean-derived
+.PHONY: help env reproduce beyond test verify lab refresh bench lock clean clean-derived
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
-	@echo '  PROFILE=quick|smoke|paper DATA=/path SEEDS=0,1,2 MODELS=cnn,resnet18 WEIGHTS=imagenet CORES=2 for reproduce; PYTHON=/path/to/python3.12 for all.'
+	@echo '  PROFILE=quick|smoke|paper DATA=/path SEEDS=0,1,2 MODELS=cnn,resnet18 WEIGHTS=imagenet CORES=2 for reproduce and beyond; PYTHON=/path/to/python3.12 for all.'
 	@echo '  EXECUTOR=slurm JOBS=30 SPLIT=models for reproduce on a cluster, see docs/cluster.md.'
 
 env:
 	@case '$(PY)' in .venv/*) sh .ci/install.sh;; *) command -v '$(COMMAND)' >/dev/null || { echo \
 	"There is no $(COMMAND): install the package into the environment of $(PY), with: $(PY) -m pip install -e ." >&2; exit 2; };; esac
 
-reproduce: env  ## run all notebooks headless; what is finished is not run again
-	@$(COMMAND) reproduce --profile "$$PROFILE" --data "$$DATA" --seeds "$$SEEDS" --models "$$MODELS" \
-	--weights "$$WEIGHTS" --split "$$SPLIT" --cores "$$CORES" --executor "$$EXECUTOR" --jobs "$$JOBS"
+reproduce: env  ## run all notebooks on the paper headless; what is finished is not run again
+	@$(REPRODUCE)
+
+beyond: env  ## run the notebooks that go beyond the paper, 08 and later, and what they need of the others
+	@$(REPRODUCE) --beyond
 
 test: env  ## unit tests, then every notebook (in profile smoke) against its stored outputs, then the expected scores
 	@$(PY) -m pytest -n 2 --dist loadfile tests

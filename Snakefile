@@ -2,6 +2,7 @@
 
     snakemake --cores 2                                            # the quick profile on the phantom
     snakemake --cores 8 --config profile=paper data=/path seeds=0,1,2 models=cnn,resnet18
+    snakemake --cores 2 --config beyond=true                       # what goes beyond the paper
     snakemake --profile stroke_utils/course/profiles/slurm --jobs 30 --config executor=slurm split=models …
 
 Outputs are the executed copies under results/, each named by a digest of all that makes it: its cells, its parameters, the
@@ -18,7 +19,8 @@ from stroke_utils.base.errors import UserError
 from stroke_utils.course import cluster, commands, forecast, plan
 
 try:
-    PLAN = plan.make_plan(*(config.get(key, "") for key in ("profile", "data", "seeds", "models", "weights", "split")))
+    ASKED = "profile", "data", "seeds", "models", "weights", "split", "beyond"
+    PLAN = plan.make_plan(*(config.get(key, "") for key in ASKED))
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -44,14 +46,14 @@ COPIES = {
 def on_cluster(notebook):
     """What a job asks a cluster for; on this machine nothing but memory, which counts where --resources limits it."""
     if LOCAL:
-        return {"mem_mb": 8000 if notebook in plan.PER_SEED else 3000}
+        return {"mem_mb": 8000 if plan.trains(notebook) else 3000}
     return cluster.resources(PLAN.profile, notebook)
 
 
 def cores_of(notebook):
     """On this machine a training takes all cores. A job must ask for the same number here and where it runs."""
     if LOCAL:
-        return max(2, workflow.cores or 2) if notebook in plan.PER_SEED else 1
+        return max(2, workflow.cores or 2) if plan.trains(notebook) else 1
     return cluster.needs(PLAN.profile, notebook).cores
 
 
@@ -62,7 +64,7 @@ def literal(path):
 
 rule all:
     input:
-        [PLAN.outputs(notebook) for notebook in PLAN.notebooks],
+        [PLAN.outputs(notebook) for notebook in PLAN.targets],
 
 
 if not PLAN.data:

@@ -30,6 +30,7 @@ REQUIRED = [
     "05_segmentation",
     "06_results_figures",
     "07_table_forensics",
+    "08_leakage_and_shortcuts",
 ]
 CLOSING = ["What to remember", "Exercises", "The record of this run"]
 """Second-level headings that end a notebook and are no lesson."""

@@ -26,7 +26,7 @@ from stroke_utils.base import errors, files, paths, templates
 from stroke_utils.course import cards
 from stroke_utils.course.headless import short_path
 from stroke_utils.course.notebook_files import read_notebook
-from stroke_utils.course.plan import Plan
+from stroke_utils.course.plan import Plan, goes_beyond
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 GLOSSARY, FRONT = "glossary.md", "top"
@@ -190,6 +190,8 @@ def copies(plan: Plan, notebook: str) -> list[Path]:
 def unfinished(plan: Plan, notebook: str) -> list[str]:
     """Say which runs of a notebook stopped, and which have not run; copies of those that stopped are in ``logs``."""
     said, wanted = {}, list(map(Path, plan.outputs(notebook)))
+    if goes_beyond(notebook) and not plan.beyond:  # nobody asked for it
+        return [] if any(path.is_file() for path in wanted) else [f"{notebook} goes beyond the paper: `make beyond`."]
     for log in (plan.executed / "logs" / path.name for path in wanted):
         if not log.is_file() or log.stat().st_size == 0:  # what Snakemake leaves after a success
             continue

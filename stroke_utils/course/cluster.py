@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stroke_utils.base.errors import UserError
-from stroke_utils.course.plan import PER_SEED
+from stroke_utils.course.plan import PER_SEED, trains
 
 EXECUTORS = ("local", "slurm")
 """Where jobs run: on the cores of this machine, or where Slurm puts them."""
@@ -55,9 +55,10 @@ TRAINING = {
     },
     "": dict.fromkeys(PER_SEED, Needs(32000, 1440, 8)),
 }
+BEYOND = {"quick": Needs(8000, 90, 2), "": Needs(32000, 1440, 8)}
 """Notebooks that train. Quick: five to ten times the minutes and two to four times the memory of the stored runs (18, 3
 and 12 minutes, 2.3, 1.9 and 3.2 GiB, on two cores). Others, such as paper: ours, for nothing was measured. A day is
-what most clusters let a job run; a longer training goes on in the next job."""
+what most clusters let a job run; a longer training goes on in the next job. Those beyond the paper likewise."""
 
 LIKE_QUICK = {"smoke": "quick"}
 """Profiles that do the work of another, or less."""
@@ -66,7 +67,7 @@ LIKE_QUICK = {"smoke": "quick"}
 def needs(profile: str, notebook: str) -> Needs:
     """Return what a job of a notebook asks for in a profile."""
     profile = LIKE_QUICK.get(profile, profile)
-    table = TRAINING if notebook in PER_SEED else SHORT
+    table = TRAINING if notebook in PER_SEED else BEYOND if trains(notebook) else SHORT
     found = table.get(profile, table[""])
     return found[notebook] if notebook in PER_SEED else found
 
@@ -77,7 +78,7 @@ def resources(profile: str, notebook: str) -> dict[str, object]:
     Raises:
         UserError: the number of GPUs is none.
     """
-    asked, training = needs(profile, notebook), notebook in PER_SEED
+    asked, training = needs(profile, notebook), trains(notebook)
     found: dict[str, object] = {"mem_mb": asked.mem_mb, "runtime": asked.runtime}
     given = os.environ.get(GPUS, "").strip() or "0"
     if not (given.isascii() and given.isdigit()):

@@ -66,6 +66,27 @@ def check(given: argparse.Namespace) -> int:
     return 1 if cohort.obstacles() else 0
 
 
+def audit_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``audit``."""
+    check_arguments(parser)
+    parser.add_argument("--seed", type=int, default=0, help="of folds, forests and intervals; default: 0")
+
+
+def audit(given: argparse.Namespace) -> int:
+    """Look for shortcuts: can the label be told from what no reader of a slice would look at?
+
+    The exit status is 1 where a probe raises an alarm. Notebook 08 explains the probes.
+    """
+    from stroke_utils.data.cohort import read_cohort
+    from stroke_utils.evaluate import probes
+
+    table = probes.audit(read_cohort(given.folder), given.seed)
+    print(table.drop(columns="sees").round(2).to_string(na_rep="–"))
+    found = probes.alarms(table)
+    print(f"\nAlarms: {', '.join(found) or 'none'}")
+    return 1 if found else 0
+
+
 def phantom_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``phantom``."""
     from stroke_utils.phantom import spec, writer
@@ -103,11 +124,14 @@ def plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", default="", metavar="START", help=start)
     split = "models: a job for each network and seed; default: one for each seed"
     parser.add_argument("--split", default="", metavar="models", help=split)
+    beyond = "the notebooks that go beyond the paper, and of the others what these need"
+    parser.add_argument("--beyond", action="store_true", help=beyond)
 
 
-def asked(given: argparse.Namespace) -> dict[str, str]:
+def asked(given: argparse.Namespace) -> dict[str, object]:
     """Return what :func:`stroke_utils.course.plan.make_plan` takes."""
-    return {name: getattr(given, name) for name in ("profile", "data", "seeds", "models", "weights", "split")}
+    names = ("profile", "data", "seeds", "models", "weights", "split", "beyond")
+    return {name: getattr(given, name) for name in names}
 
 
 def reproduce_arguments(parser: argparse.ArgumentParser) -> None:
@@ -234,6 +258,12 @@ COMMANDS = {
         ("check /path/to/data",),
         check_arguments,
     ),
+    "audit": Command(
+        audit,
+        "look for shortcuts in a data folder: what tells the label and should not",
+        ("audit /path/to/data",),
+        audit_arguments,
+    ),
     "phantom": Command(
         phantom,
         "draw a phantom cohort",
@@ -246,6 +276,7 @@ COMMANDS = {
         (
             "reproduce",
             "reproduce --profile paper --data /path/to/data --seeds 0,1,2",
+            "reproduce --beyond",
             "reproduce --executor slurm --jobs 30 --split models --seeds 0,1,2,3,4",
             "reproduce --dry-run",
         ),

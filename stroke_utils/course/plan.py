@@ -20,6 +20,9 @@ PER_SEED = tuple(TASKS)
 LAST = "06_results_figures"
 """The notebook that reads the records of those before it."""
 
+PAPER_ENDS = 7
+"""Number of the last notebook about the paper; those after it go beyond, and ``make beyond`` runs them."""
+
 AFTER = {"04_phase2_classification": ("03_phase1_detection",), "05_segmentation": ("02_mask_extraction",)}
 """Notebooks that use what another leaves on disk. Each could make it itself; in this order it is made once."""
 
@@ -49,9 +52,20 @@ second row goes from the smallest network to the largest; ResNet-18 is last beca
 """
 
 
+def goes_beyond(notebook: str) -> bool:
+    """Tell whether a notebook is of ``make beyond``: by the number that its stem begins with."""
+    number = notebook.partition("_")[0]
+    return number.isdecimal() and int(number) > PAPER_ENDS
+
+
+def trains(notebook: str) -> bool:
+    """Tell whether a notebook trains or runs networks for minutes, and so takes all cores of a small machine."""
+    return notebook in PER_SEED or goes_beyond(notebook)
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What one ``make reproduce`` runs.
+    """What one ``make reproduce`` or ``make beyond`` runs.
 
     Attributes:
         profile: folder of ``params/``.
@@ -61,6 +75,7 @@ class Plan:
         weights: what networks start from, as the notebooks' parameter ``weights``; empty: the profile's.
         left_out: notebooks that the data folder is not enough for, with the reasons.
         split: ``models``: one executed copy for each network and seed; empty: one for each seed.
+        beyond: whether the notebooks beyond the paper are run, and of the others what these need.
     """
 
     profile: str
@@ -70,16 +85,19 @@ class Plan:
     weights: str = ""
     left_out: tuple[tuple[str, str], ...] = ()
     split: str = ""
+    beyond: bool = False
     _known: dict = field(default_factory=dict, compare=False, repr=False)  # what is asked for many times
 
     @property
     def notebooks(self) -> list[str]:
         """Stems of all notebooks in reading order.
 
-        Those that train none of the wanted models are left out, and those that the data are not enough for.
+        Those that train none of the wanted models are left out, those that the data are not enough for, and, unless
+        they are asked for, those beyond the paper.
         """
         impossible = dict(self.left_out)
         found = (path.stem for path in (paths.home() / "notebooks").glob("*.ipynb"))
+        found = (stem for stem in found if self.beyond or not goes_beyond(stem))
         stems = sorted(stem for stem in found if stem not in impossible)
         return [stem for stem in stems if not self.models or stem not in PER_SEED or self.wanted(stem)]
 
@@ -87,6 +105,11 @@ class Plan:
     def first_reader(self) -> str:
         """The first notebook that works on slices, else the first of all: it says size of the phantom and seed."""
         return next(filter(self.reads_data, self.notebooks), self.notebooks[0])
+
+    @property
+    def targets(self) -> list[str]:
+        """Stems of the notebooks that are run for their own sake; others only where one of these needs them."""
+        return [stem for stem in self.notebooks if goes_beyond(stem) == self.beyond]
 
     def wanted(self, notebook: str) -> list[str]:
         """Those of a training notebook's models that are wanted."""
@@ -121,7 +144,8 @@ class Plan:
         found["reuse"] = "true" if "reuse" in self.values(notebook) else ""  # a network of this name is this network
         if not (self.weights == "phantom" and notebook == UNETS):  # no U-Net has that start
             found["weights"] = self.weights
-        found = found if notebook in PER_SEED else {}
+        if notebook not in PER_SEED:  # one beyond the paper takes the networks of the first seed
+            found = {name: found[name] for name in ("seed", "reuse")} if goes_beyond(notebook) else {}
         found |= {"data_dir": self.data if self.reads_data(notebook) else ""}
         found = {name: value for name, value in found.items() if value}
         return found | (dict.fromkeys(self._elsewhere(notebook, model), EMPTY) if model else {})
@@ -137,7 +161,7 @@ class Plan:
 
     def identity(self, notebook: str, seed: int, model: str = "") -> Identity:
         """What an executed copy is made of; a notebook that trains has a copy for each seed, or seed and network."""
-        key = notebook, seed if notebook in PER_SEED else 0, model
+        key = notebook, seed if trains(notebook) else 0, model
         if key not in self._known:
             self._known[key] = _identity(self, *key)
         return self._known[key]
@@ -181,12 +205,19 @@ class Plan:
 
 
 def make_plan(
-    profile: str = "", data: str = "", seeds: str = "", models: str = "", weights: str = "", split: str = ""
+    profile: str = "",
+    data: str = "",
+    seeds: str = "",
+    models: str = "",
+    weights: str = "",
+    split: str = "",
+    beyond: bool = False,
 ) -> Plan:
     """Check a request and every parameters file, and return the plan.
 
     ``data`` falls back to ``STROKE_DATA``; ``seeds`` (as ``0,1,2``) and ``models`` (as ``cnn,resnet18``) to the
-    parameters files' own, and so does ``weights``. ``split`` is ``models`` or empty.
+    parameters files' own, and so does ``weights``. ``split`` is ``models`` or empty. ``beyond`` asks for the notebooks
+    beyond the paper.
 
     Raises:
         UserError: unknown profile, no such data folder, ill seeds, unknown models, no such weights, an unknown split,
@@ -202,8 +233,9 @@ def make_plan(
     words = str(seeds).replace(",", " ").split()
     if not all(word.isascii() and word.isdigit() and int(word) <= parameters.TABLE["seed"].high for word in words):
         raise UserError(f"SEEDS={seeds} is no list of whole numbers. Write for instance SEEDS=0,1,2.")
-    plan = Plan(profile, data, tuple(sorted({int(word) for word in words})))
-    _check_files(plan)
+    plan = Plan(profile, data, tuple(sorted({int(word) for word in words})), beyond=True)
+    _check_files(plan)  # of all notebooks
+    plan = replace(plan, beyond=bool(beyond), _known={})
     if data:
         folder = Path(data).expanduser().resolve()
         if not folder.is_dir() or not any(folder.iterdir()):
@@ -233,6 +265,7 @@ NEEDS = {
     "03_phase1_detection": "detection",
     "04_phase2_classification": "type",
     "05_segmentation": "regions",
+    "08_leakage_and_shortcuts": "detection",
 }
 """What notebooks need of a data folder: a task of ``data.verdict`` that can be trained, or overlays of both types."""
 
@@ -256,7 +289,8 @@ def _left_out(plan: Plan) -> tuple[tuple[str, str], ...]:
             return ()
         lacks = _lacks(cohort)
         files.write_json(made_by.folder() / "lacks.json", lacks)
-    impossible = {notebook: lacks[need] for notebook, need in NEEDS.items() if lacks[need]}
+    asked = {notebook: need for notebook, need in NEEDS.items() if plan.beyond or not goes_beyond(notebook)}
+    impossible = {notebook: lacks[need] for notebook, need in asked.items() if lacks[need]}
     if set(PER_SEED) <= set(impossible):
         reasons = " ".join(dict.fromkeys(impossible[notebook] for notebook in PER_SEED))
         raise UserError(f"Nothing can be trained on {plan.data}. {reasons} `stroke-regions check` tells what is there.")

@@ -1,4 +1,4 @@
-"""Run the whole course: ``stroke-regions reproduce --profile quick``, which is what ``make reproduce`` calls.
+"""Run the course: ``stroke-regions reproduce --profile quick``, which ``make reproduce`` and ``make beyond`` call.
 
 Checks everything a person can mistype before the first notebook starts, then lets Snakemake run what is missing or out
 of date, then shows the results and binds them into a book. The Snakefile builds its rules from the same :class:`Plan`.
@@ -29,7 +29,7 @@ OF_A_JOB = "CalledProcessError"
 def summary(plan: Plan) -> str:
     """Return the results table that the last notebook wrote, if any, and where everything is."""
     root = paths.results_root() / plan.profile
-    copies = [Path(output) for notebook in plan.notebooks for output in plan.outputs(notebook)]
+    copies = [Path(output) for notebook in plan.targets for output in plan.outputs(notebook)]
     run = _run_of(plan.outputs(LAST)[0]) if LAST in plan.notebooks else ""
     results = root / LAST / run / "tables" / "results.csv"
     if run and results.is_file():
@@ -57,7 +57,7 @@ def _run_of(copy: str) -> str:
     return found[-1] if found else ""
 
 
-def run_all(asked: dict[str, str], cores: str, further: list[str], executor: str = "local", jobs: str = "") -> bool:
+def run_all(asked: dict[str, object], cores: str, further: list[str], executor: str = "local", jobs: str = "") -> bool:
     """Run the course, print what came of it, and tell whether all of it is there.
 
     Args:
@@ -146,6 +146,7 @@ def _snakemake(plan: Plan, executor: str, further: list[str]) -> tuple[bool, str
     config |= {"models": ",".join(plan.models)} if plan.models else {}
     config |= {"weights": plan.weights} if plan.weights else {}
     config |= {"split": plan.split} if plan.split else {}
+    config |= {"beyond": True} if plan.beyond else {}
     command = ["--snakefile", str(home / "Snakefile"), "--directory", str(home), "--nolock"]
     command += ["--rerun-incomplete", "--keep-going"]
     # In a file: on a command line Snakemake takes it for Python, and hands it to jobs through a shell.

@@ -4,7 +4,7 @@ It knows folders, labels, colours and integrity, and no network.
 ``names`` says what folders are called, ``leftovers`` what programs leave in them; ``layouts``, ``numbering``,
 ``pixels``, ``dicom``, ``checks`` and ``tables`` read files; ``cohort`` makes the table, ``verdict`` judges it,
 ``opening`` finds the folder; ``masks`` has the rules of a single mask, ``class_masks`` those of a whole cohort;
-``splits``, ``duplicates`` and ``describe`` work on the table.
+``splits``, ``duplicates`` and ``describe`` work on the table; ``regions`` finds the head, ``tags`` reads headers.
 """
 
 from stroke_utils.data.cohort import Cohort, DataSet, read_cohort
@@ -28,7 +28,9 @@ __all__ = [
     "opening",
     "pixels",
     "read_cohort",
+    "regions",
     "splits",
     "tables",
+    "tags",
     "verdict",
 ]

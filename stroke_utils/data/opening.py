@@ -7,6 +7,7 @@ import pandas as pd
 
 from stroke_utils import phantom
 from stroke_utils.base import paths
+from stroke_utils.base.errors import UserError
 from stroke_utils.data.cohort import Cohort, read_cohort
 from stroke_utils.phantom import lesions, render, spec, writer
 
@@ -71,3 +72,19 @@ def old_infarcts(cohort: Cohort, slices: pd.DataFrame) -> pd.Series:
         drawn = render.draw_slice(patient, owner, which, lesion, seed, constants)
         found.append(int((drawn.tissue == render.TISSUES.index("old infarct")).sum()))
     return pd.Series(found, slices.index, "Int64")
+
+
+def open_control(size: str = "quick", seed: int = 0, quiet: bool = False) -> Cohort:
+    """Read the phantom with the planted shortcut, in which the head-rest tells stroke; it is made when missing.
+
+    Raises:
+        UserError: as :func:`open_cohort`.
+    """
+    folder = phantom.phantom_folder(size, seed, shortcut=True)
+    if not folder.exists():
+        try:
+            phantom.make_phantom(folder, size, seed, quiet, shortcut=True)
+        except UserError:
+            if not folder.exists():  # else another process has just made it
+                raise
+    return read_cohort(folder, quiet=quiet)

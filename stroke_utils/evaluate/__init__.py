@@ -3,7 +3,7 @@
 It knows thresholds, conventions and intervals, and no network.
 ``metrics`` scores classifiers, ``overlap`` scores masks, ``extractors`` the rules that make them; ``brightness`` makes
 masks without a network, as their baseline; ``compare`` tests pairs of models, ``forensics`` finds the confusion
-matrices behind printed tables.
+matrices behind printed tables; ``leakage`` compares ways to split, ``probes`` looks for shortcuts.
 """
 
-__all__ = ["brightness", "compare", "extractors", "forensics", "metrics", "overlap"]
+__all__ = ["brightness", "compare", "extractors", "forensics", "leakage", "metrics", "overlap", "probes"]

@@ -4,10 +4,12 @@ A function of one picture takes ``ax=None``, one of several pictures ``figure=No
 them it makes a figure. Both return what they drew on, axes or a flat array of axes, row by row.
 ``canvas`` makes, stamps and saves figures, ``style`` has colours and the grid of images; ``overview`` draws the map of
 the course, ``anatomy`` the phantom's own heads, ``data`` slices, ``networks`` what is inside networks, ``training`` the
-course of trainings, ``curves`` what thresholds give, ``segmentation`` and ``results`` what networks found.
+course of trainings, ``curves`` what thresholds give, ``segmentation`` and ``results`` what networks found,
+``audits`` leakage and shortcuts.
 """
 
 from stroke_utils.figures.anatomy import from_head_to_numbers, labelled_slice, lesion_kinds
+from stroke_utils.figures.audits import inflation, probe_intervals
 from stroke_utils.figures.canvas import mark_paper, save, use_origin
 from stroke_utils.figures.curves import operating_curves, reliability, threshold_trade
 from stroke_utils.figures.data import (
@@ -67,6 +69,7 @@ __all__ = [
     "grey_histograms",
     "hue_rule",
     "image_grid",
+    "inflation",
     "labelled_slice",
     "lesion_kinds",
     "lesion_sizes",
@@ -79,6 +82,7 @@ __all__ = [
     "outlined",
     "predictions_gallery",
     "printable_scores",
+    "probe_intervals",
     "reliability",
     "responses",
     "samples",

@@ -219,6 +219,7 @@ _ROWS = (
             "05": "of the split, the starting weights and the order",
             "06": "nothing here is random; part of the run's name",
             "07": "nothing here is random; part of the run's name",
+            "08": "of the audit: patients, folds, forests and intervals",
             "": "of the split, the starting weights, the order and the augmentation",
         },
     ),
@@ -233,6 +234,23 @@ _ROWS = (
         low=1,
         high=1_000_000,
         help="slices of each class whose grey values are drawn",
+    ),
+    Parameter(
+        name="audit_patients",
+        kind=int,
+        role="how often",
+        trains=False,
+        low=0,
+        high=1_000_000,
+        help="patients of each class that the audit looks at, drawn at random; 0: all",
+    ),
+    Parameter(
+        name="control_size",
+        kind=str,
+        role="how often",
+        trains=False,
+        choices=PHANTOM_SIZES,
+        help=f"size of the phantom with the planted shortcut: {_or(PHANTOM_SIZES)}",
     ),
     Parameter(
         name="compare_slices",
@@ -403,7 +421,10 @@ _ROWS = (
         may_be_empty=True,
         low=0,
         high=_GREATEST_SEED,
-        help="of the augmentation experiment; an empty list leaves it out",
+        help={
+            "08": "of the trainings: splits, starting weights and order",
+            "": "of the augmentation experiment; an empty list leaves it out",
+        },
     ),
     Parameter(
         name="deterministic",

@@ -12,7 +12,7 @@ import pytest
 from stroke_utils.course import commands
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("check", "phantom", "reproduce", "run", "refresh", "verify", "book", "pretrain", "clean-derived")
+NAMES = ("check", "audit", "phantom", "reproduce", "run", "refresh", "verify", "book", "pretrain", "clean-derived")
 
 
 def texts():
@@ -119,6 +119,18 @@ def test_a_reader_that_has_enough_is_no_traceback(tiny_phantom):
         process.stdout.close()  # as `head` does once it has its lines
         said = process.stderr.read()
     assert process.returncode == 141 and "Traceback" not in said and "BrokenPipe" not in said
+
+
+def test_audit_says_what_it_found_and_ends_in_1_on_an_alarm(tiny_phantom, monkeypatch, capsys):
+    from stroke_utils.evaluate import probes
+
+    assert commands.main(["audit", str(tiny_phantom)]) == 0
+    said = capsys.readouterr().out
+    assert "outside the head" in said and "cannot tell" in said and said.endswith("Alarms: none\n")
+    monkeypatch.setattr(probes, "LEAST", 1)
+    monkeypatch.setattr(probes, "probe", lambda *given: {"verdict": probes.TELLS, "auc": 0.9, "unit": "patients"})
+    assert commands.main(["audit", str(tiny_phantom)]) == 1
+    assert "Alarms: outside the head, brain deleted" in capsys.readouterr().out
 
 
 def test_help_and_check_load_nothing_heavy(tiny_phantom):

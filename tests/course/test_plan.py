@@ -8,7 +8,7 @@ from PIL import Image
 from stroke_utils.base import paths, vocabulary
 from stroke_utils.base.errors import UserError
 from stroke_utils.course import plan
-from stroke_utils.course.plan import make_plan
+from stroke_utils.course.plan import goes_beyond, make_plan, trains
 from stroke_utils.course.reproduce import left_out
 from stroke_utils.data.cohort import read_cohort
 
@@ -89,6 +89,33 @@ def test_with_both_types_and_overlays_all_run_with_a_test_or_without(data):
         draw(data / "session2" / "MASKS" / f"{name}.png", vocabulary.MASK_COLOURS[kind])
     asked = make_plan(data=str(data))
     assert asked.left_out == () and left_out(asked) == "" and len(asked.notebooks) == 8
+
+
+BEYOND = "08_leakage_and_shortcuts"
+
+
+def test_what_goes_beyond_the_paper_is_run_only_where_it_is_asked_for():
+    paper, beyond = make_plan(), make_plan(beyond=True)
+    assert BEYOND not in paper.notebooks and paper.targets == paper.notebooks
+    assert BEYOND in beyond.targets and not set(beyond.targets) & set(paper.targets)
+    assert beyond.notebooks == [*paper.notebooks, *beyond.targets]  # the others where one of these needs them
+    assert [goes_beyond(stem) for stem in ("07_x", "08_x", "10_x", "notes")] == [False, True, True, False]
+    assert trains(BEYOND) and trains("03_phase1_detection") and not trains("06_results_figures")
+    assert {paper.outputs(n)[0] for n in paper.notebooks} <= {beyond.outputs(n)[0] for n in beyond.notebooks}
+
+
+def test_what_goes_beyond_takes_the_first_seed_and_the_data(data):
+    asked = make_plan(data=str(data), seeds="3,1", beyond=True)
+    assert asked.changes(BEYOND, *asked.jobs(BEYOND)[0]) == {"seed": "1", "data_dir": str(data)}
+    assert len(asked.outputs(BEYOND)) == 1
+
+
+def test_an_audit_needs_both_classes(data, monkeypatch):
+    monkeypatch.setattr(
+        plan, "_lacks", lambda cohort: dict.fromkeys(plan.NEEDS.values(), "") | {"detection": "Nothing."}
+    )
+    assert BEYOND in dict(make_plan(data=str(data), beyond=True).left_out)
+    assert BEYOND not in dict(make_plan(data=str(data)).left_out)
 
 
 def test_the_data_are_read_once_for_all_notebooks_of_a_run(data, monkeypatch):

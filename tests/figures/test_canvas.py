@@ -71,6 +71,10 @@ def given(tmp_path_factory):
     dices = slices.assign(lesion_dice=0.5, typed_dice=0.4, reference_px=500)
     sizes = pd.DataFrame({"type": ["ischemia", "hemorrhage"], "pixels": [300, 900], "method": "paper", "dice": 0.9})
     answers = slices.assign(outcome="TP", probability=0.9)
+    audit = pd.DataFrame({"auc": [0.6, None], "low": [0.4, None], "high": [0.8, None]}, index=["marker", "DICOM tags"])
+    middle = {"auc": 0.7, "low": 0.6, "high": 0.8, "inflation": 0.1, "inflation_low": 0.0, "inflation_high": 0.2}
+    splits = pd.DataFrame([middle, middle], index=["slice", "patient"])
+    single = pd.DataFrame([("slice", 0, "validation", 0.7)], columns=["split_by", "seed", "part", "auc"])
     score = {"table": "I", "model": "cnn", "start": "random", "score": "f1"}
     ends = {"value": 0.7, "low": 0.6, "high": 0.8, "baseline": 0.4, "perfect": 1.0}
     curve = pd.DataFrame({"threshold": [0.1, 0.9], "precision": [0.5, 1.0], "recall": [1.0, 0.5]})
@@ -102,6 +106,7 @@ def given(tmp_path_factory):
         "grey_histograms": (greys.rename_axis(index=["slice_id", "label"]),),
         "hue_rule": (overlay,),
         "image_grid": ([ramp, ramp], ["a", "b"], 2),
+        "inflation": (splits, single),
         "labelled_slice": (),
         "lesion_kinds": (),
         "lesion_sizes": (sizes,),
@@ -112,6 +117,7 @@ def given(tmp_path_factory):
         "outlined": (ramp, np.eye(9, 256), "a"),
         "predictions_gallery": (answers, slices, ("none", "stroke"), 2),
         "printable_scores": (triples, triples[0]),
+        "probe_intervals": ({"here": audit},),
         "reliability": ({"CNN": groups},),
         "responses": (ramp, np.random.default_rng(0).normal(size=(9, 9, 3))),
         "samples": (slices, "png"),

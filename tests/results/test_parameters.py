@@ -12,6 +12,7 @@ import pytest
 
 from stroke_utils.base import identity, paths, vocabulary
 from stroke_utils.base.errors import UserError
+from stroke_utils.course.plan import make_plan
 from stroke_utils.results import parameters
 from stroke_utils.results.parameters import TABLE
 
@@ -187,7 +188,8 @@ def test_roles_say_what_a_run_is_named_by_and_what_the_ledger_counts():
     by_role = {role: {name for name in TABLE if parameters.role(name) == role} for role in parameters.ROLES}
     trials = {"experiment_seeds", "other_starts"}
     assert by_role["where"] == {"profile", "data_dir", "reuse"}
-    assert by_role["how often"] == {"seed", "models", "phantom_size", "compare_slices", *trials}
+    sizes = {"phantom_size", "compare_slices", "audit_patients", "control_size"}
+    assert by_role["how often"] == {"seed", "models", *sizes, *trials}
     assert by_role["display"] == {"samples", "grey_sample"}
     assert parameters.role("of_an_older_version") == "identifies"
     values = vars(parameters.settings(DETECTION)) | {"of_an_older_version": 1}
@@ -287,7 +289,7 @@ def test_stroke_home_serves_a_package_that_is_installed_elsewhere(tmp_path):
     said = json.loads(done.stdout)
     assert Path(said["file"]).is_relative_to(tmp_path / "site")
     assert said["samples"] == parameters.settings("01_exploration").samples
-    assert said["profiles"] == parameters.profiles() and said["notebooks"] == notebooks()
+    assert said["profiles"] == parameters.profiles() and said["notebooks"] == make_plan().notebooks
     assert said["ledger"] > 50 and said["git"] == {"commit": None, "dirty": None}
     assert "Set STROKE_HOME to a folder with the project's notebooks/ and params/" in call().stderr
 

@@ -1,0 +1,34 @@
+"""Where the head is."""
+
+import numpy as np
+
+from stroke_utils.data import regions
+
+
+def head(radius=80):
+    """A skull of 6 pixels around a dark brain, with a gap in it."""
+    y, x = np.mgrid[:256, :256] - 120
+    away = np.hypot(x, y)
+    grey = np.where(away < radius, 40, 0) + np.where((away < radius) & (away > radius - 6), 215, 0)
+    return grey.astype(np.uint8), away < radius
+
+
+def test_the_head_is_filled_and_what_touches_it_is_left_out():
+    grey, true = head()
+    grey[120, 60:180] = 0  # a dark sulcus
+    grey[198:202, 40:210] = 200  # a head-rest that touches the head
+    grey[5:25, 5:25] = 200  # something small elsewhere
+    found = regions.head(grey)
+    assert found[true].mean() > 0.995 and (found & ~true).sum() < 300
+    assert not found[198:202, 40:75].any() and not found[198:202, 170:].any() and not found[5:25, 5:25].any()
+
+
+def test_nothing_bright_is_no_head():
+    assert not regions.head(np.zeros((20, 30), np.uint8)).any()
+    thin = np.zeros((40, 40), np.uint8)
+    thin[20] = 255
+    assert regions.head(thin).sum() < 200
+
+
+def test_depth_counts_from_the_edge_of_the_picture_too():
+    assert regions.depth(np.ones((3, 5), bool)).tolist() == [[1, 1, 1, 1, 1], [1, 2, 2, 2, 1], [1, 1, 1, 1, 1]]
