@@ -31,6 +31,7 @@ REQUIRED = [
     "06_results_figures",
     "07_table_forensics",
     "08_leakage_and_shortcuts",
+    "09_trust",
 ]
 CLOSING = ["What to remember", "Exercises", "The record of this run"]
 """Second-level headings that end a notebook and are no lesson."""

@@ -12,7 +12,7 @@ from stroke_utils.course.plan import make_plan
 from stroke_utils.results import parameters
 
 ROOT = Path(__file__).resolve().parents[1]
-LESS = {"profile", "epochs", "own", "experiment_seeds"}
+LESS = {"profile", "epochs", "own", "experiment_seeds", "compare_slices"}
 """What smoke may change: its name, and how much work is done; never data, sizes, models or what a cell shows."""
 
 

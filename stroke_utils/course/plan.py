@@ -23,13 +23,18 @@ LAST = "06_results_figures"
 PAPER_ENDS = 7
 """Number of the last notebook about the paper; those after it go beyond, and ``make beyond`` runs them."""
 
-AFTER = {"04_phase2_classification": ("03_phase1_detection",), "05_segmentation": ("02_mask_extraction",)}
-"""Notebooks that use what another leaves on disk. Each could make it itself; in this order it is made once."""
+AFTER = {
+    "04_phase2_classification": ("03_phase1_detection",),
+    "05_segmentation": ("02_mask_extraction",),
+    "09_trust": ("02_mask_extraction", "03_phase1_detection"),
+}
+"""Notebooks that use what another leaves on disk. Each could make it itself, save the networks that 09 looks at; in
+this order it is made once."""
 
 UNETS = "05_segmentation"
 
-STARTS = {"04_phase2_classification": ("03_phase1_detection",)}
-"""Of these, the notebooks whose networks another starts from: it runs again when they do."""
+STARTS = {"04_phase2_classification": ("03_phase1_detection",), "09_trust": ("03_phase1_detection",)}
+"""Of these, the notebooks whose networks another starts from or looks at: it runs again when they do."""
 
 STARTED = "resnet18"
 """The network that starts from its namesake in another notebook."""
@@ -201,7 +206,7 @@ class Plan:
     @staticmethod
     def uses(model: str, part: str) -> bool:
         """Whether a copy of one network (empty: of all) uses another notebook's copy of ``part`` (empty: of all)."""
-        return not part or model == part == STARTED
+        return not part or not model or model == part == STARTED
 
 
 def make_plan(
@@ -266,8 +271,9 @@ NEEDS = {
     "04_phase2_classification": "type",
     "05_segmentation": "regions",
     "08_leakage_and_shortcuts": "detection",
+    "09_trust": "detection type regions",
 }
-"""What notebooks need of a data folder: a task of ``data.verdict`` that can be trained, or overlays of both types."""
+"""What notebooks need of a data folder: tasks of ``data.verdict`` that can be trained, or overlays of both types."""
 
 
 def _left_out(plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -290,7 +296,10 @@ def _left_out(plan: Plan) -> tuple[tuple[str, str], ...]:
         lacks = _lacks(cohort)
         files.write_json(made_by.folder() / "lacks.json", lacks)
     asked = {notebook: need for notebook, need in NEEDS.items() if plan.beyond or not goes_beyond(notebook)}
-    impossible = {notebook: lacks[need] for notebook, need in asked.items() if lacks[need]}
+    reasons = {
+        notebook: {lacks[each]: None for each in need.split() if lacks[each]} for notebook, need in asked.items()
+    }
+    impossible = {notebook: " ".join(said) for notebook, said in reasons.items() if said}
     if set(PER_SEED) <= set(impossible):
         reasons = " ".join(dict.fromkeys(impossible[notebook] for notebook in PER_SEED))
         raise UserError(f"Nothing can be trained on {plan.data}. {reasons} `stroke-regions check` tells what is there.")

@@ -4,7 +4,8 @@ It knows folders, labels, colours and integrity, and no network.
 ``names`` says what folders are called, ``leftovers`` what programs leave in them; ``layouts``, ``numbering``,
 ``pixels``, ``dicom``, ``checks`` and ``tables`` read files; ``cohort`` makes the table, ``verdict`` judges it,
 ``opening`` finds the folder; ``masks`` has the rules of a single mask, ``class_masks`` those of a whole cohort;
-``splits``, ``duplicates`` and ``describe`` work on the table; ``regions`` finds the head, ``tags`` reads headers.
+``splits``, ``duplicates`` and ``describe`` work on the table; ``regions`` finds the head, ``tags`` reads headers;
+``changes`` alters slices, ``causes`` says what is hard.
 """
 
 from stroke_utils.data.cohort import Cohort, DataSet, read_cohort
@@ -13,6 +14,8 @@ from stroke_utils.data.opening import open_cohort
 __all__ = [
     "Cohort",
     "DataSet",
+    "causes",
+    "changes",
     "checks",
     "class_masks",
     "cohort",

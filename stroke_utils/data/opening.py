@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from stroke_utils import phantom
@@ -10,6 +11,9 @@ from stroke_utils.base import paths
 from stroke_utils.base.errors import UserError
 from stroke_utils.data.cohort import Cohort, read_cohort
 from stroke_utils.phantom import lesions, render, spec, writer
+
+TISSUES = render.TISSUES
+"""What the values of :func:`drawn_tissue` stand for."""
 
 
 def open_cohort(data_dir: str | os.PathLike = "", size: str = "quick", seed: int = 0, quiet: bool = False) -> Cohort:
@@ -88,3 +92,27 @@ def open_control(size: str = "quick", seed: int = 0, quiet: bool = False) -> Coh
             if not folder.exists():  # else another process has just made it
                 raise
     return read_cohort(folder, quiet=quiet)
+
+
+def drawn_tissue(cohort: Cohort, slice_ids: list[str]) -> dict[str, np.ndarray]:
+    """Say what lies at each pixel of some of the phantom's slices, which are drawn once more for it.
+
+    Args:
+        cohort: of the slices.
+        slice_ids: slices of it.
+
+    Returns:
+        By slice id, uint8 (H, W) of places in :data:`TISSUES`; nothing for real data, where nobody knows, and for a
+        phantom of another version.
+    """
+    origin = cohort.origin
+    if not origin.get("phantom") or origin.get("spec_version") != spec.SPEC_VERSION:
+        return {}
+    rules, seed, found = spec.PhantomSpec(), origin["seed"], {}
+    for planned in spec.plan(origin["size"], seed, rules):
+        for which in planned.slices:
+            if which.slice_id in slice_ids:
+                patient = writer.patient_of(planned, seed, rules, origin["shortcut"])
+                lesion = lesions.draw_lesion(seed, planned.number, planned.label, patient, rules)
+                found[which.slice_id] = render.draw_slice(patient, planned, which, lesion, seed, rules).tissue
+    return found

@@ -1,9 +1,21 @@
 """Scores: what is computed from truth and prediction, by which convention, with which interval.
 
 It knows thresholds, conventions and intervals, and no network.
-``metrics`` scores classifiers, ``overlap`` scores masks, ``extractors`` the rules that make them; ``brightness`` makes
-masks without a network, as their baseline; ``compare`` tests pairs of models, ``forensics`` finds the confusion
-matrices behind printed tables; ``leakage`` compares ways to split, ``probes`` looks for shortcuts.
+``metrics`` scores classifiers, ``calibration`` their probabilities and ``decision`` what acting on them is worth;
+``overlap`` scores masks, ``extractors`` the rules that make them, ``brightness`` makes masks without a network, as a
+baseline; ``compare`` tests pairs of models, ``forensics`` finds the confusion matrices behind printed tables;
+``leakage`` compares ways to split, ``probes`` looks for shortcuts.
 """
 
-__all__ = ["brightness", "compare", "extractors", "forensics", "leakage", "metrics", "overlap", "probes"]
+__all__ = [
+    "brightness",
+    "calibration",
+    "compare",
+    "decision",
+    "extractors",
+    "forensics",
+    "leakage",
+    "metrics",
+    "overlap",
+    "probes",
+]

@@ -4,8 +4,8 @@ A function of one picture takes ``ax=None``, one of several pictures ``figure=No
 them it makes a figure. Both return what they drew on, axes or a flat array of axes, row by row.
 ``canvas`` makes, stamps and saves figures, ``style`` has colours and the grid of images; ``overview`` draws the map of
 the course, ``anatomy`` the phantom's own heads, ``data`` slices, ``networks`` what is inside networks, ``training`` the
-course of trainings, ``curves`` what thresholds give, ``segmentation`` and ``results`` what networks found,
-``audits`` leakage and shortcuts.
+course of trainings, ``curves`` what thresholds give, ``segmentation`` and ``results`` what networks found, ``audits``
+leakage and shortcuts, ``trust`` how far to believe networks.
 """
 
 from stroke_utils.figures.anatomy import from_head_to_numbers, labelled_slice, lesion_kinds
@@ -45,20 +45,35 @@ from stroke_utils.figures.results import (
 from stroke_utils.figures.segmentation import convention_ranges, dice_by_level, failure_gallery
 from stroke_utils.figures.style import COLOURS, agreement, crop, image_grid, use_style
 from stroke_utils.figures.training import augmentation_curves
+from stroke_utils.figures.trust import (
+    answers_under_change,
+    attention_by_size,
+    cause_gallery,
+    coverage_curves,
+    decision_curves,
+    learning_curve,
+    long_run,
+    reliability_panels,
+)
 
 __all__ = [
     "COLOURS",
     "HOUNSFIELD",
     "agreement",
+    "answers_under_change",
     "attention",
+    "attention_by_size",
     "augmentation_curves",
     "batch_preview",
     "beside_the_paper",
+    "cause_gallery",
     "class_balance",
     "confusion_matrices",
     "convention_ranges",
     "course_map",
+    "coverage_curves",
     "crop",
+    "decision_curves",
     "dice_by_area",
     "dice_by_level",
     "dice_by_size",
@@ -71,9 +86,11 @@ __all__ = [
     "image_grid",
     "inflation",
     "labelled_slice",
+    "learning_curve",
     "lesion_kinds",
     "lesion_sizes",
     "location_maps",
+    "long_run",
     "loss_curves",
     "mark_paper",
     "network",
@@ -84,6 +101,7 @@ __all__ = [
     "printable_scores",
     "probe_intervals",
     "reliability",
+    "reliability_panels",
     "responses",
     "samples",
     "save",

@@ -220,6 +220,7 @@ _ROWS = (
             "06": "nothing here is random; part of the run's name",
             "07": "nothing here is random; part of the run's name",
             "08": "of the audit: patients, folds, forests and intervals",
+            "09": "of the finished networks that are looked at, of the split and of the long run",
             "": "of the split, the starting weights, the order and the augmentation",
         },
     ),
@@ -259,7 +260,10 @@ _ROWS = (
         trains=False,
         low=1,
         high=1_000_000,
-        help="overlays on which the rules are compared",
+        help={
+            "09": "test slices at most that are changed, and that are segmented",
+            "": "overlays on which the rules are compared",
+        },
     ),
     Parameter(
         name="saturation",
@@ -312,8 +316,12 @@ _ROWS = (
         role="identifies",
         low=32,  # the least that Keras' networks take
         high=4096,
-        multiple_of={"05": 32, "": 1},  # a U-Net halves its input five times
-        help={"05": "side of the images in pixels, a multiple of 32", "": "side of the images in pixels"},
+        multiple_of={"05": 32, "09": 16, "": 1},  # a U-Net halves its input five times, the small one of 09 three
+        help={
+            "05": "side of the images in pixels, a multiple of 32",
+            "09": "side of the small networks' images in pixels, a multiple of 16",
+            "": "side of the images in pixels",
+        },
     ),
     Parameter(
         name="pixels",
@@ -329,7 +337,11 @@ _ROWS = (
         role="identifies",
         low=1,
         high=10_000,
-        help={"05": "passes over the training slices", "": "passes over the training slices at most"},
+        help={
+            "05": "passes over the training slices",
+            "09": "passes of the long run; the other trainings take a fraction of it",
+            "": "passes over the training slices at most",
+        },
     ),
     Parameter(
         name="own",
@@ -354,7 +366,11 @@ _ROWS = (
         role="identifies",
         low=1e-9,
         high=10,
-        help={"05": "of Adam", "": f"of Adam; where a network starts from random weights, at least {RATE_FROM_RANDOM}"},
+        help={
+            "05": "of Adam",
+            "09": "of Adam",
+            "": f"of Adam; where a network starts from random weights, at least {RATE_FROM_RANDOM}",
+        },
     ),
     Parameter(
         name="reduce_after",
@@ -423,6 +439,7 @@ _ROWS = (
         high=_GREATEST_SEED,
         help={
             "08": "of the trainings: splits, starting weights and order",
+            "09": "of the learning curve and of the two kinds of masks; an empty list: the seed above",
             "": "of the augmentation experiment; an empty list leaves it out",
         },
     ),

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from stroke_utils.base import paths
 from stroke_utils.base.errors import UserError
 from stroke_utils.data.cohort import Cohort, DataSet
-from stroke_utils.results import outputs
+from stroke_utils.results import outputs, runs
 from stroke_utils.results.outputs import TABLE_NOTEBOOKS
 from stroke_utils.results.parameters import role
 
@@ -65,6 +66,53 @@ def comparable_records(records: list[dict], cohort: Cohort | DataSet) -> tuple[l
         if others:
             notes.append(f"{name}: {others} records of other settings are left out; those of the last run's are shown.")
     return kept, notes
+
+
+def finished(profile: str, notebook: str, cohort: Cohort | DataSet, seed: int) -> pd.DataFrame:
+    """Find the networks that finished runs of one training notebook left: of each model the newest.
+
+    Args:
+        profile: whose runs.
+        notebook: stem of a training notebook.
+        cohort: the data they must have been made with.
+        seed: of the runs; where a model has none of it, that of its lowest seed.
+
+    Returns:
+        One row a model, of :func:`stroke_utils.results.outputs.inventory` and with nothing missing; ``size`` is the
+        side in pixels of the images that the network takes.
+
+    Raises:
+        UserError: there is none.
+    """
+    records = runs.records(profile, notebook)[0]
+    here = [record for record in records if record["cohort"]["fingerprint"] == cohort.fingerprint]
+    made = outputs.inventory(comparable_records(here, cohort)[0] if here else [])
+    made = made[(made["notebook"] == notebook) & (made["missing"] == "")]
+    made = made[made["folder"].map(lambda folder: (folder / "best.weights.h5").is_file()).astype(bool)]
+    if made.empty:
+        others = f" ({len(records)} of other data)" if records else ""
+        raise UserError(
+            f"There is no finished run of {notebook} on these data under {paths.shown(paths.results_root() / profile)}"
+            f"{others}. Run that notebook first, then this one again; `make beyond` does both."
+        )
+    sizes = {record["run_id"]: record["parameters"]["size"] for record in here}
+    made = made.assign(size=made["run_id"].map(sizes), other=made["seed"] != seed)
+    return made.sort_values(["other", "seed"]).groupby("model").head(1).sort_index().drop(columns="other")
+
+
+def answers(made: pd.DataFrame, cohort: Cohort) -> dict[str, pd.DataFrame]:
+    """Read the predictions of finished classifiers, with what the table of slices says of each slice.
+
+    Args:
+        made: of :func:`finished`.
+        cohort: of the slices.
+
+    Returns:
+        By model: columns of ``predictions.csv`` and of the table of slices, one row a slice; a slice that is not there
+        any more is left out.
+    """
+    found = {row.model: outputs.read_table(row.folder, "predictions.csv") for row in made.itertuples()}
+    return {model: table.merge(cohort.slices, on="slice_id") for model, table in found.items()}
 
 
 def _settings(record: dict) -> dict:

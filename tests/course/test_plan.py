@@ -110,6 +110,24 @@ def test_what_goes_beyond_takes_the_first_seed_and_the_data(data):
     assert len(asked.outputs(BEYOND)) == 1
 
 
+@pytest.mark.parametrize("split", ["", "models"])
+def test_what_looks_at_finished_networks_waits_for_all_of_them(split):
+    asked = make_plan(seeds="3,1", split=split, beyond=True)
+    copies = set(asked.copies_before("09_trust", 1))
+    for stem in ("02_mask_extraction", "03_phase1_detection"):
+        assert {asked.output(stem, 1, model=model) for model in asked.parts(stem)} <= copies
+    assert len(copies) == 1 + len(asked.parts("03_phase1_detection"))
+    other = make_plan(seeds="3,1", split=split, weights="none", beyond=True)
+    assert asked.outputs("09_trust") != other.outputs("09_trust"), "other networks are looked at"
+
+
+@pytest.mark.parametrize("need", ["detection", "type", "regions"])
+def test_trust_needs_all_three_tasks(data, monkeypatch, need):
+    lacks = dict.fromkeys(("detection", "type", "regions", "overlays"), "") | {need: "Nothing."}
+    monkeypatch.setattr(plan, "_lacks", lambda cohort: lacks)
+    assert dict(make_plan(data=str(data), beyond=True).left_out)["09_trust"] == "Nothing."
+
+
 def test_an_audit_needs_both_classes(data, monkeypatch):
     monkeypatch.setattr(
         plan, "_lacks", lambda cohort: dict.fromkeys(plan.NEEDS.values(), "") | {"detection": "Nothing."}

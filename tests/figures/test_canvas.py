@@ -85,17 +85,31 @@ def given(tmp_path_factory):
         {"probability": [0.2, 0.8], "share": [0.1, 0.9], "low": [0, 0.5], "high": [0.5, 1], "n": [5, 5]}
     )
     greys = pd.DataFrame([[0.2, 0.8]], columns=[8, 16], index=pd.MultiIndex.from_tuples([("a", "none")]))
+    benefit = pd.DataFrame(
+        {"threshold": [0.1, 0.5], "net_benefit": 0.2, "low": 0.1, "high": 0.3, "everyone": [0.3, -0.2]}
+    )
+    sure = pd.DataFrame({"coverage": [0.5, 1.0], "error": [0.1, 0.2], "low": 0.0, "high": 0.3, "best": [0.0, 0.2]})
+    changed = pd.DataFrame(
+        {"AUC": [0.9, 0.8], "low": 0.7, "high": 0.95, "new misses": 0.1, "new alarms": 0.05}, ["a", "b"]
+    )
+    seen = pd.DataFrame({"label": ["ischemia"] * 2, "pixels": [500, 900], "called": [True, False]})
+    trials = pd.DataFrame({"patients": [5, 10], "seed": 0, "AUC": [0.6, 0.8], "low": 0.5, "high": 0.9})
     return {
+        "answers_under_change": (changed,),
+        "attention_by_size": (seen.assign(inside=[0.2, 0.0], in_head=0.1),),
         "attention": ([ramp, ramp], [ramp[..., 0]] * 2, [np.eye(9, 256), None], ["hit", "false alarm"]),
         "augmentation_curves": ([("none", 0, history), ("light", 0, history)],),
         "batch_preview": (np.zeros((2, 20, 20, 3)), np.stack([np.eye(3)[np.eye(20, dtype=int)]] * 2)),
         "beside_the_paper": (
             pd.DataFrame([score | ends | {"ours": 0.7, "paper": 0.9}]), pd.DataFrame([score | {"value": 0.7}]), "I",
         ),
+        "cause_gallery": (answers.assign(mistake="missed stroke", cause="small"), {"1": np.eye(20)}),
         "class_balance": (pd.DataFrame({"part": ["train"], "label": ["none"], "found": [3]}),),
         "confusion_matrices": ({"here": matrix, "the paper": matrix}, ("none", "stroke")),
         "convention_ranges": ({"CNN": pd.DataFrame([ends], index=["soft_f1"])},),
         "course_map": (),
+        "coverage_curves": ({"CNN": sure},),
+        "decision_curves": ({"CNN": benefit},),
         "dice_by_area": (dices,),
         "dice_by_level": (pd.DataFrame({"ischemia": [0.2, 0.1]}, index=[40, 80]), {"ischemia": 40}),
         "dice_by_size": (sizes,),
@@ -109,8 +123,10 @@ def given(tmp_path_factory):
         "inflation": (splits, single),
         "labelled_slice": (),
         "lesion_kinds": (),
+        "learning_curve": (trials,),
         "lesion_sizes": (sizes,),
         "location_maps": ({"ischemia": (np.full((8, 8), 0.1), np.zeros((8, 8)), 3)},),
+        "long_run": (history.assign(accuracy=0.5, val_accuracy=[0.4, 0.6]), 1),
         "loss_curves": ({"CNN": history, "ResNet-18": history},),
         "network": (models.detector("cnn", 32),),
         "operating_curves": (truths, {"CNN": answered}, {"CNN": {"rule": 0.3, "0.5": 0.5}}),
@@ -120,6 +136,7 @@ def given(tmp_path_factory):
         "probe_intervals": ({"here": audit},),
         "reliability": ({"CNN": groups},),
         "responses": (ramp, np.random.default_rng(0).normal(size=(9, 9, 3))),
+        "reliability_panels": ({"CNN": groups, "ResNet-18": groups},),
         "samples": (slices, "png"),
         "seed_losses": ({0: history}, "CNN"),
         "segmentation_demo": ({"ischemia, good": "1"}, slices, truth, folder / "masks", dices),
@@ -131,7 +148,9 @@ def given(tmp_path_factory):
 
 
 NO_DATA = {
+    "attention_by_size": (pd.DataFrame({"inside": []}),),
     "augmentation_curves": ([],),
+    "cause_gallery": (pd.DataFrame(), {}),
     "image_grid": ([], []),
     "lesion_sizes": (pd.DataFrame({"type": [], "pixels": []}),),
     "location_maps": ({},),
