@@ -1,19 +1,23 @@
 """Profile smoke: the notebooks of a test session get its parameters, checked, in their own cell."""
 
 import importlib.util
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
 import pytest
 
+from stroke_utils.base import vocabulary
 from stroke_utils.course import notebook_files
 from stroke_utils.course.plan import make_plan
 from stroke_utils.results import parameters
 
 ROOT = Path(__file__).resolve().parents[1]
-LESS = {"profile", "epochs", "own", "experiment_seeds", "compare_slices"}
-"""What smoke may change: its name, and how much work is done; never data, sizes, models or what a cell shows."""
+LESS = {"profile", "epochs", "own", "experiment_seeds", "compare_slices", "audit_patients", "control_size"}
+"""What smoke may change: its name, and how much work is done; never data, sizes, models or what a cell shows.
+
+``control_size`` is of the phantom with a planted shortcut, which nothing but notebook 08 reads."""
 
 
 @pytest.fixture
@@ -30,6 +34,13 @@ def collected(stem):
     path = ROOT / "notebooks" / f"{stem}.ipynb"
     cells = [cell for cell in notebook_files.read_notebook(path).cells if cell.cell_type == "code"]
     return [SimpleNamespace(path=path, cell=cell) for cell in cells], cells
+
+
+def amount(name, value):
+    """How much work a parameter's value means: a number, a list's length, a size's place, and 0 patients for all."""
+    if name == "control_size":
+        return vocabulary.PHANTOM_SIZES.index(value)
+    return len(value) if isinstance(value, list) else value or math.inf
 
 
 @pytest.mark.parametrize("stem", sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")))
@@ -50,7 +61,7 @@ def test_the_parameters_cell_and_no_other_gets_the_values(session, monkeypatch, 
     assert {name: values[name] for name in defaults} == defaults | file and values["profile"] == "smoke"
     assert set(file) <= LESS
     for name in set(file) - {"profile"}:
-        few, many = (len(v) if isinstance(v, list) else v for v in (file[name], defaults[name]))
+        few, many = (amount(name, v) for v in (file[name], defaults[name]))
         assert few < many, f"{name} lessens nothing"
 
 
