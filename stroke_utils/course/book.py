@@ -26,7 +26,8 @@ from stroke_utils.base import errors, files, paths, templates
 from stroke_utils.course import cards
 from stroke_utils.course.headless import short_path
 from stroke_utils.course.notebook_files import read_notebook
-from stroke_utils.course.plan import Plan, goes_beyond
+from stroke_utils.course.plan import Plan
+from stroke_utils.results.parameters import goes_beyond
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 GLOSSARY, FRONT = "glossary.md", "top"

@@ -11,7 +11,7 @@ from stroke_utils.base.vocabulary import STARTING_WEIGHTS, TYPES
 from stroke_utils.course.notebook_files import defaults, read_notebook
 from stroke_utils.data.cohort import Cohort, read_cohort
 from stroke_utils.results import parameters
-from stroke_utils.results.parameters import read_parameters
+from stroke_utils.results.parameters import goes_beyond, read_parameters
 from stroke_utils.results.runs import TASKS
 
 PER_SEED = tuple(TASKS)
@@ -19,9 +19,6 @@ PER_SEED = tuple(TASKS)
 
 LAST = "06_results_figures"
 """The notebook that reads the records of those before it."""
-
-PAPER_ENDS = 7
-"""Number of the last notebook about the paper; those after it go beyond, and ``make beyond`` runs them."""
 
 AFTER = {
     "04_phase2_classification": ("03_phase1_detection",),
@@ -55,12 +52,6 @@ ONCE = {
 of all. Where each network has a job of its own, the other jobs leave them out, or they would be made once for each. The
 second row goes from the smallest network to the largest; ResNet-18 is last because in quick it has no start to compare.
 """
-
-
-def goes_beyond(notebook: str) -> bool:
-    """Tell whether a notebook is of ``make beyond``: by the number that its stem begins with."""
-    number = notebook.partition("_")[0]
-    return number.isdecimal() and int(number) > PAPER_ENDS
 
 
 def trains(notebook: str) -> bool:

@@ -124,6 +124,7 @@ def save(drawn: Axes | np.ndarray | Figure | SubFigure, target: str | Path, data
     """
     figure = _figure_of(drawn)
     stamp(figure)  # a reader may have put it together
+    figure.draw_without_rendering()  # the layout of panels within panels settles at the second drawing only
     if data is not None:
         files.write_table(Path(target).with_suffix(".csv"), data)
     with files.atomic_path(target) as temporary:

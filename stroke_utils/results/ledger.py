@@ -6,7 +6,7 @@ import pandas as pd
 import yaml
 
 from stroke_utils.base.errors import UserError
-from stroke_utils.results.parameters import TABLE, parameters_file, params_folder, role, settings
+from stroke_utils.results.parameters import TABLE, goes_beyond, parameters_file, params_folder, role, settings
 
 
 def annotated_parameters(path: Path) -> pd.DataFrame:
@@ -62,13 +62,15 @@ def recipe(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def full_ledger(records: list[dict], profile: str = "quick") -> pd.DataFrame:
-    """Return the ledgers of all notebooks, one below the other, with a first column ``notebook``.
+    """Return the ledgers of the paper's notebooks, one below the other, with a first column ``notebook``.
 
     *Here* is what the notebook's last record was made with, or the profile's file where it has none.
     """
     made = {record["notebook"]: record["parameters"] for record in records}
     tables = []
     for path in sorted(params_folder("paper").glob("*.yaml")):
+        if goes_beyond(path.stem):
+            continue
         here = vars(settings(path.stem, profile)) | made.get(path.stem, {})
         tables.append(ledger(path.stem, here).assign(notebook=path.stem[:2]))
     return pd.concat(tables)[["notebook", "parameter", "here", "paper profile", "source"]].reset_index(drop=True)

@@ -462,6 +462,16 @@ TABLE = {row.name: row for row in _ROWS}
 """Every parameter that a notebook has, by name."""
 
 
+PAPER_ENDS = 7
+"""Number of the last notebook about the paper; those after it go beyond, and ``make beyond`` runs them."""
+
+
+def goes_beyond(notebook: str) -> bool:
+    """Tell whether a notebook is of ``make beyond``: by the number that its stem begins with."""
+    number = notebook.partition("_")[0]
+    return number.isdecimal() and int(number) > PAPER_ENDS
+
+
 def role(name: str) -> str:
     """Return the role of a parameter; one that the table knows no more, as in an old record, ``identifies``."""
     return TABLE[name].role if name in TABLE else "identifies"

@@ -8,9 +8,10 @@ from PIL import Image
 from stroke_utils.base import paths, vocabulary
 from stroke_utils.base.errors import UserError
 from stroke_utils.course import plan
-from stroke_utils.course.plan import goes_beyond, make_plan, trains
+from stroke_utils.course.plan import make_plan, trains
 from stroke_utils.course.reproduce import left_out
 from stroke_utils.data.cohort import read_cohort
+from stroke_utils.results.parameters import goes_beyond
 
 SESSION = ("session1/PNG/a.png", "session1/PNG/b.png")
 ALWAYS = ["00_start_here", "01_exploration", "03_phase1_detection", "06_results_figures", "07_table_forensics"]

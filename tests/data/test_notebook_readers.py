@@ -39,12 +39,15 @@ READERS = {
     "write_class_masks": "checks.check_pairs takes every overlay apart; notes what it can't write",
     "compare": "checks.check_pairs takes every overlay apart, checks.check_true_masks reads every true mask",
     "read_hounsfield": "checks.check_pairs decodes every DICOM",
+    "tag_by_tag": "checks.check_pairs decodes every DICOM",
+    "open_control": "of a phantom that it draws itself",
     "confirm_window": "checks.check_pairs compares every DICOM with its PNG",
     **dict.fromkeys(
         (
             *("samples", "predictions_gallery", "failure_gallery", "segmentation_demo", "segment", "limits"),
             *("resized", "image_batches", "probabilities", "train_classifier", "augmentation_trials"),
-            *("ensure_records", "choose_options"),
+            *("ensure_records", "choose_options", "lesion", "mass_inside", "table", "views", "cause_gallery"),
+            *("audit", "small_pictures"),
         ),
         "checks._look_at decodes every PNG; class masks are those that write_class_masks wrote",
     ),
