@@ -15,12 +15,14 @@ PLACES = {
     "03": (50, 34, 21, 7.5, "detection", "Is there a stroke?"),
     "04": (50, 18, 21, 7.5, "type", "Ischemia or hemorrhage?"),
     "05": (50, 2, 21, 7.5, "segmentation", "Where is it?"),
-    "06": (78, 14.5, 21, 27, "results", "Ours beside the paper's"),
-    "07": (78, 1.5, 21, 9, "table forensics", "What do the paper's\ndigits say?"),
+    "06": (78, 8, 21, 33.5, "results", "Ours beside the paper's"),
+    "07": (1, -11, 30.5, 8, "table forensics", "What do the paper's digits say?"),
+    "08": (34.75, -11, 30.5, 8, "leakage and shortcuts", "Did the network see the answer?"),
+    "09": (68.5, -11, 30.5, 8, "trust", "When may an answer be believed?"),
 }
 """Left, bottom, width and height of each notebook's box, its name and its question."""
 
-TABLES = {"Table I": 32, "Table II": 25.5, "Table III": 19}
+TABLES = {"Table I": 31, "Table II": 23.5, "Table III": 16}
 """Bottom of each table of the paper in the box of the results."""
 
 ARROWS = (
@@ -28,9 +30,9 @@ ARROWS = (
     ((18.5, 34), (49.5, 24.5)),
     ((9.5, 17), (24.5, 9)),
     ((42.5, 6), (49.5, 6)),
-    ((71.5, 37.7), (80.5, 34.5)),
-    ((71.5, 22), (80.5, 27.5)),
-    ((71.5, 6), (80.5, 20.5)),
+    ((71.5, 37.7), (80.5, 33.5)),
+    ((71.5, 22), (80.5, 25.5)),
+    ((71.5, 6), (80.5, 17.5)),
 )
 """Where each arrow begins and ends."""
 
@@ -40,8 +42,7 @@ SHOWN = 1
 
 def course_map(ax: Axes | None = None) -> Axes:
     """Show the way from slices to masks, to the three tasks and to their tables, a box for each notebook."""
-    axis = single(ax, (10, 4.4))
-    axis.set(xlim=(0, 100), ylim=(0, 43))
+    axis = single(ax, (10, 5.6))
     axis.set_axis_off()
     for number, (left, bottom, width, height, name, question) in PLACES.items():
         box = FancyBboxPatch((left, bottom), width, height, "round,pad=0.3,rounding_size=1", fc="#f4f6f8", ec="0.4")
@@ -65,6 +66,6 @@ def course_map(ax: Axes | None = None) -> Axes:
         left, bottom, width, *_ = PLACES[number]
         extent = (left + width / 2 - 7.5, left + width / 2 + 7.5, bottom + 4.2, bottom + 19.2)
         axis.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=extent, zorder=3)
-    axis.set(xlim=(0, 100), ylim=(0, 43))  # a picture narrows them to itself
+    axis.set(xlim=(0, 100), ylim=(-12, 43))  # a picture narrows them to itself
     mark_phantom(axis)
     return axis
