@@ -11,6 +11,7 @@ from stroke_utils.base import paths
 from stroke_utils.base.errors import UserError
 from stroke_utils.data.cohort import Cohort, read_cohort
 from stroke_utils.phantom import lesions, render, spec, writer
+from stroke_utils.phantom.patient import Patient
 
 TISSUES = render.TISSUES
 """What the values of :func:`drawn_tissue` stand for."""
@@ -57,24 +58,14 @@ def old_infarcts(cohort: Cohort, slices: pd.DataFrame) -> pd.Series:
     Returns:
         pixels of each slice, with the index of ``slices``; missing where the cohort is no phantom of today's program.
     """
-    about, found = cohort.origin, []
-    if not about.get("phantom") or about.get("spec_version") != spec.SPEC_VERSION:
+    planned, found = _planned(cohort), []
+    if planned is None:
         return pd.Series(pd.NA, slices.index, "Int64")
-    seed, constants = about["seed"], writer.SPEC
-    planned = {
-        each.slice_id: (patient, each)
-        for patient in spec.plan(about["size"], seed, constants)
-        for each in patient.slices
-    }
     for slice_id in slices["slice_id"]:
         owner, which = planned[slice_id]
-        patient = writer.patient_of(owner, seed, constants, about["shortcut"])
-        if not patient.old_infarct:
-            found.append(0)
-            continue
-        lesion = lesions.draw_lesion(seed, owner.number, owner.label, patient, constants)
-        drawn = render.draw_slice(patient, owner, which, lesion, seed, constants)
-        found.append(int((drawn.tissue == render.TISSUES.index("old infarct")).sum()))
+        patient = _patient(cohort, owner)
+        tissue = _tissue(cohort, owner, which, patient) if patient.old_infarct else np.zeros(0)
+        found.append(int((tissue == TISSUES.index("old infarct")).sum()))
     return pd.Series(found, slices.index, "Int64")
 
 
@@ -105,14 +96,29 @@ def drawn_tissue(cohort: Cohort, slice_ids: list[str]) -> dict[str, np.ndarray]:
         By slice id, uint8 (H, W) of places in :data:`TISSUES`; nothing for real data, where nobody knows, and for a
         phantom of another version.
     """
+    planned = _planned(cohort) or {}
+    return {
+        slice_id: _tissue(cohort, owner, which, _patient(cohort, owner))
+        for slice_id, (owner, which) in planned.items()
+        if slice_id in slice_ids
+    }
+
+
+def _planned(cohort: Cohort) -> dict[str, tuple] | None:
+    """Return the plan of each slice, with its patient's, by slice id; None for what today's program did not draw."""
     origin = cohort.origin
     if not origin.get("phantom") or origin.get("spec_version") != spec.SPEC_VERSION:
-        return {}
-    rules, seed, found = spec.PhantomSpec(), origin["seed"], {}
-    for planned in spec.plan(origin["size"], seed, rules):
-        for which in planned.slices:
-            if which.slice_id in slice_ids:
-                patient = writer.patient_of(planned, seed, rules, origin["shortcut"])
-                lesion = lesions.draw_lesion(seed, planned.number, planned.label, patient, rules)
-                found[which.slice_id] = render.draw_slice(patient, planned, which, lesion, seed, rules).tissue
-    return found
+        return None
+    patients = spec.plan(origin["size"], origin["seed"], writer.SPEC)
+    return {which.slice_id: (owner, which) for owner in patients for which in owner.slices}
+
+
+def _patient(cohort: Cohort, owner: spec.PlannedPatient) -> Patient:
+    return writer.patient_of(owner, cohort.origin["seed"], writer.SPEC, cohort.origin["shortcut"])
+
+
+def _tissue(cohort: Cohort, owner: spec.PlannedPatient, which: spec.PlannedSlice, patient: Patient) -> np.ndarray:
+    """Draw a slice of the phantom once more and return what lies at each of its pixels."""
+    seed = cohort.origin["seed"]
+    lesion = lesions.draw_lesion(seed, owner.number, owner.label, patient, writer.SPEC)
+    return render.draw_slice(patient, owner, which, lesion, seed, writer.SPEC).tissue

@@ -37,9 +37,7 @@ def mark_paper(axes: Axes | np.ndarray) -> None:
     Args:
         axes: one axes or an array of them, of one figure.
     """
-    for axis in np.ravel(axes):
-        axis.set_gid(_PAPERS)
-    stamp(_figure_of(axes))
+    _mark(axes, _PAPERS)
 
 
 def mark_phantom(axes: Axes | np.ndarray) -> None:
@@ -48,8 +46,12 @@ def mark_phantom(axes: Axes | np.ndarray) -> None:
     Args:
         axes: one axes or an array of them, of one figure.
     """
+    _mark(axes, _PHANTOMS)
+
+
+def _mark(axes: Axes | np.ndarray, what: str) -> None:
     for axis in np.ravel(axes):
-        axis.set_gid(_PHANTOMS)
+        axis.set_gid(what)
     stamp(_figure_of(axes))
 
 
