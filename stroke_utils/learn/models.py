@@ -436,7 +436,9 @@ def _type_cnn(size: int, dropout: float) -> keras.Model:
     return keras.Model(image, keras.layers.Dense(2, activation="softmax")(x), name="type_cnn")
 
 
-def unet(encoder: str, size: int, weights: str = "none", momentum: float | None = None) -> keras.Model:
+def unet(
+    encoder: str, size: int, weights: str = "none", momentum: float | None = None, stochastic_depth: bool = True
+) -> keras.Model:
     """Build segmentation-models' U-Net with a softmax over background, ischemia and hemorrhage.
 
     Args:
@@ -444,6 +446,8 @@ def unet(encoder: str, size: int, weights: str = "none", momentum: float | None 
         size: side of the square RGB input in pixels, a multiple of 32; the paper's is 512.
         weights: ``none``, ``imagenet``, a weights file or a folder of files, for the encoder (:func:`weights_for`).
         momentum: BatchNorm momentum; None keeps the network's own.
+        stochastic_depth: whether EfficientNet leaves out blocks at random while it trains, of the deepest a third, as
+            its authors do (Huang et al. 2016). It changes no weight and no prediction.
 
     Returns:
         A model from float32 (b, size, size, 3) to class probabilities (b, size, size, 3).
@@ -463,6 +467,9 @@ def unet(encoder: str, size: int, weights: str = "none", momentum: float | None 
             activation="softmax",
             encoder_weights=None if given == "none" else given,
         )
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout) and not stochastic_depth:
+            layer.rate = 0.0  # read in each trace, and there is none before the first step
     return _finished(model, momentum)
 
 

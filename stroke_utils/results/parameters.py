@@ -400,6 +400,13 @@ _ROWS = (
         kit=True,
         help="memory of BatchNorm's statistics; 0 keeps each network's own",
     ),
+    Parameter(
+        name="stochastic_depth",
+        kind=bool,
+        role="identifies",
+        kit=True,
+        help="let EfficientNetB3 leave out whole blocks at random while it trains, as its authors do",
+    ),
     Parameter(name="augmentation", kind=str, role="identifies", choices=AUGMENTATIONS, help=_or(AUGMENTATIONS)),
     Parameter(
         name="weights",

@@ -45,7 +45,7 @@ def scored_passes(cohort: Cohort, passes: int, seed: int) -> list[dict]:
     extracted, held = slices["slice_id"].map(made), slices[slices["split"] != "train"]
     references = extracted.where(slices["split"] != "test", slices["mask"].fillna(extracted))
     training.set_seed(seed)
-    model = models.unet(name, p.size, p.weights, p.batchnorm_momentum or None)
+    model = models.unet(name, p.size, p.weights, p.batchnorm_momentum or None, p.stochastic_depth)
     training.compile_unet(model, p.learning_rate)
     schedule = training.Schedule(passes, p.reduce_after)
     state, net = training.State(model, schedule), predict.in_graph(model)
