@@ -468,6 +468,8 @@ def test_a_second_process_waits_for_a_run_and_then_says_who_has_it(tmp_path, cap
         threading.Timer(0.3, holder.kill).start()
         files.claim(target, "the run x", patience=20, poll=0.05)  # the kernel frees what a killed process had
         files.claim(target, "the run x", patience=0)  # a cell that is run again
+        files.release(target)
+        assert not any(path.read_text() for path in tmp_path.iterdir()), "a later message must not name this process"
     finally:
         holder.kill()
         holder.communicate()

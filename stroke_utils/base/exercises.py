@@ -1,5 +1,6 @@
 """Answers to exercises: what a reader predicted beside what comes out."""
 
+import math
 from numbers import Real
 
 
@@ -18,6 +19,10 @@ def check(answer: float | None, right: float, within: float = 0.02, hint: str = 
         print("No answer yet: write your prediction in place of None, and run this cell again.")
     elif isinstance(answer, bool) or not isinstance(answer, Real):
         print(f"Your answer is {answer!r}; a number such as 0.5 is expected.")
+    elif math.isnan(right):
+        print("These data have no answer: the score cannot be computed on them.")
+    elif math.isnan(answer):
+        print("Your answer is not a number (nan), as 0 divided by 0 gives it. A number such as 0.5 is expected.")
     elif abs(answer - right) <= within:
         print(f"Right: it is {right:.2f}.")
     else:

@@ -186,7 +186,7 @@ def lock(target: str | os.PathLike, what: str, poll: float = 0.5) -> Iterator[No
         yield
 
 
-_claims: dict[Path, IO] = {}
+_claims: dict[Path, tuple[IO, bool]] = {}  # the locked file, and whether for this process alone
 
 
 def claim(target: str | os.PathLike, what: str, shared: bool = False, patience: float = 60, poll: float = 0.5) -> None:
@@ -223,13 +223,15 @@ def claim(target: str | os.PathLike, what: str, shared: bool = False, patience: 
         stream.truncate(0)
         stream.write(f"Process {os.getpid()} on {platform.node() or 'this machine'}\n")
         stream.flush()
-    _claims[Path(target).absolute()] = stream
+    _claims[Path(target).absolute()] = stream, not shared
 
 
 def release(target: str | os.PathLike) -> None:
     """Give up a claim of this process, if it has one."""
-    stream = _claims.pop(Path(target).absolute(), None)
+    stream, exclusive = _claims.pop(Path(target).absolute(), (None, False))
     if stream:
+        if exclusive:  # else a later message would name an owner that is gone
+            stream.truncate(0)
         stream.close()
 
 

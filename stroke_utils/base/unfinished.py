@@ -13,6 +13,13 @@ WENT_ON = "went on from epoch"
 
 def forget(folder: str | Path) -> None:
     """Remove all that trainings below a folder keep, so that the next ones begin anew."""
-    for name in (STATE, OLDER, MARK):
+    forget_states(folder)
+    for path in Path(folder).rglob(MARK):
+        path.unlink(missing_ok=True)
+
+
+def forget_states(folder: str | Path) -> None:
+    """Remove the states of trainings below a folder, and what a kill has left of one that was being written."""
+    for name in (STATE, OLDER, f".{STATE.partition('.')[0]}.*", ".best.*.weights.h5"):
         for path in Path(folder).rglob(name):
             path.unlink(missing_ok=True)

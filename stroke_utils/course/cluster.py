@@ -56,8 +56,8 @@ TRAINING = {
     "": dict.fromkeys(PER_SEED, Needs(32000, 1440, 8)),
 }
 BEYOND = {"quick": Needs(8000, 90, 2), "": Needs(32000, 1440, 8)}
-"""Notebooks that train. Quick: five to ten times the minutes and two to four times the memory of the stored runs (18, 3
-and 12 minutes, 2.3, 1.9 and 3.2 GiB, on two cores). Others, such as paper: ours, for nothing was measured. A day is
+"""Notebooks that train. Quick: four to ten times the minutes and two to four times the memory of the stored runs (20, 4
+and 13 minutes, 2.3, 1.9 and 3.2 GiB, on two cores). Others, such as paper: ours, for nothing was measured. A day is
 what most clusters let a job run; a longer training goes on in the next job. Those beyond the paper likewise."""
 
 LIKE_QUICK = {"smoke": "quick"}

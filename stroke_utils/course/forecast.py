@@ -35,7 +35,7 @@ class Job:
 def write_jobs(plan: Plan, notebooks: Path) -> Path:
     """Write the notebooks of a plan and their minutes to a file for :func:`read_jobs`, and return its path."""
     jobs = {}
-    for notebook in plan.notebooks:
+    for notebook in plan.asked_for():
         found = STATED.search(read_notebook(notebooks / f"{notebook}.ipynb").cells[0].source)
         minutes = statistics.mean(float(x) for x in found.groups() if x) if found else SHORT
         jobs |= {output: minutes / len(plan.parts(notebook)) for output in plan.outputs(notebook)}

@@ -194,6 +194,14 @@ class Plan:
             if self.uses(model, part)
         ]
 
+    def asked_for(self) -> list[str]:
+        """Notebooks that this plan runs, in order: its targets and what must exist before them."""
+        wanted, new = set(), set(self.targets)
+        while new:
+            wanted |= new
+            new = {other for notebook in new for other in self.before(notebook)} - wanted
+        return [notebook for notebook in self.notebooks if notebook in wanted]
+
     @staticmethod
     def uses(model: str, part: str) -> bool:
         """Whether a copy of one network (empty: of all) uses another notebook's copy of ``part`` (empty: of all)."""

@@ -30,7 +30,7 @@ def summary(plan: Plan) -> str:
     """Return the results table that the last notebook wrote, if any, and where everything is."""
     root = paths.results_root() / plan.profile
     copies = [Path(output) for notebook in plan.targets for output in plan.outputs(notebook)]
-    run = _run_of(plan.outputs(LAST)[0]) if LAST in plan.notebooks else ""
+    run = _run_of(plan.outputs(LAST)[0]) if LAST in plan.targets else ""
     results = root / LAST / run / "tables" / "results.csv"
     if run and results.is_file():
         table = pd.read_csv(results, dtype=str, keep_default_na=False).to_string(index=False)
@@ -71,8 +71,9 @@ def run_all(asked: dict[str, object], cores: str, further: list[str], executor: 
         UserError: a mistake in the request or in a parameters file, or no cluster where one is asked for; nothing has
             run.
     """
-    # When make is killed this process, and with it every notebook at work, must end too.
-    end_with_parent(lambda: os._exit(1))
+    # When make is killed this process, and with it every notebook at work, must end too; with `nohup` it goes on.
+    if not hasattr(signal, "SIGHUP") or signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        end_with_parent(lambda: os._exit(1))
     start, home, stopped = time.monotonic(), paths.home(), threading.Event()
 
     # Snakemake answers Ctrl-C as it does a failure; only after a failure is there something to bind.
@@ -83,17 +84,17 @@ def run_all(asked: dict[str, object], cores: str, further: list[str], executor: 
     signal.signal(signal.SIGINT, stop)
     cluster.check(executor, cores, jobs)
     plan = make_plan(**asked)
+    missing = left_out(plan)
+    if missing:
+        print(missing, flush=True)
     # Snakemake's own lock outlives a killed run; this one the kernel frees, so the same command starts again.
-    said = left_out(plan)
-    if said:
-        print(said, flush=True)
     with files.lock(home / ".snakemake" / "reproduce", "results in this folder"):
         where = ["--cores", cores or "all"] if executor == "local" else ["--jobs", jobs or cluster.JOBS]
-        done, said = _snakemake(plan, executor, [*where, *further])
-        if said and not stopped.is_set():
-            print(said, file=sys.stderr)
+        done, failed = _snakemake(plan, executor, [*where, *further])
+        if failed and not stopped.is_set():
+            print(failed, file=sys.stderr)
         if done:
-            print("\n".join(filter(None, [summary(plan), said])))
+            print("\n".join(filter(None, [summary(plan), missing])))
         if not stopped.is_set():
             print(_bound(plan))
     if done:

@@ -25,12 +25,12 @@ RADIUS = 3
 
 CONVENTIONS = {
     "soft_f1": "as the paper: probabilities, sums over a batch, mean over three classes with background",
-    "soft_iou": "the same as IoU",
+    "soft_iou": "the same, with IoU in place of F1",
     "hard_f1": "the same, each probability first cut at 0.5",
-    "hard_iou": "the same as IoU",
+    "hard_iou": "the same, with IoU in place of F1",
     **{f"pooled_{name}_dice": f"all pixels of all slices in one sum, {name} alone" for name in MASK_CLASSES},
     "lesion_dice": "each slice, lesion against lesion, type ignored; mean over slices",
-    "lesion_iou": "the same as IoU",
+    "lesion_iou": "the same, with IoU in place of Dice",
     "typed_dice": "each slice, a pixel agrees only with the right type; mean over slices",
     **{f"{name}_dice": f"lesion Dice, mean over slices with {name}" for name in TYPES},
     "tolerant_iou": f"session 2's rule: {RADIUS} pixels at the border are forgiven; mean over slices",

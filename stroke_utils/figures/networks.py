@@ -140,7 +140,9 @@ def network(model: Model, title: str = "", ax: Axes | None = None) -> Axes:
     return axis
 
 
-def responses(image: np.ndarray, answers: np.ndarray, number: int = 11, figure: Figure | SubFigure | None = None):
+def responses(
+    image: np.ndarray, answers: np.ndarray, number: int = 11, figure: Figure | SubFigure | None = None
+) -> np.ndarray:
     """Show a slice and what the filters of a layer make of it; each map has its own greys, from lowest to highest.
 
     Args:

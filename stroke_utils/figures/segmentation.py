@@ -27,7 +27,7 @@ def dice_by_level(table: pd.DataFrame, chosen: dict[str, int], ax: Axes | None =
         axis.plot(scores.index, scores, color=COLOURS[label], label=words)
         axis.plot(chosen[label], scores[chosen[label]], "o", color=COLOURS[label])
         place, best = chosen[label], scores[chosen[label]]
-        axis.annotate(f"{place}: {best:.2f}", (place, best), xytext=(0, 5), textcoords="offset points", ha="center")
+        axis.annotate(f"{place}: {best:.2f}", (place, best), xytext=(-5, 5), textcoords="offset points", ha="right")
     axis.set(xlabel="grey level", ylabel="mean Dice, slices of the type", xlim=(0, 256), ylim=(0, 1))
     axis.legend(loc="upper left", frameon=False)
     return axis
@@ -52,10 +52,10 @@ def convention_ranges(
         rows, y = table.loc[first.index], [place + 0.16 * (2 * k - len(tables) + 1) for place in places]
         axis.hlines(y, rows["low"], rows["high"], color=f"C{k}", lw=1.5)
         axis.plot(rows["value"], y, "o", color=f"C{k}", ms=4, label=title)
-    for title, colour, table in zip(trivial or {}, ("0.1", "0.55"), (trivial or {}).values(), strict=False):
+    for title, colour, table in zip(trivial or {}, ("C2", "C3"), (trivial or {}).values(), strict=False):
         axis.plot(table.loc[first.index, "value"], places, "|", color=colour, ms=13, mew=2, label=title)
     axis.set_yticks(places, [name.replace("_", " ") for name in first.index])
-    axis.set(xlim=(0, 1.02), ylim=(len(first) - 0.4, -0.6), xlabel="score; grey: from all background to perfect")
+    axis.set(xlim=(-0.02, 1.02), ylim=(len(first) - 0.4, -0.6), xlabel="score; grey: from all background to perfect")
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return axis
 

@@ -269,19 +269,20 @@ def build_backbone(name: str, size: int, weights: str = "none") -> keras.Model:
     if starts.is_start(given):
         starts.load_backbone(name, model, given)
     elif given not in ("none", "imagenet"):
-        _compare_with_publishers(backbone, given)
+        _compare_with_publishers(backbone.file, backbone.checksum, given)
         _load(model, given, f"{name} without its top")
     return model
 
 
-def _compare_with_publishers(backbone: Backbone, path: str) -> None:
+def _compare_with_publishers(file: str, checksum: str, path: str) -> None:
     """Say where a file has its publisher's name and is another: a download that was cut off, or a copy saved anew."""
-    if backbone.checksum and Path(path).match(backbone.file):
+    if checksum and Path(path).match(file):
+        kind, wanted = checksum.split()
         with open(path, "rb") as stream:
-            found = hashlib.file_digest(stream, "md5").hexdigest()
-        if found != backbone.checksum.removeprefix("MD5 "):
+            found = hashlib.file_digest(stream, kind.lower().replace("-", "")).hexdigest()
+        if found != wanted:
             print(
-                f"{Path(path).name} is not byte for byte its publisher's file ({backbone.checksum}; this one has "
+                f"{Path(path).name} is not byte for byte its publisher's file ({checksum}; this one has "
                 f"{found}). It is used if its weights fit; where you did not save it anew yourself, fetch it again."
             )
 
@@ -456,16 +457,17 @@ def unet(
     if size % 32:
         raise UserError(f"A U-Net's input side must be a multiple of 32, found {size}.")
     given = weights_for(encoder, weights, unet=True)
-    download = _explained_download(
-        encoder, ENCODER_FILES.get(encoder, ""), "segmentation-models", ENCODER_CHECKSUMS.get(encoder, "")
-    )
-    with download, _explained_misfit(f"{encoder} without its top", given):
+    published = ENCODER_FILES.get(encoder, ""), ENCODER_CHECKSUMS.get(encoder, "")
+    download = _explained_download(encoder, published[0], "segmentation-models", published[1])
+    if given not in ("none", "imagenet"):
+        _compare_with_publishers(*published, given)
+    with download, _explained_misfit(f"{encoder} without its top", given), _named_for_keras(given) as readable:
         model = sm.Unet(
             encoder,
             input_shape=(size, size, 3),
             classes=3,
             activation="softmax",
-            encoder_weights=None if given == "none" else given,
+            encoder_weights=None if given == "none" else readable,
         )
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dropout) and not stochastic_depth:

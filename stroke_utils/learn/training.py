@@ -9,7 +9,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
@@ -164,6 +164,11 @@ class Schedule:
         return "min" if self.monitor.endswith("loss") else "max"
 
 
+def _finite(row: dict[str, float]) -> bool:
+    """Tell whether both losses of an epoch are numbers."""
+    return all(math.isfinite(row.get(name, math.nan)) for name in ("loss", "val_loss"))
+
+
 def _number(variable: keras.Variable) -> float:
     return float(keras.ops.convert_to_numpy(variable))  # it may have one copy on each device
 
@@ -233,6 +238,8 @@ class State(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         row = {"epoch": epoch + 1} | {name.replace("-", "_"): float(value) for name, value in logs.items()}
         self.rows.append(row | {"seconds": round(time.monotonic() - self.begun, 1)})
+        if not _finite(row):  # TerminateOnNaN looks at the loss of training alone
+            self.model.stop_training = True
 
     @property
     def done(self) -> bool:
@@ -384,6 +391,9 @@ def fit(
     """
     folder = Path(folder)
     weights, table = folder / "best.weights.h5", folder / "history.csv"
+    if run_id:  # in one session a cell may have been changed since the run got its name
+        how = [asdict(schedule), _number(model.optimizer.learning_rate), class_weight, _steps(train, schedule.epochs)]
+        run_id = f"{run_id} {identity.digest(how)}"
     trained = ""
     if reuse and weights.is_file() and table.is_file():
         trained = f"reused the finished run in {paths.shown(folder)}"
@@ -446,17 +456,17 @@ def _finished(folder: Path, run_id: str) -> bool:
 def _write_finished(model: keras.Model, state: State, folder: Path, title: str) -> pd.DataFrame:
     """Write what a training leaves, the weights last; where a loss became NaN leave nothing."""
     weights, table = folder / "best.weights.h5", folder / "history.csv"
-    losses = [row.get(name) for row in state.rows for name in ("loss", "val_loss")]
-    if not losses or not all(loss is not None and math.isfinite(loss) for loss in losses):
+    broken = [row["epoch"] for row in state.rows if not _finite(row)]
+    if broken or not state.rows:
         table.unlink(missing_ok=True)
         unfinished.forget(folder)
-        raise UserError(f"{title}: the loss became NaN in epoch {max(1, len(state.rows))}. Lower the learning rate.")
+        raise UserError(f"{title}: the loss became NaN in epoch {min(broken, default=1)}. Lower the learning rate.")
     files.write_table(table, state.history)
     with files.atomic_path(weights) as temporary:
         _network(model).save_weights(temporary)
     if state.run_id:
-        unfinished.forget(folder)
         files.write_json(folder / unfinished.MARK, {"run_id": state.run_id, "weights": identity.sha256(weights)})
+        unfinished.forget_states(folder)  # after the mark: a kill in between must leave one of them
     return state.history
 
 

@@ -55,7 +55,10 @@ TASKS = {
         "segmentation", "III", ("data.class_masks", "data.splits", "learn.models", "learn.tfrecords", "learn.training")
     ),
 }
-"""The notebooks that train."""
+"""The notebooks that train the paper's networks."""
+
+WORKSHOP = ("data.class_masks", "data.splits", "evaluate.leakage", "learn.tfrecords", "learn.training", "learn.trials")
+"""What the notebooks beyond the paper train through, in their cells tagged ``training``."""
 
 
 def training_cells(notebook: str) -> list[str]:
@@ -152,7 +155,11 @@ class Run:
             about = self.notebook, settings, cohort.fingerprint
             made = {m: network_identity(about[0], m, *about[1:], inputs.get(m)) for m in models}
             self.networks = {model: its.digest for model, its in made.items()}
-        code = identity.digest([self.notebook, _by_content(settings), cohort.fingerprint, self.inputs, self.networks])
+        about = [self.notebook, _by_content(settings), cohort.fingerprint, self.inputs, self.networks]
+        trains, cells = self.notebook in TASKS, training_cells(self.notebook)
+        if cells and not trains:  # beyond the paper: networks without a digest of their own
+            trains, about = True, [*about, cells, identity.code_version(*WORKSHOP)]
+        code = identity.digest(about)
         self.run_id = "-".join(filter(None, ["+".join(models), f"seed{self.params.seed}", code]))
         self.folder = paths.results_root() / self.params.profile / self.notebook / self.run_id
         record = self.folder / "record.json"
@@ -162,7 +169,7 @@ class Run:
         self.reuse = bool(getattr(self.params, "reuse", False)) and all(path.is_file() for path in left)
         self.earlier = read(record)[0] if self.reuse and record.is_file() else None
         self.reuse = self.earlier is not None
-        if self.notebook in TASKS:
+        if trains:
             files.claim(self.folder, f"the run {self.run_id}", shared=self.reuse)
         if not self.reuse:  # a run that is made again is not finished before its new record says so
             if record.is_file():  # one that was stopped before its record goes on from where it was

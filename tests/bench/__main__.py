@@ -107,7 +107,7 @@ def main() -> None:
         return
     table = paths.results_root() / "bench" / "bench.csv"
     if given.readme:
-        print(readme_lines(pd.read_csv(table, keep_default_na=False, na_values={"": ""}).fillna({"verdict": ""})))
+        print(readme_lines(pd.read_csv(table).fillna({"verdict": "", "peer": ""})))
         return
     unknown = [item for item in given.items if item not in ITEMS]
     if unknown:

@@ -48,6 +48,10 @@ def test_jobs_are_all_notebooks_of_a_plan_with_the_minutes_they_state(tmp_path, 
     assert minutes["03_phase1_detection"] > minutes["05_segmentation"] > minutes["04_phase2_classification"] > 1
     assert minutes["06_results_figures"] == forecast.SHORT
     assert len(jobs) == len(plan.notebooks) + 3
+    plan = make_plan("quick", beyond=True)
+    jobs, _ = forecast.read_jobs(forecast.write_jobs(plan, NOTEBOOKS))
+    numbers = {job.output.name[:2] for job in jobs}
+    assert {"03", "08", "09"} <= numbers and not numbers & {"00", "06", "07"}, "what it will not run is not counted"
     found = [
         forecast.STATED.search(f"| time | {words} on 2 cores; less on a GPU |") for words in ("1 minute", "3–5 minutes")
     ]

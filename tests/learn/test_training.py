@@ -1,3 +1,4 @@
+import json
 import math
 import os
 import subprocess
@@ -134,13 +135,16 @@ def test_a_diverging_loss_is_an_error_and_leaves_no_finished_run(task, tmp_path)
     assert not list((tmp_path / "run").iterdir())
 
 
-def test_a_diverging_validation_loss_is_an_error_too(task, tmp_path):
+def test_a_diverging_validation_loss_ends_the_training_too(task, tmp_path, monkeypatch):
     paths, truth = task
     model = training.compile_classifier(network(), 1e-3)
-    train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=0, epochs=1)
+    train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=0, epochs=9)
     held = inputs.image_batches(paths, truth[:, None] * np.nan, inputs.raw, 32, 8)
-    with pytest.raises(UserError, match="loss became NaN"):
-        training.fit(model, train, held, training.Schedule(1, 1, 0), tmp_path / "run", "cnn")
+    epochs = []
+    monkeypatch.setattr(training._EpochLine, "on_epoch_begin", lambda self, epoch, logs=None: epochs.append(epoch))
+    with pytest.raises(UserError, match="loss became NaN in epoch 1"):
+        training.fit(model, train, held, training.Schedule(9, 1, 0), tmp_path / "run", "cnn")
+    assert epochs == [0], "no epoch is trained for nothing"
     assert not list((tmp_path / "run").iterdir())
 
 
@@ -202,9 +206,9 @@ def test_a_killed_training_goes_on_as_an_unbroken_one_does(task, tmp_path, monke
     class Killed(BaseException):
         """Stands for a kill: nothing between two epochs may catch it."""
 
-    def run(folder, killed_after=None, seed=0, run_id="a"):
+    def run(folder, killed_after=None, seed=0, run_id="a", rate=1e-2):
         training.set_seed(seed)
-        model = training.compile_classifier(network(dropout=0.5), 1e-2)
+        model = training.compile_classifier(network(dropout=0.5), rate)
         train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=0, epochs=5, augmentation="strong")
         held = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8)
         with monkeypatch.context() as m:
@@ -241,6 +245,8 @@ def test_a_killed_training_goes_on_as_an_unbroken_one_does(task, tmp_path, monke
     unfinished.forget(tmp_path)
     run("b", seed=98)
     assert "went on" not in capsys.readouterr().out, "a finished run begins anew"
+    run("b", seed=98, rate=2e-2)
+    assert "was finished" not in capsys.readouterr().out, "a cell that was changed in an open notebook counts"
 
     # What is torn, or of another run, is named; the state before it is taken.
     def left(spoil):
@@ -270,15 +276,17 @@ def test_a_killed_training_goes_on_as_an_unbroken_one_does(task, tmp_path, monke
     unfinished.forget(tmp_path)
     with pytest.raises(Killed):
         run("e", killed_after=2)
+    with np.load(tmp_path / "e" / "state.npz") as kept:
+        of = json.loads(str(kept["text"]))["run_id"]
     for name, wait, epochs in (("all", 0, 2), ("stopped", 3, 5)):
-        state = training.State(training.compile_classifier(network(dropout=0.5), 1e-2), schedule, "a")
+        state = training.State(training.compile_classifier(network(dropout=0.5), 1e-2), schedule, of)
         state.restore(tmp_path / "e" / "state.npz")
         assert not state.done
         state.epochs, state.read["counters"]["stop"]["wait"] = epochs, wait
         assert state.done, name
     other = training.compile_classifier(models.type_classifier("cnn", 32), 1e-2)
     with pytest.raises(UserError, match=r"state.npz is not the state of a type_cnn trained in this way"):
-        training.State(other, schedule, "a").restore(tmp_path / "e" / "state.npz")
+        training.State(other, schedule, of).restore(tmp_path / "e" / "state.npz")
     assert not [p for p in (tmp_path / "e").iterdir() if p.name.startswith(".")]
 
 

@@ -212,6 +212,21 @@ def test_the_cells_that_train_count_and_no_others():
     assert runs.training_cells("99_none") == []
 
 
+def test_a_run_beyond_the_paper_is_named_by_the_cells_that_train_and_claims_its_folder(home, cohort, monkeypatch):
+    def opened(cells):
+        monkeypatch.setattr(runs, "training_cells", lambda notebook: cells)
+        run = runs.start("09", PARAMETERS)
+        run.open(cohort)
+        return run.run_id
+
+    claims = []
+    monkeypatch.setattr(runs.files, "claim", lambda target, what, shared: claims.append(target.name))
+    names = [opened(cells) for cells in ([], ["epochs = 5"], ["epochs = 6"])]
+    assert len(set(names)) == 3 and claims == names[1:]
+    monkeypatch.setattr(runs, "WORKSHOP", ("learn.models",))
+    assert opened(["epochs = 6"]) not in names
+
+
 def test_results_that_cannot_be_written_are_named(tmp_path, cohort, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("STROKE_RESULTS", str(tmp_path / "file"))
