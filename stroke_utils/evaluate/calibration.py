@@ -77,15 +77,27 @@ def ece(truth: np.ndarray, probability: np.ndarray, bins: int = BINS) -> float:
     return float(_ece(gaps, np.ones((1, len(gaps))), groups(probability, bins))[0])
 
 
-def ece_by_luck(probability: np.ndarray, bins: int = BINS, seed: int = 0) -> float:
-    """Return the mean ECE that a perfectly calibrated model with these probabilities would have: it is never 0.
+def ece_by_luck(
+    probability: np.ndarray, patients: np.ndarray | None = None, bins: int = BINS, seed: int = 0
+) -> tuple[float, float]:
+    """Return the ECE that a perfectly calibrated model with these probabilities would have: it is never 0.
 
-    The truth is drawn from the probabilities themselves, ``BOOTSTRAP`` times, slice by slice: where slices of one
-    patient share their truth, luck makes more.
+    The truth is drawn from the probabilities themselves, ``BOOTSTRAP`` times. A patient's slices share one draw: each
+    is positive as often as its probability says, and all of them as often together as these allow.
+
+    Args:
+        probability: (n,) of class 1.
+        patients: (n,) patient of each slice, missing or None where unknown; such a slice is drawn alone.
+        bins: of :func:`groups`.
+        seed: of the drawing.
+
+    Returns:
+        The mean, and the point that 95 % of the draws stay below.
     """
-    probability = np.asarray(probability, dtype=float)
-    truths = np.random.default_rng(seed).random((metrics.BOOTSTRAP, len(probability))) < probability
-    return float(_ece(truths - probability, np.ones(truths.shape), groups(probability, bins)).mean())
+    probability, clusters = np.asarray(probability, dtype=float), metrics.cluster_codes(len(probability), patients)
+    drawn = np.random.default_rng(seed).random((metrics.BOOTSTRAP, clusters.max() + 1))[:, clusters]
+    found = _ece((drawn < probability) - probability, np.ones(drawn.shape), groups(probability, bins))
+    return float(found.mean()), float(np.percentile(found, 95))
 
 
 def scores(

@@ -16,9 +16,9 @@ def net_benefit(
 ) -> pd.DataFrame:
     """Return the decision curve of a model (Vickers & Elkin 2006, doi 10.1177/0272989X06295361).
 
-    Who calls a slice at threshold t thinks a missed stroke (1 − t) / t times as bad as a false alarm. The net benefit
-    is the share of slices rightly called, minus the share wrongly called at that rate of exchange:
-    TP / n − FP / n · t / (1 − t).
+    A slice is called positive when its probability reaches the threshold. Who acts at threshold t thinks a missed
+    stroke (1 − t) / t times as bad as a false alarm. The net benefit is the share of slices that are positive and
+    called, minus the share that are negative and called, at that rate of exchange: TP / n − FP / n · t / (1 − t).
 
     Args:
         truth: (n,) 0 or 1.

@@ -74,6 +74,9 @@ PROBES = {
 """What an audit tries. The two controls at the end are no shortcuts: one shows that the classifier can learn, the other
 that it cannot cheat."""
 
+AT_ONCE = sum(not each.control for each in PROBES.values())
+"""Probes of shortcuts in an audit, for which each interval is widened."""
+
 
 def views(path: str) -> dict[str, np.ndarray]:
     """Return what the probes of pictures see of a slice, by probe: uint8 (SEEN, SEEN), all else black.
@@ -235,16 +238,15 @@ def audit(cohort: Cohort, seed: int = 0, patients: int = 0, quiet: bool = False)
     found |= {name: (numbers(slices[columns]), slices) for name, columns in files.items()}
     name = slices["slice_id"].str.extract(r"(\d+)\D*$")[0]
     found["slice number"] = numbers(name.to_frame()), slices
-    number = sum(not each.control for each in PROBES.values())
     rows = {}
     for name, about in PROBES.items():
         if name == "DICOM tags":
-            row = _tags(slices, known, number, seed, quiet)
+            row = _tags(slices, known, AT_ONCE, seed, quiet)
         else:
             x, rows_of = found["whole slice" if name == "shuffled labels" else name]
             truth = rows_of["stroke"].to_numpy(int)
             truth = shuffled(truth, rows_of["patient"], seed) if name == "shuffled labels" else truth
-            row = probe(x, truth, rows_of["patient"].to_numpy(object), number, seed)
+            row = probe(x, truth, rows_of["patient"].to_numpy(object), AT_ONCE, seed)
         rows[name] = {"sees": about.sees, **row}
     columns = ["sees", "auc", "low", "high", "slices", "patients", "unit", "verdict", "why"]
     table = pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns)

@@ -13,7 +13,7 @@ from stroke_utils.figures.results import outlined
 from stroke_utils.figures.style import COLOURS
 
 LEAST_RATIO = 0.05
-"""Where :func:`attention_by_size` draws what is less, nothing included: a logarithmic axis has no 0."""
+"""Where :func:`attention_by_size` draws what is less, 0 included: a logarithmic axis has no 0."""
 
 
 def reliability_panels(tables: dict[str, pd.DataFrame], figure: Figure | SubFigure | None = None) -> np.ndarray:
@@ -156,6 +156,8 @@ def answers_under_change(table: pd.DataFrame, figure: Figure | SubFigure | None 
 def attention_by_size(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw how many times more of a Grad-CAM lies inside the lesion than of a map that is even over the head.
 
+    Empty maps are left out.
+
     Args:
         table: rows of :func:`stroke_utils.learn.saliency.mass_inside` with ``label``, ``pixels`` of the lesion and
             ``called`` (whether the network called the slice a stroke).
@@ -180,7 +182,7 @@ def attention_by_size(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         n for n in (500, 1000, 2000, 5000, 10000, 20000) if rows["pixels"].min() * 0.8 <= n <= rows["pixels"].max()
     ]
     axis.set_xticks(ticks, [str(n) for n in ticks])
-    axis.set_yticks([LEAST_RATIO, 0.1, 1, 10], ["none", "0.1", "1", "10"])
+    axis.set_yticks([LEAST_RATIO, 0.1, 1, 10], [f"≤ {LEAST_RATIO}", "0.1", "1", "10"])
     axis.minorticks_off()
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return axis

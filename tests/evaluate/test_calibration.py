@@ -85,9 +85,27 @@ def test_no_change_is_no_change():
 
 def test_luck_alone_makes_an_ece():
     many = np.tile(PROBABILITY, 25)
-    assert 0.02 < calibration.ece_by_luck(PROBABILITY[:100]) < 0.15
-    assert calibration.ece_by_luck(many) < 0.02
-    assert calibration.ece_by_luck(np.array([0.0, 1.0] * 20)) == 0
+    mean, most = calibration.ece_by_luck(PROBABILITY[:100])
+    assert 0.02 < mean < most < 0.15
+    assert max(calibration.ece_by_luck(many)) < 0.02
+    assert calibration.ece_by_luck(np.array([0.0, 1.0] * 20)) == (0, 0)
+
+
+def test_luck_of_two_slices_by_hand():
+    """One group: of 0.5 and 0.5 alone none, one or two are positive; of one patient's none or both."""
+    alone, _ = calibration.ece_by_luck(np.full(2, 0.5), bins=1)
+    assert alone == pytest.approx(0.5 * 0 + 0.5 * 0.5, abs=0.03)
+    assert calibration.ece_by_luck(np.full(2, 0.5), ["P1", "P1"], bins=1) == (0.5, 0.5)
+    # Where a patient is unknown, each slice is drawn alone.
+    assert calibration.ece_by_luck(np.full(2, 0.5), [None, None], bins=1)[0] == alone
+
+
+def test_whole_patients_have_more_luck_and_keep_their_probabilities():
+    probability, patients = np.repeat(PROBABILITY[:80], 5), np.repeat([f"P{k}" for k in range(80)], 5)
+    alone, whole = calibration.ece_by_luck(probability), calibration.ece_by_luck(probability, patients)
+    assert whole[0] > 1.5 * alone[0] and whole[1] > 1.5 * alone[1]
+    # Five copies of a slice are one slice.
+    assert whole == pytest.approx(calibration.ece_by_luck(PROBABILITY[:80]), rel=0.1)
 
 
 def test_another_share_of_strokes():

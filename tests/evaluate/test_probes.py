@@ -102,6 +102,15 @@ def test_more_probes_need_a_wider_interval():
     assert probes.interval(0.99, drawn, 10)[1] == 1
 
 
+def test_a_probe_alone_gets_the_verdict_of_the_audit(tmp_path):
+    """The same probe of the same slices must not be at chance in one table and tell the label in another."""
+    cohort = cohort_of(tmp_path)
+    row, slices = probes.audit(cohort, quiet=True).loc["outside the head"], cohort.slices
+    x, truth = probes.small_pictures(slices, quiet=True)["outside the head"], slices["stroke"].to_numpy(int)
+    alone = probes.probe(x, truth, slices["patient"].to_numpy(object), probes.AT_ONCE)
+    assert probes.AT_ONCE == 7 and alone.items() >= row[["auc", "low", "high", "verdict"]].to_dict().items()
+
+
 def test_labels_are_shuffled_by_patient():
     patients, truth = np.repeat(np.arange(50), 3), np.repeat(np.arange(50) % 2, 3)
     found = probes.shuffled(truth, patients)
