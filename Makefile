@@ -49,7 +49,7 @@ beyond: env  ## run the notebooks that go beyond the paper, 08 and later, and wh
 
 test: env  ## unit tests, then every notebook (in profile smoke) against its stored outputs, then the expected scores
 	@$(PY) -m pytest -n 2 --dist loadfile tests
-	@$(PY) -m pytest --nbval notebooks tests/test_expected.py
+	@$(PY) -m pytest -n 2 --dist loadscope --nbval notebooks tests/test_expected.py
 
 verify: env  ## compare the scores of a finished make reproduce with the expected ones; runs nothing
 	@$(COMMAND) verify --profile "$$PROFILE"

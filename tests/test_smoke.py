@@ -10,7 +10,7 @@ import pytest
 
 from stroke_utils.base import vocabulary
 from stroke_utils.course import notebook_files
-from stroke_utils.course.plan import make_plan
+from stroke_utils.course.plan import LAST, STARTS, make_plan
 from stroke_utils.results import parameters
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,12 +20,17 @@ LESS = {"profile", "epochs", "own", "experiment_seeds", "compare_slices", "audit
 ``control_size`` is of the phantom with a planted shortcut, which nothing but notebook 08 reads."""
 
 
+ALONE = SimpleNamespace(stash={})
+"""A configuration of a session whose notebooks run in one process."""
+
+
 @pytest.fixture
 def session():
     """The root's conftest.py as a module of its own."""
     spec = importlib.util.spec_from_file_location("root_conftest", ROOT / "conftest.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    ALONE.stash[module.SESSION] = {}
     return module
 
 
@@ -48,10 +53,10 @@ def test_the_parameters_cell_and_no_other_gets_the_values(session, monkeypatch, 
     items, cells = collected(stem)
     before = [cell.source for cell in cells]
     monkeypatch.setenv("STROKE_PROFILE", "quick")
-    session.pytest_collection_modifyitems(items)
+    session.pytest_collection_modifyitems(ALONE, items)
     assert [cell.source for cell in cells] == before, "quick runs what is stored"
     monkeypatch.setenv("STROKE_PROFILE", "smoke")
-    session.pytest_collection_modifyitems(items)
+    session.pytest_collection_modifyitems(ALONE, items)
     (changed,) = [k for k, cell in enumerate(cells) if cell.source != before[k]]
     assert cells[changed].metadata.tags == ["parameters"] and cells[changed].source.startswith(before[changed])
     values = {}
@@ -81,7 +86,7 @@ def test_a_wrong_file_stops_the_session_before_any_cell(session, monkeypatch, tm
         (tmp_path / "params" / "smoke").mkdir(parents=True)
         (tmp_path / "params" / "smoke" / "03_phase1_detection.yaml").write_text(text)
     with pytest.raises(pytest.UsageError, match=said):
-        session.pytest_collection_modifyitems(collected("03_phase1_detection")[0])
+        session.pytest_collection_modifyitems(ALONE, collected("03_phase1_detection")[0])
 
 
 def test_a_notebook_that_lost_its_tag_stops_the_session_before_any_cell(session, monkeypatch, tmp_path):
@@ -94,7 +99,7 @@ def test_a_notebook_that_lost_its_tag_stops_the_session_before_any_cell(session,
     nbformat.write(notebook, path)
     items = [SimpleNamespace(path=path, cell=cell) for cell in notebook.cells if cell.cell_type == "code"]
     with pytest.raises(pytest.UsageError, match="has no cell tagged 'parameters'"):
-        session.pytest_collection_modifyitems(items)
+        session.pytest_collection_modifyitems(ALONE, items)
 
 
 def test_an_unknown_profile_of_the_session_is_refused(session, monkeypatch, tmp_path):
@@ -116,3 +121,33 @@ def test_the_course_can_be_reproduced_in_it_on_the_phantom(monkeypatch):
     plan = make_plan("smoke")
     assert (plan.data, plan.seeds) == ("", (0,))
     assert plan.values("03_phase1_detection")["models"] == make_plan("quick").values("03_phase1_detection")["models"]
+
+
+def test_two_processes_share_the_notebooks_and_what_needs_all_of_them_waits(session, monkeypatch, tmp_path):
+    stems = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+    paths = [ROOT / "notebooks" / f"{stem}.ipynb" for stem in stems for _ in range(2)] + [
+        ROOT / "tests/test_expected.py"
+    ]
+    items = [SimpleNamespace(path=path, stash={}, config=ALONE) for path in paths]
+    session.share_out(items)
+    others = [item for item in items if not session.place(item.path)]
+    longest = [item.path.stem for item in items[len(others) :]]
+    assert items[: len(others)] == others and longest[-1] == "test_expected", "one process can run both"
+    assert {item.path.stem for item in others} | set(longest) == {*stems, "test_expected"}
+    for stem in set(longest) - {"test_expected", LAST}:
+        assert set(STARTS.get(stem, ())) <= set(longest[: longest.index(stem)]), f"{stem} needs networks"
+
+    slept = []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        session.pytest_runtest_teardown(others[-1])  # of the other process
+
+    ALONE.stash[session.SESSION] = {"folder": tmp_path, "shared": True}
+    monkeypatch.setattr(session.time, "sleep", sleep)
+    for item in items:
+        session.pytest_runtest_setup(item)
+        assert bool(slept) == (item.path.stem in (LAST, "test_expected")), item.path.stem
+        if item is not others[-1]:
+            session.pytest_runtest_teardown(item)
+    assert len(slept) == 1
