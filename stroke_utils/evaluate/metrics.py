@@ -308,25 +308,6 @@ def threshold_curve(truth: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"threshold": cuts, "precision": hits / predicted, "recall": hits / truth.sum()})
 
 
-def reliability(truth: np.ndarray, probability: np.ndarray, bins: int = 5) -> pd.DataFrame:
-    """Tell how often slices of a like probability are positive: the numbers of a reliability diagram.
-
-    Args:
-        truth: (n,) 0 or 1.
-        probability: (n,) of class 1.
-        bins: groups of (nearly) equally many slices, by rising probability; equal probabilities stay together.
-
-    Returns:
-        One row a group: ``probability`` (its mean), ``share`` (of positives), ``low`` and ``high`` (Wilson's 95 %
-        interval of the share, slices taken for independent), ``n``.
-    """
-    table = pd.DataFrame({"truth": np.asarray(truth, dtype=int), "probability": np.asarray(probability, dtype=float)})
-    edges = np.unique(table["probability"].quantile(np.arange(1, bins) / bins))
-    groups = table.groupby(np.searchsorted(edges, table["probability"]))
-    rows = [(g["probability"].mean(), g["truth"].mean(), *wilson(g["truth"].sum(), len(g)), len(g)) for _, g in groups]
-    return pd.DataFrame(rows, columns=["probability", "share", "low", "high", "n"])
-
-
 def mean_score(
     values: np.ndarray | pd.Series,
     groups: np.ndarray,

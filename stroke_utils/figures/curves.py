@@ -85,7 +85,7 @@ def reliability(tables: dict[str, pd.DataFrame], ax: Axes | None = None) -> Axes
     """Draw how often slices of a like probability are positive, with intervals.
 
     Args:
-        tables: of :func:`stroke_utils.evaluate.metrics.reliability` by title of the model.
+        tables: of :func:`stroke_utils.evaluate.calibration.reliability` by title of the model.
         ax: where to draw.
     """
     axis = single(ax, (5.6, 4.2))

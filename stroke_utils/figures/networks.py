@@ -9,7 +9,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 
 from stroke_utils.figures.canvas import mark_paper, several, single
-from stroke_utils.figures.style import OUTLINES, image_grid
+from stroke_utils.figures.results import outlined
+from stroke_utils.figures.style import image_grid
 
 Model = Layer = Any
 """A Keras model and one of its layers. Keras is not imported: notebooks without networks draw too, and start fast."""
@@ -162,7 +163,7 @@ def attention(
     images: list[np.ndarray], heats: list[np.ndarray], regions: list[np.ndarray | None], titles: list[str],
     figure: Figure | SubFigure | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Show slices, and below each a map of attention with the outline of the lesion.
+    """Show slices, and below each a map of attention with the outlines of a class mask: ischemia blue, hemorrhage green.
 
     Args:
         images: (H, W, 3) each.
@@ -172,12 +173,8 @@ def attention(
         figure: where to draw.
     """
     axes = several(figure, 2, len(images), (2.9 * len(images), 6.2))
-    for column, (image, heat, region, title) in enumerate(zip(images, heats, regions, titles, strict=True)):
-        for axis in axes[:, column]:
-            axis.imshow(image)
-            axis.axis("off")
-        axes[0, column].set_title(title, fontsize=9)
-        axes[1, column].imshow(heat, cmap="inferno", alpha=0.55, vmin=0)
-        if region is not None and (region > 0).any():
-            axes[1, column].contour(region > 0, levels=[0.5], colors=[OUTLINES["hemorrhage"]], linewidths=1.6)
+    for (above, below), image, heat, region, title in zip(axes.T, images, heats, regions, titles, strict=True):
+        outlined(image, title=title, ax=above)
+        outlined(image, region, ax=below)
+        below.imshow(heat, cmap="inferno", alpha=0.55, vmin=0)
     return axes.ravel()

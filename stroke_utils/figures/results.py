@@ -119,7 +119,7 @@ def threshold_choice(curve: pd.DataFrame, threshold: float, recall: float, title
     axis.plot(curve["threshold"], curve["recall"], label="recall")
     axis.axhline(recall, color="0.6", ls=":", lw=1)
     always = curve["precision"].iloc[0]
-    axis.axhline(always, color="C0", ls=":", lw=1, label=f"precision of always yes: {always:.2f}")
+    axis.axhline(always, color="C0", ls=":", lw=1, label=f"precision of always stroke: {always:.2f}")
     axis.axvline(threshold, color="k", lw=1)
     axis.annotate(
         f"recall {recall}", (0.99, recall), xytext=(0, 3), textcoords="offset points", color="0.4", ha="right"

@@ -195,13 +195,3 @@ def test_both_trivial_answers_stand_beside_every_score():
     assert both["positive_precision"] == pytest.approx((0.35, 0)) and both["accuracy"] == pytest.approx((0.35, 0.65))
     assert both["positive_f1"] == pytest.approx((2 * 0.35 / 1.35, 0)) and both["auc"] == (0.5, 0.5)
     assert all(score["baseline"] == score["never"] for score in scores.values())  # the more frequent class
-
-
-def test_reliability_groups_slices_by_probability():
-    probability = np.repeat([0.1, 0.9], 10)
-    truth = np.array([0] * 9 + [1] + [1] * 8 + [0] * 2)
-    table = metrics.reliability(truth, probability, bins=2)
-    assert table["probability"].tolist() == pytest.approx([0.1, 0.9])
-    assert table["share"].tolist() == pytest.approx([0.1, 0.8]) and table["n"].tolist() == [10, 10]
-    assert (table["low"] < table["share"]).all() and (table["share"] < table["high"]).all()
-    assert metrics.reliability(truth, np.full(20, 0.3))["n"].tolist() == [20]  # equal probabilities stay together

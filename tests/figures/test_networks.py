@@ -5,9 +5,12 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
 
 from stroke_utils import figures
+from stroke_utils.figures.style import OUTLINES
 from stroke_utils.learn import models
 
 
@@ -48,3 +51,15 @@ def test_the_picture_has_a_box_a_stage_with_its_shape_and_an_arrow_for_each_map_
         assert sum("×" in text for text in texts) == (stages["side"] > 0).sum()
         assert sum(text == "handed over" for text in texts) == handed
         plt.close("all")
+
+
+def test_attention_outlines_each_type_in_its_own_colour_and_only_on_the_map():
+    image, heat, mask = np.zeros((20, 20, 3), np.uint8), np.ones((20, 20)), np.zeros((20, 20), np.uint8)
+    mask[2:6, 2:6], mask[12:16, 12:16] = 1, 2
+    axes = figures.attention([image] * 3, [heat] * 3, [mask, mask * (mask == 1), None], ["both", "one", "none"])
+    drawn = [[tuple(found.get_edgecolor()[0]) for found in axis.collections] for axis in axes]
+    blue, green = to_rgba(OUTLINES["ischemia"]), to_rgba(OUTLINES["hemorrhage"])
+    assert drawn == [[], [], [], [blue, green], [blue], []]
+    assert [len(axis.images) for axis in axes] == [1, 1, 1, 2, 2, 2]
+    assert [axis.get_title() for axis in axes] == ["both", "one", "none", "", "", ""]
+    plt.close("all")
