@@ -269,10 +269,14 @@ NEEDS = {
     "03_phase1_detection": "detection",
     "04_phase2_classification": "type",
     "05_segmentation": "regions",
-    "08_leakage_and_shortcuts": "detection",
-    "09_trust": "detection type regions",
+    "08_leakage_and_shortcuts": "detection heads",
+    "09_trust": "detection type regions heads",
 }
-"""What notebooks need of a data folder: tasks of ``data.verdict`` that can be trained, or overlays of both types."""
+"""What notebooks need of a data folder: tasks of ``data.verdict`` that can be trained, overlays of both types, or heads
+enough for a split by head."""
+
+FEWEST_HEADS = 5
+"""Of each class in the training part, so that a split by head has one of each in validation, which is a fifth."""
 
 
 def _left_out(plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -313,6 +317,11 @@ def _lacks(cohort: Cohort) -> dict[str, str]:
     lacks = {judged.task: " ".join(judged.lacks) for judged in cohort.verdicts()}
     painted = set(cohort.slices.dropna(subset="overlay")["label"])
     without = [name for name in TYPES if name not in painted]
+    train = cohort.slices[cohort.slices["part"] == "train"].dropna(subset="label")
+    heads = train["patient"].fillna(train["slice_id"]).groupby(train["label"]).nunique().to_dict()
+    few = [f"{n} of {label}" for label, n in heads.items() if n < FEWEST_HEADS]
+    said = f"A split by head takes {FEWEST_HEADS} heads of each class in training; there are {', '.join(few)}."
+    lacks["heads"] = said if few else ""
     return lacks | {"overlays": f"There is no overlay of {' and none of '.join(without)}." if without else ""}
 
 

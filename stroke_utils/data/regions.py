@@ -1,7 +1,11 @@
 """Where the head is on a slice: what may tell a stroke, and what lies around it and may not."""
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
+
+SIDE = 256
+"""Side of the square picture in which a head is looked for, pixels."""
 
 BRIDGE = 3
 """Pixels of a picture 256 wide: bright things thinner than twice this are no head, even where they touch it, as a
@@ -25,10 +29,28 @@ def head(grey: np.ndarray) -> np.ndarray:
     return solid & (ndimage.distance_transform_edt(~core) <= BRIDGE + 1)
 
 
-def depth(region: np.ndarray) -> np.ndarray:
-    """Return how many pixels each place of a bool array (H, W) lies inside it, float (H, W), 0 outside."""
-    inside = np.pad(region, 1)  # a head that the picture cuts ends at its edge
-    return ndimage.distance_transform_edt(inside)[1:-1, 1:-1]
+def whole_head(grey: np.ndarray) -> np.ndarray:
+    """Find the head of a slice of any size: :func:`head` of the slice squeezed to a square, bool (H, W)."""
+    found = Image.fromarray(head(squeezed(grey, SIDE))).resize(grey.shape[::-1], Image.Resampling.NEAREST)
+    return np.asarray(found)
+
+
+def squeezed(grey: np.ndarray, side: int) -> np.ndarray:
+    """Return a slice, uint8 (H, W), as a square of ``side`` pixels: each is the mean of what it covers."""
+    return np.asarray(Image.fromarray(grey).resize((side, side), Image.Resampling.BOX))
+
+
+def depth(region: np.ndarray, cut: bool = True) -> np.ndarray:
+    """Return how many pixels each place of a bool array (H, W) lies inside it, float (H, W), 0 outside.
+
+    Args:
+        region: bool (H, W).
+        cut: whether a region that reaches the edge of the picture ends there; if not, it goes on beyond it, and the
+            depth of one that fills the picture is infinite.
+    """
+    if not cut:
+        return np.full(region.shape, np.inf) if region.all() else ndimage.distance_transform_edt(region)
+    return ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:

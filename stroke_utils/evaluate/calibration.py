@@ -7,7 +7,7 @@ probability says.
 import numpy as np
 import pandas as pd
 from scipy import optimize, special
-from sklearn.metrics import brier_score_loss, log_loss
+from sklearn.metrics import log_loss
 
 from stroke_utils.evaluate import metrics
 
@@ -126,8 +126,7 @@ def scores(
     weights, unit, n = _drawn(len(truth), patients, seed), metrics.unit_of(patients), len(truth)
     of, squares = groups(probability, bins), (truth - probability) ** 2
     errors, briers = _ece(truth - probability, weights, of), weights @ squares / weights.sum(axis=1)
-    trivial = brier_score_loss(truth, np.full(n, share), labels=[0, 1])
-    brier = brier_score_loss(truth, probability, labels=[0, 1])
+    trivial, brier = float(np.mean((truth - share) ** 2)), float(squares.mean())
     return {
         "ece": metrics.score(
             ece(truth, probability, bins), *metrics.percentiles(errors), n, abs(truth.mean() - share), unit

@@ -69,18 +69,28 @@ def selective(
     truth = np.asarray(truth, dtype=int)
     probability = np.clip(np.asarray(probability, dtype=float), 1e-7, 1 - 1e-7)
     wrong = ((probability >= threshold) != truth).astype(float)
-    order = np.argsort(-np.abs(logit(probability) - logit(threshold)), kind="stable")
-    weights, answered = metrics.resamples(truth, patients, seed)[:, order], np.arange(1, len(truth) + 1)
-    total = np.cumsum(weights, axis=1)
-    errors = np.cumsum(weights * wrong[order], axis=1) / np.where(total, total, np.nan)
-    low, high = np.nanpercentile(errors, [2.5, 97.5], axis=0)
+    sureness = np.abs(logit(probability) - logit(threshold)).round(9)
+    order = np.argsort(-sureness, kind="stable")
+    # Of slices that are equally sure none comes first: between the ends of such a group the error is interpolated.
+    first, n = np.flatnonzero(np.diff(sureness[order], prepend=np.inf)), len(truth)
+    shares = np.arange(1, n + 1) / n
+
+    def errors(weights: np.ndarray) -> np.ndarray:
+        """Return the error at each share of slices that are drawn as often as their weights say."""
+        groups = np.add.reduceat([weights, weights * wrong], first, axis=1).cumsum(axis=1)
+        at, missed = np.concatenate([[[0], [0]], groups], axis=1)
+        return np.interp(shares * at[-1], at, missed) / (shares * at[-1])
+
+    wrong = wrong[order]
+    drawn = [errors(weights) for weights in metrics.resamples(truth, patients, seed)[:, order]]
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     return pd.DataFrame(
         {
-            "coverage": answered / len(truth),
-            "error": np.cumsum(wrong[order]) / answered,
+            "coverage": shares,
+            "error": errors(np.ones(n)),
             "low": low,
             "high": high,
-            "best": np.maximum(0, answered - (wrong == 0).sum()) / answered,
+            "best": np.maximum(0, shares - 1 + wrong.mean()) / shares,
         }
     )
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from scipy import stats
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import roc_auc_score
@@ -22,9 +21,9 @@ from stroke_utils.data import pixels, regions, tags
 from stroke_utils.data.cohort import Cohort
 from stroke_utils.evaluate import metrics
 
-SEEN, SIDE = 256, 32
-"""Sides of the square pictures that are cut, and of the small ones that probes see. Lengths below are pixels of the
-first; half a slice's 512, they are about 0.9 mm."""
+SIDE = 32
+"""Side of the small square pictures that probes see. They are cut at ``regions.SIDE``, half a slice's 512; the lengths
+below are pixels of that, about 0.9 mm."""
 
 RIM = 8
 """What lies deeper than this below the head's outline is deleted with the brain. It is about 7 mm, less than scalp and
@@ -41,7 +40,8 @@ TREES = 100
 """In a forest."""
 
 LEVEL = 0.05
-"""Share of audits of clean data in which, at most, any probe at all gives a false alarm."""
+"""Share of audits in which, at most, an interval of any probe of a shortcut misses its AUC. An alarm is a miss on one
+side, so of audits of clean data at most half of this share gives a false one."""
 
 TELLS, CHANCE, UNKNOWN, SUSPECT = "tells the label", "at chance", "cannot tell", "suspect"
 """Verdicts. *Suspect* is an alarm where no patient is named: the probe may have known heads again."""
@@ -79,7 +79,8 @@ AT_ONCE = sum(not each.control for each in PROBES.values())
 
 
 def views(path: str) -> dict[str, np.ndarray]:
-    """Return what the probes of pictures see of a slice, by probe: uint8 (SEEN, SEEN), all else black.
+    """Return what the probes of pictures see of a slice, by probe: uint8 squares of ``regions.SIDE``, all
+    else black.
 
     The file is squeezed to a square first. Coloured pixels, as a marker's, are black in all.
 
@@ -88,18 +89,15 @@ def views(path: str) -> dict[str, np.ndarray]:
     """
     rgb = pixels.read_rgb(path)
     plain = np.where(pixels.coloured(pixels.packed(rgb)), 0, rgb[..., 0]).astype(np.uint8)
-    grey = _squeezed(plain, SEEN)
+    grey = regions.squeezed(plain, regions.SIDE)
     head = regions.head(grey)
-    around, rim = ~head & (regions.depth(~head) > AWAY * head.any()), head & (regions.depth(head) <= RIM)
+    around = regions.depth(~head, cut=False) > AWAY  # up to the picture's edge, where a frame may be
+    rim = head & (regions.depth(head, cut=False) <= RIM)  # where the picture cuts the head there is brain, and no skull
     return {
         "outside the head": np.where(around, grey, 0),
         "brain deleted": np.where(rim, grey, 0),
         "whole slice": grey,
     }
-
-
-def _squeezed(grey: np.ndarray, side: int) -> np.ndarray:
-    return np.asarray(Image.fromarray(grey).resize((side, side), Image.Resampling.BOX))
 
 
 def small_pictures(slices: pd.DataFrame, quiet: bool = False) -> dict[str, np.ndarray]:
@@ -114,20 +112,21 @@ def small_pictures(slices: pd.DataFrame, quiet: bool = False) -> dict[str, np.nd
     """
 
     def small(path: str) -> dict[str, np.ndarray]:
-        return {name: _squeezed(view, SIDE).ravel() for name, view in views(path).items()}
+        return {name: regions.squeezed(view, SIDE).ravel() for name, view in views(path).items()}
 
     found = progress.in_threads(small, list(slices["png"]), "Cutting slices", quiet)
     return {name: np.array([each[name] for each in found], float) for name in (found[0] if found else ())}
 
 
 def numbers(table: pd.DataFrame) -> np.ndarray:
-    """Turn a table into features, float (n, columns): text by the order of its values, what is missing −1."""
+    """Turn a table into features, float (n, columns): text by the order of its values, what is missing below all."""
     columns = []
     for name in table:
         values = pd.to_numeric(table[name], errors="coerce")
         if (values.isna() & table[name].notna()).any():  # text, or text among numbers
             values = pd.Series(pd.factorize(table[name].astype("string"), sort=True)[0], table.index)
-        columns.append(values.astype(float).fillna(-1))
+        values = values.astype(float)
+        columns.append(values.fillna(values.min() - 1 if values.notna().any() else 0))
     return np.stack(columns, axis=1) if columns else np.empty((len(table), 0))
 
 
@@ -218,8 +217,8 @@ def audit(cohort: Cohort, seed: int = 0, patients: int = 0, quiet: bool = False)
         quiet: show no progress.
 
     Returns:
-        One row for each of :data:`PROBES`, in that order and with its name as index: sees, auc, low, high (all verdicts
-        together hold in 95 % of audits), slices, patients, unit, verdict, why.
+        One row for each of :data:`PROBES`, in that order and with its name as index: sees, auc, low, high (those
+        of all shortcuts together hold in 95 % of audits), slices, patients, unit, verdict, why.
 
     Raises:
         UserError: the training part lacks a class.

@@ -64,7 +64,8 @@ def probe_intervals(audits: dict[str, pd.DataFrame], ax: Axes | None = None) -> 
         ends = np.abs(table[["low", "high"]].astype(float).to_numpy().T - middle)
         axis.errorbar(middle, y, xerr=ends, fmt="o", color=f"C{k}", capsize=2, markersize=4, label=title)
     axis.axvline(0.5, **CHANCE)
-    axis.set(xlabel="AUC of stroke, interval by patient", xlim=(0.2, 1.02), ylim=(len(names) - 0.5, -0.5))
+    units = sorted({unit.removesuffix("s") for table in audits.values() for unit in table["unit"].dropna()})
+    axis.set(xlabel=f"AUC of stroke, interval by {' or '.join(units)}", xlim=(0.2, 1.02), ylim=(len(names) - 0.5, -0.5))
     axis.set_yticks(range(len(names)), names)
     if len(audits) > 1:
         axis.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(audits), frameon=False)

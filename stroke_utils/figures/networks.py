@@ -163,7 +163,7 @@ def attention(
     images: list[np.ndarray], heats: list[np.ndarray], regions: list[np.ndarray | None], titles: list[str],
     figure: Figure | SubFigure | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Show slices, and below each a map of attention with the outlines of a class mask: ischemia blue, hemorrhage green.
+    """Show slices, and below each a map of attention with the outlines of the lesion: ischemia blue, hemorrhage green.
 
     Args:
         images: (H, W, 3) each.

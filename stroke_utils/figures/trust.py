@@ -33,8 +33,10 @@ def reliability_panels(tables: dict[str, pd.DataFrame], figure: Figure | SubFigu
         ends = [(table["share"] - table["low"]).clip(lower=0), (table["high"] - table["share"]).clip(lower=0)]
         axis.errorbar(table["probability"], table["share"], ends, fmt="o", ms=5, lw=1.2, capsize=2)
         axis.set(title=title, xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
-    for axis in axes[-1]:
-        axis.set_xlabel("mean probability of a group")
+    for k in range(columns):
+        lowest = [axis for axis in axes[:, k] if axis.get_visible()][-1]
+        lowest.set_xlabel("mean probability of a group")
+        lowest.tick_params(labelbottom=True)
     for axis in axes[:, 0]:
         axis.set_ylabel("share of positives in it")
     return axes.ravel()[: len(tables)]

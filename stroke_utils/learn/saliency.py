@@ -2,12 +2,15 @@
 
 import numpy as np
 import pandas as pd
-from scipy import ndimage
 
 from stroke_utils.data import class_masks, masks, pixels
+from stroke_utils.data import regions as regions_of
 from stroke_utils.data.cohort import Cohort
 from stroke_utils.learn.backend import keras, tf
 from stroke_utils.learn.models import Preprocess
+
+BATCH = 8
+"""Slices per batch; the value changes no result."""
 
 
 def first_layer(model: keras.Model, image: np.ndarray, preprocess: Preprocess) -> np.ndarray:
@@ -47,12 +50,17 @@ def grad_cam(model: keras.Model, images: np.ndarray, preprocess: Preprocess) -> 
     maps = [layer for layer in model.layers if len(layer.output.shape) == 4 and layer.output.shape[1] > 1][-1]
     inner = keras.Model(model.input, [maps.output, last.input])
     towards = tf.constant([[1.0]] if last.units == 1 else [[-1.0], [1.0]])
-    with tf.GradientTape() as tape:
-        features, hidden = inner(preprocess(tf.cast(images, tf.float32)), training=False)
-        answer = (hidden @ last.kernel + last.bias) @ towards
-    weights = tf.reduce_mean(tape.gradient(answer, features), axis=(1, 2), keepdims=True)
-    heat = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1))
-    return tf.math.divide_no_nan(heat, tf.reduce_sum(heat, axis=(1, 2), keepdims=True)).numpy()
+
+    def heat(some: np.ndarray) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            features, hidden = inner(preprocess(tf.cast(some, tf.float32)), training=False)
+            answer = (hidden @ last.kernel + last.bias) @ towards
+        weights = tf.reduce_mean(tape.gradient(answer, features), axis=(1, 2), keepdims=True)
+        return tf.nn.relu(tf.reduce_sum(weights * features, axis=-1))
+
+    # The tape keeps all that the network computes, some hundred megabytes a slice at the paper's size.
+    found = tf.concat([heat(images[k : k + BATCH]) for k in range(0, len(images), BATCH)], axis=0)
+    return tf.math.divide_no_nan(found, tf.reduce_sum(found, axis=(1, 2), keepdims=True)).numpy()
 
 
 def lesion(cohort: Cohort, row: tuple) -> np.ndarray | None:
@@ -83,13 +91,15 @@ def mass_inside(heats: np.ndarray, slices: pd.DataFrame, regions: dict[str, np.n
 
     Returns:
         One row a slice: ``slice_id``, ``inside`` (share of the map's sum, nan for an empty map), ``uniform`` (of a map
-        that is the same everywhere) and ``in_head`` (of one that is the same on the head and 0 beside it).
+        that is the same everywhere) and ``in_head`` (of one that is the same on the head and 0 beside it; nan where
+        the slice has no head).
     """
     rows = []
     for heat, row in zip(heats, slices.itertuples(), strict=True):
         if (region := regions.get(row.slice_id)) is not None:
             region, large = region > 0, enlarged(heat, region.shape)
-            head = ndimage.binary_fill_holes(pixels.read_rgb(row.png)[..., 0] > 0)
+            head = regions_of.whole_head(pixels.read_rgb(row.png)[..., 0])
             inside = large[region].sum() / large.sum() if large.sum() else np.nan
-            rows.append((row.slice_id, inside, region.mean(), (region & head).sum() / head.sum()))
+            in_head = (region & head).sum() / head.sum() if head.any() else np.nan
+            rows.append((row.slice_id, inside, region.mean(), in_head))
     return pd.DataFrame(rows, columns=["slice_id", "inside", "uniform", "in_head"])

@@ -349,7 +349,8 @@ class _EpochLine(keras.callbacks.Callback):
         )
 
     def on_train_end(self, logs=None):
-        self.line.show(f"{self.title}: {self.epoch + 1} epochs in {time.monotonic() - self.begun:.0f} s", final=True)
+        epochs = f"{self.epoch + 1} epoch{'s' * (self.epoch > 0)}"
+        self.line.show(f"{self.title}: {epochs} in {time.monotonic() - self.begun:.0f} s", final=True)
 
 
 def fit(

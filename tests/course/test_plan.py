@@ -1,7 +1,9 @@
 """What `make reproduce` leaves out on a person's data, and what it says of that."""
 
 import json
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -10,6 +12,7 @@ from stroke_utils.base.errors import UserError
 from stroke_utils.course import plan
 from stroke_utils.course.plan import make_plan, trains
 from stroke_utils.course.reproduce import left_out
+from stroke_utils.data import splits
 from stroke_utils.data.cohort import read_cohort
 from stroke_utils.results.parameters import goes_beyond
 
@@ -124,17 +127,31 @@ def test_what_looks_at_finished_networks_waits_for_all_of_them(split):
 
 @pytest.mark.parametrize("need", ["detection", "type", "regions"])
 def test_trust_needs_all_three_tasks(data, monkeypatch, need):
-    lacks = dict.fromkeys(("detection", "type", "regions", "overlays"), "") | {need: "Nothing."}
+    lacks = dict.fromkeys(("detection", "type", "regions", "overlays", "heads"), "") | {need: "Nothing."}
     monkeypatch.setattr(plan, "_lacks", lambda cohort: lacks)
     assert dict(make_plan(data=str(data), beyond=True).left_out)["09_trust"] == "Nothing."
 
 
 def test_an_audit_needs_both_classes(data, monkeypatch):
-    monkeypatch.setattr(
-        plan, "_lacks", lambda cohort: dict.fromkeys(plan.NEEDS.values(), "") | {"detection": "Nothing."}
-    )
+    needs = dict.fromkeys(" ".join(plan.NEEDS.values()).split(), "")
+    monkeypatch.setattr(plan, "_lacks", lambda cohort: needs | {"detection": "Nothing."})
     assert BEYOND in dict(make_plan(data=str(data), beyond=True).left_out)
     assert BEYOND not in dict(make_plan(data=str(data)).left_out)
+
+
+def test_a_split_by_head_takes_a_fifth_of_the_heads_of_each_class():
+    def lacks(patients):
+        rows = [
+            {"slice_id": f"{label}{k}", "label": label, "part": "train", "patient": patient, "overlay": None}
+            for label, heads in patients.items()
+            for k, patient in enumerate(heads)
+        ]
+        return plan._lacks(SimpleNamespace(slices=pd.DataFrame(rows), verdicts=list))["heads"]
+
+    enough = [f"P{k}" for k in range(plan.FEWEST_HEADS)]
+    assert round(1 / splits.VALIDATION) == plan.FEWEST_HEADS
+    assert lacks({"none": enough, "ischemia": [None] * plan.FEWEST_HEADS}) == "", "a slice without a patient is alone"
+    assert "there are 2 of ischemia" in lacks({"none": enough, "ischemia": ["P7", "P8"] * 9})
 
 
 def test_the_data_are_read_once_for_all_notebooks_of_a_run(data, monkeypatch):

@@ -32,3 +32,13 @@ def test_nothing_bright_is_no_head():
 
 def test_depth_counts_from_the_edge_of_the_picture_too():
     assert regions.depth(np.ones((3, 5), bool)).tolist() == [[1, 1, 1, 1, 1], [1, 2, 2, 2, 1], [1, 1, 1, 1, 1]]
+    assert np.isinf(regions.depth(np.ones((3, 5), bool), cut=False)).all()
+    half = np.arange(4)[None].repeat(3, 0) > 0
+    assert regions.depth(half, cut=False).tolist() == [[0, 1, 2, 3]] * 3, "it goes on beyond the picture"
+
+
+def test_the_head_of_a_slice_of_any_size():
+    grey, true = head()
+    large = np.kron(grey, np.ones((2, 3), np.uint8))
+    found = regions.whole_head(large)
+    assert found.shape == large.shape and (found == np.kron(true, np.ones((2, 3), bool))).mean() > 0.98

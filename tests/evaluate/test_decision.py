@@ -56,3 +56,20 @@ def test_sure_is_far_from_the_threshold_not_from_a_half():
 def test_the_row_of_a_coverage_covers_at_least_as_much():
     table = decision.selective(TRUTH, PROBABILITY)
     assert decision.at_coverage(table, [0.1, 0.55, 1.0])["coverage"].tolist() == pytest.approx([0.1, 0.6, 1.0])
+
+
+def test_slices_that_are_equally_sure_may_come_in_any_order():
+    truth = np.repeat([0, 1], 5)
+    for order in (truth, truth[::-1]):
+        assert decision.selective(order, np.full(10, 0.5))["error"].tolist() == pytest.approx([0.5] * 10)
+    mixed = decision.selective(np.array([1, 0, 1, 1]), np.array([0.99, 0.9, 0.9, 0.6]))
+    assert mixed["error"].tolist() == pytest.approx([0, 1 / 4, 1 / 3, 1 / 4])
+
+
+def test_the_interval_is_of_the_coverage_and_not_of_the_slices_that_happen_to_be_sure():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 400)
+    table = decision.selective(truth, np.clip(rng.normal(truth, 0.6), 0.01, 0.99))
+    assert (table["low"] <= table["error"] + 1e-9).mean() > 0.95 and (table["error"] <= table["high"] + 1e-9).all()
+    half = table.iloc[199]
+    assert half["high"] - half["low"] == pytest.approx(4 * np.sqrt(half["error"] * (1 - half["error"]) / 200), rel=0.5)

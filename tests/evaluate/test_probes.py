@@ -151,7 +151,26 @@ def test_an_audit_needs_both_classes(tmp_path):
 
 def test_text_becomes_numbers():
     table = pd.DataFrame({"a": ["b", "a", None, "b"], "n": [1.5, None, 3, 4], "m": ["1", "x", "1", "1"]})
-    assert probes.numbers(table).tolist() == [[1, 1.5, 0], [0, -1, 1], [-1, 3, 0], [1, 4, 0]]
+    assert probes.numbers(table).tolist() == [[1, 1.5, 0], [0, 0.5, 1], [-1, 3, 0], [1, 4, 0]]
+    gone = pd.DataFrame({"position": [-1.0, -7.0, None], "none": [None] * 3})
+    assert probes.numbers(gone).tolist() == [[-1, 0], [-7, 0], [-8, 0]], "missing is no usual value"
+
+
+def test_a_frame_at_the_edge_of_the_picture_is_outside_the_head(tmp_path):
+    draw(tmp_path / "a.png", 3)
+    framed = np.array(Image.open(tmp_path / "a.png"))
+    for edge in (framed[:1], framed[-1:], framed[:, :1], framed[:, -1:]):
+        edge[:] = 200
+    Image.fromarray(framed).save(tmp_path / "a.png")
+    outside = probes.views(tmp_path / "a.png")["outside the head"]
+    assert (outside[0] == 200).all() and (outside[:, -1] == 200).all()
+
+
+def test_where_the_picture_cuts_the_head_no_brain_is_left(tmp_path):
+    draw(tmp_path / "a.png", 3)
+    Image.open(tmp_path / "a.png").crop((0, 0, 256, 128)).save(tmp_path / "a.png")  # at its widest
+    rim = probes.views(tmp_path / "a.png")["brain deleted"]
+    assert (rim[-4:, 80:176] == 0).all() and rim[-4:].any()
 
 
 def test_cuts_share_nothing_and_leave_no_brain(tmp_path):

@@ -36,6 +36,16 @@ def test_grad_cam_finds_the_reason_and_nothing_else(bright, spot):
     assert not saliency.grad_cam(bright, 0 * spot[None], inputs.raw).any()  # no reason: an empty map, not nan
 
 
+def test_many_slices_are_looked_at_a_few_at_a_time(bright, spot, monkeypatch):
+    many = np.stack([spot * share for share in (1, 0.5, 0, 0.25, 1)])
+    at_once = saliency.grad_cam(bright, many, inputs.raw)
+    sizes = []
+    monkeypatch.setattr(saliency, "BATCH", 2)
+    found = saliency.grad_cam(bright, many, lambda batch: sizes.append(len(batch)) or batch)
+    assert sizes == [2, 2, 1]
+    np.testing.assert_allclose(found, at_once)
+
+
 def test_grad_cam_of_two_outputs_looks_at_class_1(bright, spot):
     hidden = bright.layers[-1].input
     for weights, found in (([[0.0, 1.0]] * 2, 1), ([[1.0, 0.0]] * 2, 0)):
@@ -60,9 +70,14 @@ def test_mass_inside_is_measured_against_maps_that_know_nothing(tmp_path):
     heats[:, 1, 1], region[10:20, 10:20] = 1, 2
     table = saliency.mass_inside(heats, slices, {"1": region})
     assert table["slice_id"].tolist() == ["1"]  # the other has no lesion
-    assert table.loc[0, ["uniform", "in_head"]].tolist() == pytest.approx([1 / 16, 1 / 4])
+    assert table.loc[0, ["uniform", "in_head"]].tolist() == pytest.approx([1 / 16, 1 / 4], abs=0.005)
     assert 0.4 < table.loc[0, "inside"] < 1  # enlarged from cells of ten pixels, so it is blurred
     assert np.isnan(saliency.mass_inside(0 * heats, slices, {"1": region}).loc[0, "inside"])
+    grey[36:38, 4:36] = 90  # a head-rest is no head
+    Image.fromarray(grey).save(tmp_path / "1.png")
+    assert saliency.mass_inside(heats, slices, {"1": region}).loc[0, "in_head"] == pytest.approx(1 / 4)
+    Image.fromarray(0 * grey).save(tmp_path / "1.png")
+    assert np.isnan(saliency.mass_inside(heats, slices, {"1": region}).loc[0, "in_head"])
 
 
 def test_the_lesion_is_the_data_sets_own_mask(tmp_path):
