@@ -167,11 +167,13 @@ def record_batches(
     batch: int = 2,
     seed: int | None = None,
     epochs: int = 1,
+    mirror: bool = False,
 ) -> tf.data.Dataset:
     """Make batches for segmentation from a folder of TFRecords.
 
     Shards are read in an order, and slices mixed within a window of several shards, that depend on
-    (seed, epoch) alone; memory does not grow with the number of shards.
+    (seed, epoch) alone; memory does not grow with the number of shards. With ``mirror`` about half of the slices of a
+    pass are mirrored with their masks, left for right; which ones depends on (seed, epoch) alone, too.
 
     Returns:
         float32 images (b, size, size, 3) and one-hot float32 masks (b, size, size, 3). No batch spans two passes.
@@ -188,9 +190,14 @@ def record_batches(
         positions = tf.range(tf.cast(n, tf.int64))
         return tf.random.experimental.index_shuffle(positions, key, tf.cast(n - 1, tf.int64))
 
+    def turned(epoch: tf.Tensor, window: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
+        key = tf.stack([tf.constant(seed, tf.int64), (epoch + 1) * 1_000_003 + window])
+        return tf.random.stateless_uniform([n], key) < (0.5 if mirror else 0)
+
     def one_pass(epoch: tf.Tensor) -> tf.data.Dataset:
         if seed is None:
-            return tf.data.Dataset.from_tensor_slices(shards).flat_map(read).batch(batch)
+            plain = tf.data.Dataset.from_tensor_slices(shards).flat_map(read)
+            return plain.map(lambda example: (example, False)).batch(batch)
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
         last = tf.constant(len(names) - 1, tf.int64)
         order = tf.data.Dataset.range(len(names)).map(
@@ -199,12 +206,18 @@ def record_batches(
         mixed = order.interleave(read, cycle_length=4, block_length=1)  # one after the other, so always alike
         # Not Dataset.shuffle: its order would also depend on TensorFlow's global seed.
         mixed = mixed.batch(WINDOW_SLICES).enumerate()
-        mixed = mixed.map(lambda window, examples: tf.gather(examples, mix(epoch, window, tf.size(examples)))).unbatch()
-        return mixed.batch(batch)
 
-    def load(examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def shuffled(window: tf.Tensor, examples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            n = tf.size(examples)
+            return tf.gather(examples, mix(epoch, window, n)), turned(epoch, window, n)
+
+        return mixed.map(shuffled).unbatch().batch(batch)
+
+    def load(examples: tf.Tensor, mirrored: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         signature = (tf.TensorSpec((size, size, 3), tf.uint8), tf.TensorSpec((size, size), tf.uint8))
         images, classes = tf.map_fn(lambda e: parse_example(e, size), examples, fn_output_signature=signature)
+        images = tf.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+        classes = tf.where(mirrored[:, None, None], classes[:, :, ::-1], classes)
         return preprocess(tf.cast(images, tf.float32)), tf.one_hot(classes, len(MASK_CLASSES))
 
     passes = tf.data.Dataset.range(epochs).flat_map(one_pass)

@@ -401,10 +401,15 @@ _ROWS = (
         help="memory of BatchNorm's statistics; 0 keeps each network's own",
     ),
     Parameter(
+        name="mirror",
+        kind=bool,
+        role="identifies",
+        help="show training slices mirrored, with their masks, in about half of the passes",
+    ),
+    Parameter(
         name="stochastic_depth",
         kind=bool,
         role="identifies",
-        kit=True,
         help="let EfficientNetB3 leave out whole blocks at random while it trains, as its authors do",
     ),
     Parameter(name="augmentation", kind=str, role="identifies", choices=AUGMENTATIONS, help=_or(AUGMENTATIONS)),

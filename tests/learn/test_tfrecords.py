@@ -45,6 +45,37 @@ def test_record_passes_are_complete_differ_and_repeat(slices, tmp_path, monkeypa
     assert orders() == first
 
 
+def test_a_mirrored_slice_has_its_mask_mirrored_too(tmp_path):
+    rng = np.random.default_rng(1)
+    greys, classes = rng.integers(0, 256, (24, 32, 32), np.uint8), rng.integers(0, 3, (24, 32, 32), np.uint8)
+    rows = []
+    for k in range(24):
+        Image.fromarray(greys[k]).convert("RGB").save(tmp_path / f"{k}.png")
+        masks.write_class_mask(tmp_path / f"{k}_mask.png", classes[k])
+        rows.append((f"{k}", str(tmp_path / f"{k}.png"), "ischemia", 32, 32))
+    slices = pd.DataFrame(rows, columns=["slice_id", "png", "label", "height", "width"])
+    paths = pd.Series([str(tmp_path / f"{k}_mask.png") for k in range(24)])
+    tfrecords.write_records(slices, paths, 32, tmp_path / "records", quiet=True)
+
+    def turns(**options):
+        """Tell of each slice of two passes whether it came mirrored; anything else is an error."""
+        found = []
+        batches = tfrecords.record_batches(tmp_path / "records", inputs.raw, 8, **options)
+        for images, one_hot in batches.as_numpy_iterator():
+            for image, mask in zip(images[..., 0], one_hot.argmax(axis=-1), strict=True):
+                (k,) = [k for k in range(24) if (np.sort(greys[k], axis=1) == np.sort(image, axis=1)).all()]
+                turned = not (image == greys[k]).all()
+                assert (image == (greys[k][:, ::-1] if turned else greys[k])).all()
+                assert (mask == (classes[k][:, ::-1] if turned else classes[k])).all()
+                found.append((k, turned))
+        return found
+
+    first = turns(seed=3, epochs=2, mirror=True)
+    assert first == turns(seed=3, epochs=2, mirror=True) and first[:24] != first[24:]
+    assert 6 <= sum(turned for _, turned in first[:24]) <= 18
+    assert not any(turned for _, turned in turns(seed=3, epochs=2) + turns())
+
+
 def test_slices_of_the_records_size_are_not_resampled(tmp_path):
     rng = np.random.default_rng(0)
     pixels, classes = (
