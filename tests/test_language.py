@@ -326,13 +326,12 @@ def test_a_number_changed_by_hand_is_seen(forensics):
         read = {n.written for block in blocks(cell.source) for n in numbers(block)} if "outputs" not in cell else set()
         before = len(list(unknown([("", block) for block in blocks(cell.source)], known))) if read else 0
         for found in re.finditer(r"\d+\.\d+", cell.source):
-            if found[0] in read:
-                digit = str((int(found[0][-1]) + 5) % 10)
+            for digit in set("0123456789") - {found[0][-1]} if found[0] in read else ():
                 changed = blocks(cell.source[: found.end() - 1] + digit + cell.source[found.end() :])
                 seen += len(list(unknown([("", block) for block in changed], known))) > before
                 tried += 1
     # The rest became, by chance, another number that the notebook shows.
-    assert tried > 10 and seen > 0.75 * tried, f"{seen} of {tried} changed numbers were seen"
+    assert tried > 100 and seen > 0.75 * tried, f"{seen} of {tried} changed numbers were seen"
 
 
 def test_a_recall_changed_by_hand_is_seen(forensics):

@@ -10,6 +10,9 @@ from stroke_utils.base.errors import UserError
 VALIDATION = 0.2
 """Share of the training part that goes to validation in both classifications, as in the paper."""
 
+VALIDATION_OF_MASKS = 0.1
+"""The same in segmentation, as in the paper."""
+
 
 def split(
     slices: pd.DataFrame,

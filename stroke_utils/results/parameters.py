@@ -353,14 +353,6 @@ _ROWS = (
         help="of single networks",
     ),
     Parameter(
-        name="validation",
-        kind=float,
-        role="identifies",
-        low=0.01,
-        high=0.99,
-        help="share of the training part that goes to validation",
-    ),
-    Parameter(
         name="learning_rate",
         kind=float,
         role="identifies",

@@ -79,7 +79,7 @@ def test_values_are_read_in_the_type_of_the_table(name, value, expected):
         ("epochs", 20_000, "'epochs' is 20000; expected"),
         ("epochs", "inf", "'epochs' is 'inf'; expected"),
         ("dropout", float("nan"), "'dropout' is nan; expected a number from 0 to 0.99."),
-        ("validation", 1.2, "'validation' is 1.2; expected a number from 0.01 to 0.99."),
+        ("dropout", 1.2, "'dropout' is 1.2; expected a number from 0 to 0.99."),
         ("reuse", 1, "'reuse' is 1; expected true or false."),
         ("reuse", "yes", "'reuse' is 'yes'; expected true or false."),
         ("data_dir", True, "'data_dir' is True; expected text."),
