@@ -241,8 +241,15 @@ def pretrain(given: argparse.Namespace) -> int:
 
 def nnunet_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``nnunet export`` and ``nnunet score``."""
-    kinds = parser.add_subparsers(dest="action", required=True, metavar="export|score")
-    out = kinds.add_parser("export", help="write a data set for nnU-Net v2", epilog=EPILOG, allow_abbrev=False)
+    kinds, plain = parser.add_subparsers(dest="action", required=True, metavar="export|score"), parser.formatter_class
+
+    def action(name: str, purpose: str) -> argparse.ArgumentParser:
+        examples = [f"  {NAME} {each}" for each in COMMANDS["nnunet"].examples if each.startswith(f"nnunet {name} ")]
+        about = "\n".join([f"{purpose[0].upper()}{purpose[1:]}.", "", "examples:", *examples])
+        about = {"help": purpose, "description": about, "epilog": EPILOG}
+        return kinds.add_parser(name, **about, formatter_class=plain, allow_abbrev=False)
+
+    out = action("export", "write a data set for nnU-Net v2")
     out.add_argument("--out", required=True, metavar="DIR", help="gets the folder of the data set: nnUNet_raw")
     out.add_argument("--run", default="", metavar="RUN", help="finished run of notebook 05, whose split is taken")
     out.add_argument("--data", default="", metavar="DIR", help="data folder; default: STROKE_DATA, else the phantom")
@@ -251,7 +258,7 @@ def nnunet_arguments(parser: argparse.ArgumentParser) -> None:
     out.add_argument("--seed", type=int, help="without --run: of the split; default: the profile's")
     out.add_argument("--id", type=int, default=501, metavar="N", help="number of the data set; default: 501")
     out.add_argument("--name", default="Stroke", help="name of the data set; default: Stroke")
-    back = kinds.add_parser("score", help="score nnU-Net's predicted masks", epilog=EPILOG, allow_abbrev=False)
+    back = action("score", "score the masks that nnU-Net predicted")
     back.add_argument("predicted", metavar="PREDICTED", help="nnU-Net's folder of <case>.png")
     back.add_argument("--dataset", required=True, metavar="DIR", help="the folder that export wrote")
     parts = ("session2", "validation")

@@ -51,11 +51,13 @@ class Exported:
         folder: its ``DatasetXXX_Name``.
         cases: case, slice_id, label, patient, split (train, validation or test), width, height.
         left_out: why each stroke slice that is not in it is not, by slice id.
+        set_aside: files that reading the cohort had set aside before.
     """
 
     folder: Path
     cases: pd.DataFrame
     left_out: dict[str, str]
+    set_aside: int
 
     def report(self) -> str:
         """Say what was written, what was left out, and how to go on in a shell with nnU-Net."""
@@ -68,6 +70,8 @@ class Exported:
         lines.append(f"Stroke slices left out: {len(self.left_out) or 'none'}")
         lines += [f"  {slice_id}: {why}" for slice_id, why in [*self.left_out.items()][:_SHOWN]]
         lines += [f"  and {len(self.left_out) - _SHOWN} more: see {CASES}"] * (len(self.left_out) > _SHOWN)
+        if self.set_aside:
+            lines.append(f"Files set aside before that: {self.set_aside}; `stroke-regions check FOLDER` names them.")
         return "\n".join([*lines, "", "Then, where nnU-Net v2 is installed:", *(f"  {s}" for s in self.next_steps())])
 
     def next_steps(self) -> list[str]:
@@ -295,7 +299,8 @@ def export(
         files.write_json(temporary / "dataset.json", _dataset_json(cohort, name, sum(map(len, fold.values()))))
         files.write_json(temporary / "splits_final.json", [fold])
         files.write_json(temporary / CASES, _about(cohort, settings, run, cases, left_out))
-    return Exported(folder, cases, left_out)
+    aside = cohort.problems[~cohort.problems["used"].astype(bool)]
+    return Exported(folder, cases, left_out, int(aside["files"].sum()))
 
 
 _FOLD = {"train": "train", "val": "validation"}  # nnU-Net's words, and ours

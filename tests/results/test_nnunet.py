@@ -355,6 +355,7 @@ def test_slices_that_cannot_be_read_are_left_out_with_their_reason(own_data, tmp
     assert list(faults(second.folder)) == [] and len(second.cases) == len(first.cases) - 4
     assert nnunet.read_cases(second.folder)[1]["left_out"] == second.left_out
     assert "Stroke slices left out: 5\n  10114: It has neither" in second.report()
+    assert "Files set aside before that: 2; `stroke-regions check FOLDER`" in second.report(), "10113 and its overlay"
 
 
 def test_nothing_is_left_of_an_export_that_fails(own_data, tmp_path):
@@ -592,6 +593,16 @@ def test_a_persons_mistake_is_one_message_and_2(data, tmp_path, monkeypatch, cap
     assert commands.main(["nnunet", *words]) == 2
     told = capsys.readouterr()
     assert said in told.err and "Traceback" not in told.err and not [*tmp_path.glob("Dataset*")]
+
+
+@pytest.mark.parametrize("name", ["export", "score"])
+def test_each_action_has_help_with_its_examples(name, capsys):
+    with pytest.raises(SystemExit) as end:
+        commands.main(["nnunet", name, "--help"])
+    said = capsys.readouterr().out
+    assert end.value.code == 0 and "Exit status: 0" in said
+    examples = [each for each in commands.COMMANDS["nnunet"].examples if f" {name} " in each]
+    assert len(examples) >= 2 and all(f"  stroke-regions {each}\n" in said for each in examples)
 
 
 @pytest.mark.parametrize("words", [[], ["exprot"], ["export"], ["score", "x"], ["export", "--out", "x", "--fast"]])
