@@ -239,6 +239,67 @@ def pretrain(given: argparse.Namespace) -> int:
     return 0
 
 
+def nnunet_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``nnunet export`` and ``nnunet score``."""
+    kinds, plain = parser.add_subparsers(dest="action", required=True, metavar="export|score"), parser.formatter_class
+
+    def action(name: str, purpose: str) -> argparse.ArgumentParser:
+        examples = [f"  {NAME} {each}" for each in COMMANDS["nnunet"].examples if each.startswith(f"nnunet {name} ")]
+        about = "\n".join([f"{purpose[0].upper()}{purpose[1:]}.", "", "examples:", *examples])
+        about = {"help": purpose, "description": about, "epilog": EPILOG}
+        return kinds.add_parser(name, **about, formatter_class=plain, allow_abbrev=False)
+
+    out = action("export", "write a data set for nnU-Net v2")
+    out.add_argument("--out", required=True, metavar="DIR", help="gets the folder of the data set: nnUNet_raw")
+    out.add_argument("--run", default="", metavar="RUN", help="finished run of notebook 05, whose split is taken")
+    out.add_argument("--data", default="", metavar="DIR", help="data folder; default: STROKE_DATA, else the phantom")
+    profile = "without --run: whose split notebook 05 would make; default: quick"
+    out.add_argument("--profile", default="", metavar="NAME", help=profile)
+    out.add_argument("--seed", type=int, help="without --run: of the split; default: the profile's")
+    out.add_argument("--id", type=int, default=501, metavar="N", help="number of the data set; default: 501")
+    out.add_argument("--name", default="Stroke", help="name of the data set; default: Stroke")
+    back = action("score", "score the masks that nnU-Net predicted")
+    back.add_argument("predicted", metavar="PREDICTED", help="nnU-Net's folder of <case>.png")
+    back.add_argument("--dataset", required=True, metavar="DIR", help="the folder that export wrote")
+    parts = ("session2", "validation")
+    back.add_argument("--part", choices=parts, default=parts[0], help="what was predicted; default: session2")
+    run = "run of notebook 05 whose U-Nets are set beside; default: the one exported with"
+    back.add_argument("--run", default="", metavar="RUN", help=run)
+    back.add_argument("--out", metavar="DIR", help="gets predictions.csv, scores.csv and problems.csv")
+
+
+def nnunet(given: argparse.Namespace) -> int:
+    """Write slices, masks and split of notebook 05 for nnU-Net v2, or score what nnU-Net predicted.
+
+    nnU-Net itself is neither needed nor run. Score ends in 1 where a prediction could not be scored.
+    """
+    return {"export": _nnunet_export, "score": _nnunet_score}[given.action](given)
+
+
+def _nnunet_export(given: argparse.Namespace) -> int:
+    from stroke_utils.data.opening import open_cohort
+    from stroke_utils.results import nnunet
+
+    if given.run and (given.profile or given.seed is not None):
+        raise UserError("A run has a profile and a seed of its own: leave --profile and --seed out, or --run.")
+    run, record = nnunet.find_run(given.run) if given.run else (None, None)
+    settings = nnunet.settings_of(record, given.profile or "quick", given.seed)
+    cohort = open_cohort(given.data, settings.phantom_size)
+    print(nnunet.export(cohort, given.out, settings, run, given.id, given.name).report())
+    return 0
+
+
+def _nnunet_score(given: argparse.Namespace) -> int:
+    from stroke_utils.results import nnunet
+
+    run = nnunet.run_of(given.dataset, given.run)
+    scored = nnunet.score(given.predicted, given.dataset, given.part, run)
+    if given.out:
+        scored.write(given.out)
+    print(scored.report())
+    return 1 if len(scored.problems) else 0
+
+
 def no_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare nothing."""
 
@@ -321,6 +382,18 @@ COMMANDS = {
         "remove derived data that is outdated",
         ("clean-derived",),
         no_arguments,
+    ),
+    "nnunet": Command(
+        nnunet,
+        "write a data set for nnU-Net v2, or score nnU-Net's predicted masks",
+        (
+            "nnunet export --out nnUNet_raw",
+            "nnunet export --run results/quick/05_segmentation/RUN --out nnUNet_raw",
+            "nnunet export --data /path/to/data --profile paper --out nnUNet_raw --id 502 --name INME",
+            "nnunet score PREDICTED --dataset nnUNet_raw/Dataset501_Stroke",
+            "nnunet score fold_0/validation --dataset nnUNet_raw/Dataset501_Stroke --part validation --out scores",
+        ),
+        nnunet_arguments,
     ),
 }
 

@@ -251,14 +251,17 @@ def _ratios(table: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {name: (np.asarray(a, dtype=float), np.asarray(b, dtype=float)) for name, (a, b) in out.items()}
 
 
-def scores_by_convention(table: pd.DataFrame, ends: dict[str, pd.DataFrame], batch: int, seed: int = 0) -> pd.DataFrame:
+def scores_by_convention(
+    table: pd.DataFrame, ends: dict[str, pd.DataFrame], batch: int | None, seed: int = 0
+) -> pd.DataFrame:
     """Score the slices of one split by every convention of :data:`CONVENTIONS`.
 
     Args:
         table: rows of :func:`stroke_utils.learn.predict.segment`; its column ``patient``, where it is there, makes the
             intervals resample patients.
         ends: of :func:`limits`, on the same slices in the same order.
-        batch: slices per batch of the whole-batch conventions, taken in the table's order.
+        batch: slices per batch of the whole-batch conventions, taken in the table's order; None leaves these out, and
+            the tables need no sums for them.
         seed: of the bootstrap.
 
     Returns:
@@ -274,11 +277,14 @@ def scores_by_convention(table: pd.DataFrame, ends: dict[str, pd.DataFrame], bat
     patients = table.get("patient")
     weights, unit = metrics.resamples(table["label"], patients, seed), metrics.unit_of(patients)
     tables = {"value": table, "baseline": ends["background"], "perfect": ends["perfect"]}
-    rng, sums = np.random.default_rng(seed), table[SUMS].to_numpy()
-    drawn = [rng.permutation(np.repeat(np.arange(len(table)), w.astype(int))) for w in weights]
-    resampled = dict(zip(CONVENTIONS, np.transpose([_by_batch(sums[order], batch) for order in drawn]), strict=False))
-    points = {part: dict(zip(CONVENTIONS, _by_batch(rows[SUMS].to_numpy(), batch), strict=False))
-              for part, rows in tables.items()}  # fmt: skip
+    resampled, points = {}, {part: {} for part in tables}
+    if batch:
+        rng, sums = np.random.default_rng(seed), table[SUMS].to_numpy()
+        drawn = [rng.permutation(np.repeat(np.arange(len(table)), w.astype(int))) for w in weights]
+        by_batch = np.transpose([_by_batch(sums[order], batch) for order in drawn])
+        resampled = dict(zip(CONVENTIONS, by_batch, strict=False))
+        points = {part: dict(zip(CONVENTIONS, _by_batch(rows[SUMS].to_numpy(), batch), strict=False))
+                  for part, rows in tables.items()}  # fmt: skip
     n = dict.fromkeys(resampled, len(table))
     with np.errstate(invalid="ignore", divide="ignore"):
         for part, rows in tables.items():
@@ -287,7 +293,7 @@ def scores_by_convention(table: pd.DataFrame, ends: dict[str, pd.DataFrame], bat
             resampled[name], n[name] = (weights @ a) / (weights @ b), np.count_nonzero(b)
     rows = {}
     for name, convention in CONVENTIONS.items():
-        if n[name] or name in ("hd95", "lesion_precision"):
+        if n.get(name) or name in ("hd95", "lesion_precision"):
             found = resampled[name][np.isfinite(resampled[name])]
             low, high = metrics.percentiles(found) if len(found) else (np.nan, np.nan)
             score = metrics.score(points["value"][name], low, high, n[name], points["baseline"][name], unit)

@@ -12,7 +12,10 @@ import pytest
 from stroke_utils.course import commands
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("check", "audit", "phantom", "reproduce", "run", "refresh", "verify", "book", "pretrain", "clean-derived")
+NAMES = (
+    *("check", "audit", "phantom", "reproduce", "run", "refresh", "verify", "book", "pretrain", "clean-derived"),
+    "nnunet",
+)
 
 
 def texts():

@@ -173,6 +173,15 @@ def test_one_table_holds_every_convention_with_its_ends(scored):
     assert record["lesion_dice"]["n"] == 6 and "convention" not in record["lesion_dice"]
 
 
+def test_masks_without_probabilities_get_the_other_conventions_with_the_same_values(scored):
+    table, ends = scored
+    whole = overlap.scores_by_convention(table, ends, 2)
+    bare = {name: rows.drop(columns=overlap.SUMS) for name, rows in ends.items()}
+    alone = overlap.scores_by_convention(table.drop(columns=overlap.SUMS), bare, None)
+    assert list(alone.index) == list(overlap.CONVENTIONS)[4:]
+    pd.testing.assert_frame_equal(alone, whole.iloc[4:])
+
+
 def test_intervals_move_with_the_slices_and_batches_in_their_order(scored):
     table, ends = scored
     table.loc[[0, 1], "lesion_dice"] = 0.1, 0.9
