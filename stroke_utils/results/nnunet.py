@@ -197,8 +197,7 @@ def split_slices(cohort: Cohort, settings: SimpleNamespace, run: Path | None = N
 
     Args:
         cohort: the slices.
-        settings: parameters of notebook 05: mask_method, saturation, value, and, where there is no run, validation and
-            seed.
+        settings: parameters of notebook 05: mask_method, saturation, value, and, where there is no run, seed.
         run: folder of a finished run on this cohort, whose ``split.csv`` is taken.
 
     Returns:
@@ -220,7 +219,7 @@ def split_slices(cohort: Cohort, settings: SimpleNamespace, run: Path | None = N
     mask = strokes["slice_id"].map(made["class_mask"])
     if run is None:
         usable = strokes[mask.notna()]
-        slices = splits.split(usable, None, settings.validation, settings.seed, "session2", test_optional=True)
+        slices = splits.split(usable, None, splits.VALIDATION_OF_MASKS, settings.seed, "session2", test_optional=True)
     else:
         with files.there():
             split = pd.read_csv(run / "split.csv", dtype=str).set_index("slice_id")["split"]
