@@ -295,7 +295,7 @@ def _nnunet_score(given: argparse.Namespace) -> int:
     run = nnunet.run_of(given.dataset, given.run)
     scored = nnunet.score(given.predicted, given.dataset, given.part, run)
     if given.out:
-        scored.write(given.out)
+        scored.keep(given.out)
     print(scored.report())
     return 1 if len(scored.problems) else 0
 

@@ -22,7 +22,8 @@ def head(grey: np.ndarray) -> np.ndarray:
         bool array (H, W); all False where nothing is bright.
     """
     # Filled first: seen thinly, a skull with dark brain inside is no thicker than a head-rest.
-    solid = ndimage.binary_fill_holes(_largest(ndimage.binary_closing(grey > 0, iterations=2)))
+    bright = np.pad(grey > 0, 2, mode="edge")  # else closing would take a cut head off the picture's edge
+    solid = ndimage.binary_fill_holes(_largest(ndimage.binary_closing(bright, iterations=2)[2:-2, 2:-2]))
     core = _largest(depth(solid) > BRIDGE)
     if not core.any():
         return solid

@@ -132,7 +132,7 @@ class Scored:
             lines += [f"    {row.file}: {row.detail}" for row in group.head(3).itertuples()]
         return "\n".join(lines)
 
-    def write(self, folder: str | os.PathLike) -> None:
+    def keep(self, folder: str | os.PathLike) -> None:
         """Write ``predictions.csv`` (slice by slice), ``scores.csv`` and ``problems.csv`` into a folder.
 
         Raises:

@@ -72,6 +72,7 @@ def given(tmp_path_factory):
     sizes = pd.DataFrame({"type": ["ischemia", "hemorrhage"], "pixels": [300, 900], "method": "paper", "dice": 0.9})
     answers = slices.assign(outcome="TP", probability=0.9)
     audit = pd.DataFrame({"auc": [0.6, None], "low": [0.4, None], "high": [0.8, None]}, index=["marker", "DICOM tags"])
+    audit["unit"] = "patients"
     middle = {"auc": 0.7, "low": 0.6, "high": 0.8, "inflation": 0.1, "inflation_low": 0.0, "inflation_high": 0.2}
     splits = pd.DataFrame([middle, middle], index=["slice", "patient"])
     single = pd.DataFrame([("slice", 0, "validation", 0.7)], columns=["split_by", "seed", "part", "auc"])

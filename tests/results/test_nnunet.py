@@ -437,7 +437,7 @@ def test_masks_of_a_u_net_score_as_the_u_net_and_stand_in_one_table(cohort, fini
     sorted(out.glob("*.png"))[0].unlink()
     fewer = nnunet.score(out, done.folder, run=finished)
     assert {len(fewer.table), *(s["session2"]["lesion_dice"]["n"] for s in fewer.scores.values())} == {7}, "all alike"
-    found.write(tmp_path / "scores")
+    found.keep(tmp_path / "scores")
     kept = pd.read_csv(tmp_path / "scores" / "scores.csv")
     assert len(kept) == 3 * len(nnunet.CONVENTIONS) and set(kept["part"]) == {"session2"}
     assert len(pd.read_csv(tmp_path / "scores" / "predictions.csv")) == 8
