@@ -65,7 +65,7 @@ bench: env  ## what the kit costs beside PyTorch, OpenCV and others, in one tabl
 	@$(PY) -m venv .venv-bench && .venv-bench/bin/python -m pip install --quiet --no-deps -r tests/bench/requirements.txt && \
 	$(PY) -c "import sysconfig; print(sysconfig.get_path('purelib'))" > \
 	"$$(.venv-bench/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/project.pth" && \
-	PYTHONPATH=. .venv-bench/bin/python -m tests.bench
+	JUPYTER_PATH="$$($(PY) -c "import sys; print(sys.prefix)")/share/jupyter" PYTHONPATH=. .venv-bench/bin/python -m tests.bench
 
 lock: env  ## resolve pyproject.toml again into requirements.lock
 	@scratch=$$(mktemp -d) && $(PY) -m venv $$scratch && $$scratch/bin/python -m pip install --quiet uv && \
