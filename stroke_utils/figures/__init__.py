@@ -10,7 +10,7 @@ leakage and shortcuts, ``trust`` how far to believe networks.
 
 from stroke_utils.figures.anatomy import from_head_to_numbers, labelled_slice, lesion_kinds
 from stroke_utils.figures.audits import inflation, probe_intervals
-from stroke_utils.figures.canvas import mark_paper, save, use_origin
+from stroke_utils.figures.canvas import leave_unstamped, save, use_origin
 from stroke_utils.figures.curves import operating_curves, reliability, threshold_trade
 from stroke_utils.figures.data import (
     HOUNSFIELD,
@@ -87,12 +87,12 @@ __all__ = [
     "inflation",
     "labelled_slice",
     "learning_curve",
+    "leave_unstamped",
     "lesion_kinds",
     "lesion_sizes",
     "location_maps",
     "long_run",
     "loss_curves",
-    "mark_paper",
     "network",
     "network_stages",
     "operating_curves",

@@ -14,7 +14,7 @@ NOTE = "phantom data, no patients"
 """The stamp."""
 
 _HOW = {"fontsize": 7, "color": "0.45"}
-_PAPERS = "the paper's numbers"  # mark of axes that show no data of ours
+_NOT_OURS = "no data of ours"  # mark of axes that get no stamp whatever data set is open
 _PHANTOMS = "drawn heads"  # mark of axes that show a phantom's heads whatever data set is open
 
 _origin = {}  # of the data that are drawn; `use_origin` alone changes it
@@ -31,13 +31,13 @@ def use_origin(origin: dict) -> None:
     _origin.update(origin)
 
 
-def mark_paper(axes: Axes | np.ndarray) -> None:
-    """Mark axes that show the paper's own numbers, so that no stamp says these are a phantom's.
+def leave_unstamped(axes: Axes | np.ndarray) -> None:
+    """Keep the stamp off axes that show no data of ours: the paper's own numbers, or the layers of a network.
 
     Args:
         axes: one axes or an array of them, of one figure.
     """
-    _mark(axes, _PAPERS)
+    _mark(axes, _NOT_OURS)
 
 
 def mark_phantom(axes: Axes | np.ndarray) -> None:

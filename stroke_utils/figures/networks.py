@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 
-from stroke_utils.figures.canvas import mark_paper, several, single
+from stroke_utils.figures.canvas import leave_unstamped, several, single
 from stroke_utils.figures.results import outlined
 from stroke_utils.figures.style import image_grid
 
@@ -137,7 +137,7 @@ def network(model: Model, title: str = "", ax: Axes | None = None) -> Axes:
         parts.values(), parts.keys(), loc="lower left" if u else "lower right", ncols=1 if u else 3, frameon=False,
         title="below a box: its convolutions and weights", title_fontsize=8, fontsize=8, alignment="left",
     )  # fmt: skip
-    mark_paper(axis)  # no slice is shown, so no stamp
+    leave_unstamped(axis)
     return axis
 
 

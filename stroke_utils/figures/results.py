@@ -14,7 +14,7 @@ from stroke_utils.base.vocabulary import MASK_CLASSES, MODEL_TITLES, TYPES, mode
 from stroke_utils.data.masks import read_class_mask
 from stroke_utils.data.pixels import read_rgb
 from stroke_utils.evaluate.metrics import ANSWERS
-from stroke_utils.figures.canvas import mark_paper, nothing, several, single
+from stroke_utils.figures.canvas import leave_unstamped, nothing, several, single
 from stroke_utils.figures.style import COLOURS, OUTLINES, crop, image_grid
 
 
@@ -303,7 +303,7 @@ def printable_scores(
     triples, (p, r, _) = triples / 100, published / 100
     close = triples[(abs(triples - published / 100) <= within).all(axis=1)]
     (axes,) = several(figure, 1, 2, (8.4, 4.2))
-    mark_paper(axes)
+    leave_unstamped(axes)
     whole, zoom = axes
     whole.scatter(triples[:, 0], triples[:, 1], s=1, color="0.55", linewidths=0)
     whole.add_patch(Rectangle((p - within, r - within), 2 * within, 2 * within, fill=False, color="C3", lw=1.5))
@@ -332,7 +332,7 @@ def fits_by_size(
         ax: where to draw.
     """
     axis = single(ax, (8, 0.8 + 0.45 * len(models)))
-    mark_paper(axis)
+    leave_unstamped(axis)
     axis.axvspan(mean - 2 * sd, mean + 2 * sd, color="C0", alpha=0.15, lw=0, label="random split: mean ± 2 sd")
     axis.axvline(mean, color="C0", lw=1, ls="--", label="stratified split")
     axis.plot(fits["positives"], fits["model"].map(list(models).index), "o", color="k", ms=6, label="a matrix fits")

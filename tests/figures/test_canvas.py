@@ -29,7 +29,7 @@ HELPERS = {
     "HOUNSFIELD",
     "agreement",
     "crop",
-    "mark_paper",
+    "leave_unstamped",
     "network_stages",
     "save",
     "use_origin",
@@ -223,9 +223,9 @@ def test_the_papers_panel_is_left_out_of_the_stamp(given):
     figures.use_origin(PHANTOM)
     ours, papers = figures.confusion_matrices(*given["confusion_matrices"])
     assert note_places(ours.figure) == [ours.figure]
-    figures.mark_paper(papers)
+    figures.leave_unstamped(papers)
     assert note_places(ours.figure) == [ours]
-    figures.mark_paper(ours)
+    figures.leave_unstamped(ours)
     assert note_places(ours.figure) == []
 
 
