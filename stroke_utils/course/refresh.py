@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pandas as pd
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -46,15 +47,33 @@ MARKS = "<!-- scores: written by make refresh from figures/scores.csv -->", "<!-
 def small_png(data: bytes) -> bytes:
     """Return a PNG in a palette of 256 colours where that is smaller, else optimised losslessly.
 
-    Pillow's "maximum coverage" keeps rare colours, such as thin lesion borders, within a dozen of 255 levels.
+    Where it has more colours than that, greys stay grey, within 2 of 255 levels. Pillow's "maximum coverage" keeps rare
+    colours, such as thin lesion borders, within some 15.
     """
     image = Image.open(io.BytesIO(data))
     candidates = [data]
-    for version in (image, image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)):
+    for version in (image, _in_palette(image.convert("RGB"))):
         stream = io.BytesIO()
         version.save(stream, "PNG", optimize=True)
         candidates.append(stream.getvalue())
     return min(candidates, key=len)
+
+
+def _in_palette(image: Image.Image) -> Image.Image:
+    """Return an RGB image with a palette of its own; a common choice of all colours would tint the greys of a scan."""
+    rgb = np.asarray(image)
+    grey, step = (rgb == rgb[..., :1]).all(axis=-1), 1 if image.getcolors(256) else 5  # black and white are multiples
+    levels = np.round(rgb[..., 0] / step).astype(np.uint8) * np.uint8(step)
+    greys = np.unique(levels[grey])
+    places, palette = np.searchsorted(greys, levels).astype(np.uint8), np.repeat(greys, 3).tolist()
+    if not grey.all():
+        few = Image.fromarray(rgb[~grey][None])
+        few = few.quantize(256 - len(greys), Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        places[~grey] = np.asarray(few)[0] + np.uint8(len(greys))
+        palette += few.getpalette()
+    made = Image.fromarray(places)
+    made.putpalette(palette)
+    return made
 
 
 def clean(notebook: nbformat.NotebookNode) -> list[str]:

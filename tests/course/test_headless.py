@@ -1,5 +1,6 @@
 """Headless runs: parameters, kernel, messages, recovery; and the plan of the whole course."""
 
+import io
 import json
 import os
 import re
@@ -10,7 +11,9 @@ import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from stroke_utils.base import errors, unfinished
 from stroke_utils.course import commands, headless, notebook_files, plan, refresh
@@ -394,11 +397,10 @@ def test_refresh_leaves_a_failing_notebook_alone(tmp_path):
 
 
 def test_refresh_copies_the_latest_figures_only(tmp_path):
-    image = pytest.importorskip("PIL.Image")
     for age, run in enumerate(("new", "old")):
         folder = tmp_path / "results" / "quick" / "06_results_figures" / run
         (folder / "figures").mkdir(parents=True)
-        image.new("RGB", (40, 40), (age, 0, 0)).save(folder / "figures" / f"{run}.png")
+        Image.new("RGB", (40, 40), (age, 0, 0)).save(folder / "figures" / f"{run}.png")
         for place in ("figures", "tables"):
             (folder / place).mkdir(exist_ok=True)
             (folder / place / f"{place}_{run}.csv").write_text("a\n1\n")
@@ -411,18 +413,39 @@ def test_refresh_copies_the_latest_figures_only(tmp_path):
     assert set(copied) == set((tmp_path / "figures").iterdir())
 
 
-def test_small_png_keeps_the_picture(tmp_path):
-    import io
-
-    import numpy as np
-    from PIL import Image
-
-    ramp = np.tile(np.linspace(0, 255, 64).astype("uint8")[:, None, None], (1, 64, 3))
+def png_of(pixels):
     stream = io.BytesIO()
-    Image.fromarray(ramp).save(stream, "PNG", compress_level=0)
-    small = refresh.small_png(stream.getvalue())
-    assert len(small) < len(stream.getvalue())
-    assert np.abs(np.asarray(Image.open(io.BytesIO(small)).convert("RGB")).astype(int) - ramp).max() <= 2
+    Image.fromarray(pixels).save(stream, "PNG", compress_level=0)
+    return stream.getvalue()
+
+
+def pixels_of(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+
+
+def test_small_png_keeps_the_picture():
+    ramp = np.tile(np.arange(256, dtype=np.uint8)[:, None, None], (1, 64, 3))
+    painted = ramp.copy()
+    painted[100, :, 0] = 255  # one colour in the place of a grey
+    for picture in (ramp, painted, np.full((40, 40, 3), (200, 30, 60), np.uint8)):
+        small = refresh.small_png(png_of(picture))
+        assert len(small) < len(png_of(picture)) and np.array_equal(pixels_of(small), picture)
+
+
+def test_small_png_leaves_a_scan_grey_beside_a_colour_map():
+    scan = np.random.default_rng(0).integers(0, 256, (120, 120), dtype=np.uint8)
+    scan[0] = np.linspace(0, 1, 120) > 0.5
+    scan[0] *= 255
+    scan = np.repeat(scan[..., None], 3, axis=2)
+    warm = scan.copy()
+    warm[..., 0], warm[..., 2] = 128 + warm[..., 0] // 2, np.arange(120, dtype=np.uint8)
+    picture = np.concatenate([scan, warm])
+    small = refresh.small_png(png_of(picture))
+    found, grey = pixels_of(small), (picture == picture[..., :1]).all(axis=-1)
+    assert len(small) < len(png_of(picture)) / 2, "it has more than 256 colours, so a palette must pay"
+    assert (found[grey] == found[grey][:, :1]).all(), "a learner takes a tint for a finding"
+    assert np.abs(found - picture)[grey].max() <= 2 and np.array_equal(found[0], picture[0])
+    assert np.abs(found - picture).max() <= 16
 
 
 def test_clock_and_heading():
