@@ -99,12 +99,15 @@ def confusion_matrices(
     """Draw 2 × 2 confusion matrices side by side; a cell shows its count and its share of the row."""
     axes = _row_of(figure, len(matrices), 3.2, 3.2)
     for axis, (title, matrix) in zip(axes, matrices.items(), strict=True):
-        share = matrix / matrix.sum(axis=1, keepdims=True)
-        texts = [[f"{n}\n{s:.0%}" for n, s in zip(*rows, strict=True)] for rows in zip(matrix, share, strict=True)]
+        share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)  # a class may be absent
         sns.heatmap(
-            share, annot=np.array(texts), fmt="", cmap="Blues", vmin=0, vmax=1, cbar=False, square=True,
-            xticklabels=names, yticklabels=names, ax=axis,
-        )  # fmt: skip
+            share, cmap="Blues", vmin=0, vmax=1, cbar=False, square=True, xticklabels=names, yticklabels=names, ax=axis
+        )
+        for (row, column), part in np.ndenumerate(share):
+            # Seaborn's own choice is white from one half on, which can hardly be read on the middle blue.
+            colour = "w" if part > 2 / 3 else "0.15"
+            text = f"{matrix[row, column]}\n{part:.0%}"
+            axis.text(column + 0.5, row + 0.5, text, ha="center", va="center", color=colour)
         axis.set(title=title, xlabel="predicted", ylabel="truth")
     return axes
 

@@ -77,6 +77,23 @@ def test_the_surest_predictions_come_first_on_each_side_of_the_threshold(tmp_pat
     assert first == ["0.90", "0.01", "0.05", "0.95"]
 
 
+def test_the_numbers_of_a_confusion_matrix_can_be_read_on_every_blue():
+    """The contrast is WCAG's, between 1 and 21."""
+
+    def light(colour):
+        channels = np.array(matplotlib.colors.to_rgb(colour))
+        linear = np.where(channels <= 0.04, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+        return linear @ (0.2126, 0.7152, 0.0722)
+
+    shares = (0, 40, 50, 60, 66, 68, 80)
+    drawn = figures.confusion_matrices({str(n): np.array([[n, 100 - n], [0, 0]]) for n in shares}, ("none", "stroke"))
+    for axis, n in zip(drawn, shares, strict=True):
+        assert [text.get_text() for text in axis.texts] == [f"{n}\n{n}%", f"{100 - n}\n{100 - n}%", "0\n0%", "0\n0%"]
+        for text, colour in zip(axis.texts, axis.collections[0].get_facecolors(), strict=True):
+            dark, bright = sorted((light(text.get_color()), light(colour[:3])))
+            assert (bright + 0.05) / (dark + 0.05) > 3.7, f"{text.get_text()!r} can hardly be read"
+
+
 def test_printable_scores_counts_what_lies_close():
     triples = np.array([[9815, 9643, 9720], [9815, 9700, 9720], [9815, 9643, 9000], [100, 200, 300]])
     whole, zoom = figures.printable_scores(triples, triples[0], 1.0)
