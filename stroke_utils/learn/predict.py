@@ -1,7 +1,7 @@
 """From a fitted model and slices to a table of predictions, or to class masks at the slices' own size."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import ndimage
 
 from stroke_utils.base import progress
+from stroke_utils.base.errors import UserError
 from stroke_utils.data import masks, pixels
 from stroke_utils.evaluate import overlap
 from stroke_utils.learn import inputs, models
@@ -21,10 +22,26 @@ BATCH = 32
 def probabilities(
     model: keras.Model, paths: pd.Series, preprocess: models.Preprocess, size: int, batch: int = BATCH
 ) -> np.ndarray:
-    """Return a classifier's probability of class 1 for every path, (n,), from one sigmoid or two softmax outputs."""
+    """Return a classifier's probability of class 1 for every path, (n,), from one sigmoid or two softmax outputs.
+
+    Raises:
+        UserError: a slice's file is gone, or an answer is no number.
+    """
     batches = inputs.image_batches(paths, None, preprocess, size, batch)
     with inputs.there():
-        return model.predict(batches, verbose=0)[:, -1].astype(float)
+        answers = model.predict(batches, verbose=0)[:, -1].astype(float)
+    _refuse_nan(answers, paths)
+    return answers
+
+
+def _refuse_nan(probability: np.ndarray, names: Iterable[str]) -> None:
+    broken = np.isnan(probability)
+    if broken.any():
+        first = next(name for name, nan in zip(names, broken, strict=True) if nan)
+        raise UserError(
+            f"The network's answer to {broken.sum()} of {len(broken)} slices is no number; the first is {first}. Its "
+            "weights are broken: train it again without `reuse`, at a lower learning rate."
+        )
 
 
 def table(slices: pd.DataFrame, truth: str, probability: np.ndarray, threshold: float = 0.5) -> pd.DataFrame:
@@ -38,7 +55,11 @@ def table(slices: pd.DataFrame, truth: str, probability: np.ndarray, threshold: 
 
     Returns:
         Columns slice_id, split, truth, probability, predicted, outcome (``TP``, ``FP``, ``FN``, ``TN``).
+
+    Raises:
+        UserError: a probability is no number; a comparison would silently call it 0.
     """
+    _refuse_nan(np.asarray(probability), slices["slice_id"])
     out = slices[["slice_id", "split"]].assign(truth=slices[truth].astype(int), probability=probability)
     out["predicted"] = (out["probability"] >= threshold).astype(int)
     names = {(1, 1): "TP", (0, 1): "FP", (1, 0): "FN", (0, 0): "TN"}

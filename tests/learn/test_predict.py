@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from stroke_utils.base.errors import UserError
 from stroke_utils.data import masks
 from stroke_utils.evaluate import brightness, overlap
 from stroke_utils.learn import inputs, predict
@@ -17,6 +18,17 @@ def test_table_names_every_outcome():
     assert list(table["outcome"]) == ["TP", "FP", "FN", "TN"]
     assert list(table["predicted"]) == [1, 1, 0, 0]
     assert list(table.columns) == ["slice_id", "split", "truth", "probability", "predicted", "outcome"]
+
+
+def test_a_probability_that_is_no_number_is_refused_and_not_called_none(tmp_path):
+    slices = pd.DataFrame({"slice_id": list("abc"), "split": "test", "stroke": [1, 0, 1]})
+    with pytest.raises(UserError, match=r"1 of 3 slices is no number; the first is b\. .* train it again"):
+        predict.table(slices, "stroke", np.array([0.9, np.nan, 0.4]))
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
+    broken = tf.keras.Sequential([tf.keras.Input((8, 8, 3)), tf.keras.layers.Lambda(lambda x: x[:, 0, 0, :1] / 0.0)])
+    with pytest.raises(UserError, match="1 of 1 slices is no number; the first is .*a.png"):
+        predict.probabilities(broken, pd.Series([str(path)]), inputs.raw, 8)
 
 
 def bright_is_hemorrhage(pixels, training=False):
