@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from stroke_utils.base import paths
+from stroke_utils.base import paths, unfinished
 from stroke_utils.course import commands
 
 SMALL = {"phantom_size": "tiny", "deterministic": "true", "profile": "quick"}
@@ -72,7 +72,9 @@ def killed(notebook: str, results: Path, after: float) -> str:
     (results / "said.txt").unlink()
     if start(notebook, results).wait():
         sys.exit((results / "said.txt").read_text())
-    return next((x.strip() for x in (results / "said.txt").read_text().splitlines() if "went on" in x), "began anew")
+    return next(
+        (x.strip() for x in (results / "said.txt").read_text().splitlines() if unfinished.WENT_ON in x), "began anew"
+    )
 
 
 def _read(path: Path) -> bytes:

@@ -10,7 +10,7 @@ import yaml
 
 from stroke_utils.data.cohort import Cohort
 from tests.bench import scale
-from tests.bench.measure import ROOT, Row, Worker, compared, in_turn, side_by_side
+from tests.bench.measure import ROOT, Row, Worker, compared, in_turn, side_by_side, timed
 
 SLICES = {"unet": 2394 * 0.9, "classifier": 6951 * 0.8}
 """Training slices of the release by what is trained."""
@@ -101,7 +101,6 @@ def pipeline(cohort: Cohort) -> list[Row]:
 def _fed(model, held, batches, steps: int, rounds: int = 5) -> dict[str, list[float]]:
     """Train a model in turn on a pipeline's batches, ``batches(seed)``, and on one batch held in memory."""
     from stroke_utils.learn.backend import tf
-    from tests.bench.measure import timed
 
     cached = tf.data.Dataset.from_tensors(held).repeat(steps).prefetch(2)
     seeds = itertools.count()
