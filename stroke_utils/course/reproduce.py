@@ -1,7 +1,8 @@
 """Run the course: ``stroke-regions reproduce --profile quick``, which ``make reproduce`` and ``make beyond`` call.
 
 Checks everything a person can mistype before the first notebook starts, then lets Snakemake run what is missing or out
-of date, then shows the results and binds them into a book. The Snakefile builds its rules from the same :class:`Plan`.
+of date, then shows the results and binds them into a book. The Snakefile builds its rules from the same
+:class:`stroke_utils.course.plan.Plan`.
 """
 
 import contextlib

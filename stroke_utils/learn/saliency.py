@@ -25,9 +25,8 @@ def first_layer(model: keras.Model, image: np.ndarray, preprocess: Preprocess) -
         float32 (h, w, filters).
     """
     layer = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
-    return keras.Model(model.input, layer.output)(preprocess(tf.cast(image, tf.float32)[None]), training=False)[
-        0
-    ].numpy()
+    answers = keras.Model(model.input, layer.output)(preprocess(tf.cast(image, tf.float32)[None]), training=False)
+    return answers[0].numpy()
 
 
 def grad_cam(model: keras.Model, images: np.ndarray, preprocess: Preprocess) -> np.ndarray:

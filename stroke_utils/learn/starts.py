@@ -1,6 +1,7 @@
 """Files that carry a start for backbones without ImageNet: written in half precision, read in full.
 
-They come with the package, in ``weights/``, each with a card that says what it was made of; :mod:`pretrain` makes them.
+They come with the package, in ``weights/``, each with a card that says what it was made of;
+:mod:`stroke_utils.learn.pretrain` makes them.
 With ``KERAS_BACKEND`` set to another backend than TensorFlow the module runs on that one; the files are the same.
 """
 

@@ -96,10 +96,11 @@ class Scored:
     """What a folder of predicted masks is worth.
 
     Attributes:
-        table: one row a slice: case, slice_id, split, label, patient and :func:`overlap.mask_scores`.
+        table: one row a slice: case, slice_id, split, label, patient and what
+            :func:`stroke_utils.evaluate.overlap.mask_scores` gives.
         scores: score dictionaries by model, part and convention, as a run record holds them: the U-Nets of the run on
             these very slices, then ``nnunet``.
-        conventions: nnU-Net's scores, of :func:`overlap.scores_by_convention`.
+        conventions: nnU-Net's scores, of :func:`stroke_utils.evaluate.overlap.scores_by_convention`.
         problems: file, kind and detail of all that was not scored.
         part: a key of :data:`PARTS`.
         expected: its slices.
@@ -113,7 +114,10 @@ class Scored:
     expected: int
 
     def beside(self) -> pd.DataFrame:
-        """Lay out nnU-Net's scores under those of the U-Nets, as notebook 05 does: :func:`tables.score_table`."""
+        """Lay out nnU-Net's scores under those of the U-Nets, as notebook 05 does.
+
+        See :func:`stroke_utils.results.tables.score_table`.
+        """
         found = [parts[self.part] for parts in self.scores.values()]
         both = [name for name in CONVENTIONS if all(name in scores for scores in found)]
         return tables.score_table(self.scores, self.part, both, UNET_TITLES | {"nnunet": TITLE})

@@ -74,5 +74,6 @@ def git_state() -> dict[str, object]:
 
 
 def peak_memory_mib() -> float:
+    """Return the most memory that this process has held so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -123,16 +123,17 @@ def scores_of(scores: pd.DataFrame, notebook: str, part: str, metrics: list[str]
     """Return some scores of one notebook's runs, one row a model and metric.
 
     Returns:
-        model, metric, value, low, high (of the median seed, as in :func:`results`), lowest and highest (of a seed),
-        seeds, n, baseline, and :data:`stroke_utils.results.outputs.SOURCE`, of the median seed.
+        model, metric, value, low, high (of the median seed, as in :func:`stroke_utils.results.paper.results`), lowest
+        and highest (of a seed), seeds, n, baseline, and :data:`stroke_utils.results.outputs.SOURCE`, of the median
+        seed.
     """
     rows = latest(scores).query("notebook == @notebook and part == @part and metric in @metrics")
-    rows = [_middle(found) for _, found in rows.groupby(["model", "metric"], sort=False)]
+    rows = [median_seed(found) for _, found in rows.groupby(["model", "metric"], sort=False)]
     names = ["model", "metric", "value", "low", "high", "lowest", "highest", "seeds", "n", "baseline"]
     return pd.DataFrame(rows, columns=[*names, *outputs.SOURCE])
 
 
-def _middle(found: pd.DataFrame) -> dict:
+def median_seed(found: pd.DataFrame) -> dict:
     """Return the row of the seed in the middle, of an even number the lower middle one, with the spread of all."""
     values = found["value"].dropna()
     row = found.sort_values("value").iloc[max(0, (len(values) - 1) // 2)].to_dict()

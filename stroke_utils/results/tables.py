@@ -147,7 +147,7 @@ def beside_the_paper(results: pd.DataFrame, table: str) -> Styler:
 
 
 def shown_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return the comparisons of :func:`paired` as text, one row each."""
+    """Return the comparisons of :func:`stroke_utils.results.paper.paired` as text, one row each."""
     rows = []
     for row in titled(pairs).itertuples():
         seeds = f"{row.lowest:+.3f} to {row.highest:+.3f} of {row.seeds}" if row.seeds > 1 else f"{row.seeds}"
