@@ -390,7 +390,7 @@ _ROWS = (
         low=0,
         high=0.9999,
         kit=True,
-        help="memory of BatchNorm's statistics; 0 keeps each network's own",
+        help="share of BatchNorm's old averages kept at each step; 0 keeps each network's own value",
     ),
     Parameter(
         name="mirror",
