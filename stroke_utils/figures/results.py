@@ -274,10 +274,11 @@ def beside_the_paper(results: pd.DataFrame, seeds: pd.DataFrame, table: str, ax:
     """
     rows, seeds = results[results["table"] == table].iloc[::-1], seeds[seeds["table"] == table]
     axis = single(ax, (7, 0.9 + 0.32 * len(rows)))
+    interval = "95 % interval of the median" if rows["low"].notna().any() else "_"
     for y, row in enumerate(rows.itertuples()):
         values = seeds.loc[(seeds["model"] == row.model) & (seeds["score"] == row.score), "value"]
         first = "_" if y else ""  # matplotlib leaves labels with an underscore out of the legend
-        axis.plot([row.low, row.high], [y, y], color="C0", lw=2, label=f"{first}95 % interval of the median")
+        axis.plot([row.low, row.high], [y, y], color="C0", lw=2, label=f"{first}{interval}")
         axis.plot(row.ours, y, "|", color="C0", ms=11, mew=2, label=f"{first}here, median of the seeds")
         axis.plot(values, [y] * len(values), "C0o", ms=6, mec="w", mew=0.6, alpha=0.8, label=f"{first}here, each seed")
         trivial = [value for answer in ANSWERS if (value := getattr(row, answer, np.nan)) == value] or [row.baseline]

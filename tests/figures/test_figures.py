@@ -118,6 +118,9 @@ def test_each_seed_is_a_dot_and_the_median_has_the_interval():
     assert [t.get_text() for t in axis.get_yticklabels()] == ["CNN (random), f1"]
     lines = [line.get_xdata().tolist() for line in axis.lines if len(line.get_xdata())]
     assert lines == [[0.6, 0.8], [0.7], [0.65, 0.7, 0.75], [0.4], [0.9]]
+    said = axis.get_legend().get_texts()[0].get_text()
+    bare = figures.beside_the_paper(results.assign(low=np.nan, high=np.nan), seeds, "I").get_legend().get_texts()
+    assert said == "95 % interval of the median" and said not in [text.get_text() for text in bare]
 
 
 def test_losses_of_all_seeds_are_in_one_picture():
