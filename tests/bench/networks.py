@@ -98,18 +98,20 @@ def pipeline(cohort: Cohort) -> list[Row]:
     return [row for size in (96, 224) for row in _classifier_pipeline(cohort, size)] + _unet_pipeline(cohort, 128)
 
 
-def _fed(model, held, batches, steps: int, rounds: int = 5) -> dict[str, list[float]]:
-    """Train a model in turn on a pipeline's batches, ``batches(seed)``, and on one batch held in memory."""
+def _fed(model, pipeline, steps: int, rounds: int = 5) -> dict[str, list[float]]:
+    """Train a model in turn on a pipeline's batches and on one batch held in memory.
+
+    The pipeline is built once, as in a training, which takes all its epochs from one.
+    """
     from stroke_utils.learn.backend import tf
 
-    cached = tf.data.Dataset.from_tensors(held).repeat(steps).prefetch(2)
-    seeds = itertools.count()
+    cached = tf.data.Dataset.from_tensors(next(iter(pipeline))).repeat(steps).prefetch(2)
 
     def run(data) -> None:
         model.fit(data, steps_per_epoch=steps, shuffle=False, verbose=0)
 
     run(cached)  # traces the graph
-    both = {"ours": lambda: run(batches(next(seeds))), "one batch in memory": lambda: run(cached)}
+    both = {"ours": lambda: run(pipeline), "one batch in memory": lambda: run(cached)}
     found = in_turn({name: timed(work) for name, work in both.items()}, rounds)
     return {name: [1000 * seconds / steps for seconds in times] for name, times in found.items()}
 
@@ -122,11 +124,7 @@ def _classifier_pipeline(cohort: Cohort, size: int, batch: int = 32, steps: int 
     training.set_seed(0)
     model = training.compile_classifier(models.detector("cnn", size), 1e-4)
     paths = inputs.resized(slices, size, cohort.fingerprint, quiet=True)
-
-    def batches(seed: int):
-        return inputs.image_batches(paths, target, inputs.raw, size, batch, seed=seed)
-
-    found = _fed(model, next(iter(batches(0))), batches, steps)
+    found = _fed(model, inputs.image_batches(paths, target, inputs.raw, size, batch, seed=0), steps)
     return compared("input pipeline, training step", f"CNN, batch {batch}", size, "px a side", "ms", found, 1.05)
 
 
@@ -139,10 +137,6 @@ def _unet_pipeline(cohort: Cohort, size: int, batch: int = 8, steps: int = 6) ->
     slices, masks = scale.stroke_rows(cohort, steps * batch)
     with tempfile.TemporaryDirectory() as folder:
         tfrecords.write_records(slices, masks, size, Path(folder, "records"), quiet=True)
-
-        def batches(seed: int):
-            return tfrecords.record_batches(Path(folder, "records"), form, batch, seed=seed)
-
-        found = _fed(model, next(iter(batches(0))), batches, steps)
+        found = _fed(model, tfrecords.record_batches(Path(folder, "records"), form, batch, seed=0), steps)
     case = f"U-Net-ResNet50, batch {batch}"
     return compared("input pipeline, training step", case, size, "px a side", "ms", found, 1.05)
