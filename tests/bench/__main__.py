@@ -1,8 +1,8 @@
 """``make bench``: one table, one CSV file and one figure of what the kit costs beside what else there is.
 
 ``python -m tests.bench`` does all; ``python -m tests.bench unet classifiers`` does some and keeps the others' lines;
-``python -m tests.bench --readme`` measures nothing and prints the README's lines from the last run. The files lie in
-``results/bench/``.
+``python -m tests.bench --markdown`` measures nothing and prints the last run's lines that have a bar, as a table in
+Markdown. The files lie in ``results/bench/``.
 """
 
 import argparse
@@ -78,7 +78,7 @@ def _left(column: pd.Series):
     return lambda text: text.ljust(width)
 
 
-def readme_lines(found: pd.DataFrame) -> str:
+def markdown(found: pd.DataFrame) -> str:
     """Return the lines with a bar, one for each, as a table in Markdown; of rows of growth only the largest work."""
     barred = found[found["verdict"] != ""]
     barred = barred.loc[barred.groupby(["item", "case", "peer"], sort=False)["work"].idxmax()]
@@ -91,12 +91,18 @@ def readme_lines(found: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def read(table: Path) -> pd.DataFrame:
+    """Read the lines that were measured last, without those of items that there are no more."""
+    found = pd.read_csv(table).fillna({"verdict": "", "peer": ""})
+    return found[found["name"].isin(ITEMS)]
+
+
 def main() -> None:
     """Measure the items, each in a process of its own; print the table and write the files."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__.splitlines()[0])
     parser.add_argument("items", nargs="*", metavar="ITEM", help=f"of {', '.join(ITEMS)}; default: all")
     parser.add_argument("--data", default="", help="data folder; default: the quick phantom")
-    parser.add_argument("--readme", action="store_true", help="print the README's lines from the last run")
+    parser.add_argument("--markdown", action="store_true", help="only print the last run's lines with a bar")
     parser.add_argument("--rows", help=argparse.SUPPRESS)  # measure one item here and print its rows as JSON
     parser.add_argument("--cpu", action="store_true", help="steps and inference in CPU seconds, for a busy machine")
     given = parser.parse_args()
@@ -106,14 +112,16 @@ def main() -> None:
         print(json.dumps([as_dict(row) for row in rows_of(given.rows, given.data)]))
         return
     table = paths.results_root() / "bench" / "bench.csv"
-    if given.readme:
-        print(readme_lines(pd.read_csv(table).fillna({"verdict": "", "peer": ""})))
+    if given.markdown:
+        if not table.is_file():
+            parser.error(f"there is no {paths.shown(table)} yet; `make bench` measures and writes it")
+        print(markdown(read(table)))
         return
     unknown = [item for item in given.items if item not in ITEMS]
     if unknown:
         parser.error(f"no item {', '.join(unknown)}; there are {', '.join(ITEMS)}")
     folder, begun = str(open_cohort(given.data, "quick").root), time.monotonic()
-    kept = pd.read_csv(table) if given.items and table.is_file() else pd.DataFrame()
+    kept = read(table) if given.items and table.is_file() else pd.DataFrame()
     for item in given.items or ITEMS:
         start = time.monotonic()
         said = alone("tests.bench", "--rows", item, "--data", folder)

@@ -6,9 +6,6 @@ weights (half an hour).
 """
 
 import argparse
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,6 +18,7 @@ from stroke_utils.evaluate import metrics
 from stroke_utils.learn import inputs, predict, training
 from stroke_utils.learn import models as networks
 from tests.bench.large import RELEASE, peak_mib, release
+from tests.bench.measure import alone
 
 # isort: split
 import keras
@@ -43,7 +41,8 @@ def one_epoch(folder: str) -> None:
     weights, schedule = splits.class_weights(examples.of("train")[1][:, 0]), training.Schedule(1, 3, 0)
     options = {"batch": BATCH, "seed": 0, "class_weight": weights}
     start = time.perf_counter()
-    training.train_classifier(_cnn(), examples, inputs.raw, schedule, Path(folder, "run"), "CNN", **options)
+    with tempfile.TemporaryDirectory() as run:
+        training.train_classifier(_cnn(), examples, inputs.raw, schedule, run, "CNN", **options)
     sizes = slices["split"].value_counts().to_dict()
     print(f"{sizes} weights { {k: round(v, 3) for k, v in weights.items()} }")
     print(time.perf_counter() - start, peak_mib())
@@ -56,10 +55,8 @@ def scale(source: Path) -> None:
     with tempfile.TemporaryDirectory(dir=source.parent) as scratch:
         for n in (500, RELEASE):
             place = release(source, Path(scratch, str(n)), n)
-            environment = os.environ | {"STROKE_DERIVED": str(Path(scratch, f"derived-{n}"))}
-            command = [sys.executable, "-m", "tests.bench.training", "one_epoch", str(place)]
-            out = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
-            about, numbers = out.strip().splitlines()[-2:]
+            said = alone("tests.bench.training", "one_epoch", place, STROKE_DERIVED=str(Path(scratch, f"derived-{n}")))
+            about, numbers = said.strip().splitlines()[-2:]
             seconds, peak = map(float, numbers.split())
             peaks.append(peak)
             print(f"  {n:5} slices: {about}, {seconds:.0f} s, peak {peak:.0f} MiB", flush=True)
@@ -113,7 +110,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--rate", type=float, default=5e-4)
     given = parser.parse_args()
-    if given.what == "one_epoch":
+    if given.what == "one_epoch":  # what `scale` does in a process of its own, so that each has its own peak
+        if not given.folder:
+            parser.error("one_epoch needs a data folder")
         return one_epoch(given.folder)
     cohort = open_cohort(given.folder, "quick")
     if given.what == "scale":
