@@ -53,18 +53,13 @@ def commit(record: dict) -> str:
 
 
 def over_seeds(scores: pd.DataFrame) -> list[dict]:
-    """Return one row per part and metric of one model's scores: the middle seed's with its interval, and the spread.
-
-    Of an even number of seeds the lower middle one counts, so that every number printed is one that was measured.
-    """
+    """Return one row per part and metric of one model's scores: the middle seed's with its interval, and the spread."""
     rows = []
     for _, found in scores.groupby(["part", "metric"], sort=False):
-        found = found.sort_values("value")
-        middle = found.iloc[(len(found) - 1) // 2]
-        spread = f"{found['value'].iloc[0]:.3f} to {found['value'].iloc[-1]:.3f}" if len(found) > 1 else "one seed"
-        known = middle[["low", "high"]].notna().all()
-        interval = f"{middle['low']:.3f}–{middle['high']:.3f} ({middle['unit']})" if known else "none"
-        rows.append({**middle.dropna().to_dict(), "interval": interval, "spread": spread})
+        row = {name: value for name, value in runs.middle_seed(found).items() if pd.notna(value)}
+        spread = f"{row['lowest']:.3f} to {row['highest']:.3f}" if row["seeds"] > 1 else "one seed"
+        interval = f"{row['low']:.3f}–{row['high']:.3f} ({row['unit']})" if {"low", "high"} <= set(row) else "none"
+        rows.append({**row, "interval": interval, "spread": spread})
     return rows
 
 

@@ -92,11 +92,11 @@ def shown_run(made: pd.DataFrame, scores: pd.DataFrame, notebook: str, model: st
     rows = made[(made["notebook"] == notebook) & (made["missing"] == "")]
     metric = "lesion_dice" if notebook == TABLE_NOTEBOOKS["III"] else "auc"
     wanted = scores[(scores["part"] == "validation") & (scores["metric"] == metric)]
-    found = wanted.merge(rows[["run_id", "model", "folder"]], on=["run_id", "model"]).sort_values("value")
+    found = wanted.merge(rows[["run_id", "model", "folder"]], on=["run_id", "model"])
     if model is None and len(found):
         model = found.groupby("model")["value"].median().idxmax()
     found = found[found["model"] == model]
-    return (model, int(found["seed"].iloc[(len(found) - 1) // 2])) if len(found) else ("", -1)
+    return (model, int(runs.middle_seed(found)["seed"])) if len(found) else ("", -1)
 
 
 def table_of_run(tables: dict[str, dict], run: tuple[str, int]) -> pd.DataFrame:

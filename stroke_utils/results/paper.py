@@ -6,10 +6,10 @@ import pandas as pd
 from stroke_utils.base.vocabulary import PAPER_TABLES, model_title
 from stroke_utils.data.cohort import Cohort, DataSet
 from stroke_utils.evaluate import compare, forensics, metrics
-from stroke_utils.results import outputs
+from stroke_utils.results import outputs, runs
 from stroke_utils.results.ledger import departures
 from stroke_utils.results.outputs import TABLE_NOTEBOOKS
-from stroke_utils.results.select import latest, median_seed
+from stroke_utils.results.select import latest
 
 # Part and average that the printed digits fit (notebook 7): macro averages of session 1 in Table I, save one row;
 # scores of one class, the hemorrhages of a stratified fifth, in Table II.
@@ -96,7 +96,7 @@ def results(seeds: pd.DataFrame, records: list[dict], cohort: Cohort | DataSet) 
     departed = {r["notebook"]: departures(r["notebook"], r["parameters"])["parameter"].tolist() for r in records}
     rows, run = [], {(r["notebook"], model) for r in records for model in r["metrics"]}
     for _, found in seeds.groupby(["table", "model", "score"], sort=False):
-        row = median_seed(found)
+        row = runs.middle_seed(found)
         said = verdict(row, departed.get(row["notebook"], []), cohort)
         if not row["seeds"] and (row["notebook"], row["model"]) in run:
             said = f"no test: these data have no {row['part'].replace('session', 'session ')}"

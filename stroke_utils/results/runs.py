@@ -368,3 +368,20 @@ def scores(found: list[dict]) -> pd.DataFrame:
                         rows.append({**where, **about, "part": part, "metric": metric, **score})
     names = ["notebook", "run_id", "seed", "model", "start", "part", "metric", "value", "low", "high", "n", "baseline"]
     return pd.DataFrame(rows, columns=[*names, *ANSWERS, "unit"])
+
+
+def middle_seed(found: pd.DataFrame) -> dict:
+    """Return one score's row of the seed in the middle, with the spread of all seeds.
+
+    Of an even number it is the lower middle one, so that every number shown is one that was measured. A seed without a
+    value counts only where none has one.
+
+    Args:
+        found: rows of :func:`scores` of one metric, one a seed.
+
+    Returns:
+        The row, with lowest and highest (of a seed, nan without any value) and seeds (how many have a value).
+    """
+    values = found["value"].dropna()
+    row = found.sort_values("value").iloc[max(0, (len(values) - 1) // 2)].to_dict()
+    return row | {"lowest": values.min(), "highest": values.max(), "seeds": len(values)}

@@ -128,16 +128,9 @@ def scores_of(scores: pd.DataFrame, notebook: str, part: str, metrics: list[str]
         seed.
     """
     rows = latest(scores).query("notebook == @notebook and part == @part and metric in @metrics")
-    rows = [median_seed(found) for _, found in rows.groupby(["model", "metric"], sort=False)]
+    rows = [runs.middle_seed(found) for _, found in rows.groupby(["model", "metric"], sort=False)]
     names = ["model", "metric", "value", "low", "high", "lowest", "highest", "seeds", "n", "baseline"]
     return pd.DataFrame(rows, columns=[*names, *outputs.SOURCE])
-
-
-def median_seed(found: pd.DataFrame) -> dict:
-    """Return the row of the seed in the middle, of an even number the lower middle one, with the spread of all."""
-    values = found["value"].dropna()
-    row = found.sort_values("value").iloc[max(0, (len(values) - 1) // 2)].to_dict()
-    return row | {"lowest": values.min(), "highest": values.max(), "seeds": len(values)}
 
 
 def segmented(made: pd.DataFrame, run: tuple[str, int], cohort: Cohort) -> tuple[pd.DataFrame, pd.DataFrame, Path]:

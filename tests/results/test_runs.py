@@ -302,3 +302,11 @@ def runs_score(value):
 def test_numbers_that_json_lacks_become_null(home, cohort):
     path = runs.start("03", PARAMETERS).finish(cohort, {"a": float("nan"), "b": [np.inf, 1]})
     assert json.loads(path.read_text())["metrics"] == {"a": None, "b": [None, 1]}
+
+
+def test_the_middle_seed_is_one_that_was_measured():
+    four = pd.DataFrame({"value": [0.9, np.nan, 0.7, 0.6, 0.8], "seed": range(5)})
+    found = runs.middle_seed(four)
+    assert (found["seed"], found["value"]) == (2, 0.7), "the lower middle one; a seed without a value does not count"
+    assert (found["lowest"], found["highest"], found["seeds"]) == (0.6, 0.9, 4)
+    assert runs.middle_seed(four[1:2])["seeds"] == 0
