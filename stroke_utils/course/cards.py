@@ -11,7 +11,7 @@ import pandas as pd
 from stroke_utils.base import files, paths, templates
 from stroke_utils.base.vocabulary import model_title
 from stroke_utils.data import DataSet
-from stroke_utils.results import ledger, outputs, runs, select
+from stroke_utils.results import ledger, outputs, provenance, runs, select
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 TASKS = {notebook: task.title for notebook, task in runs.TASKS.items()}
@@ -36,7 +36,7 @@ def facts(profile: str) -> dict:
         return {"phantom": False, "about": {"Runs": "no run record was found."}}
     last, trained = records[-1], [r for r in records if r["notebook"] in TASKS]
     seeds = sorted({record["seed"] for record in trained})
-    commits = sorted({commit(record) for record in records})
+    commits = sorted({provenance.short_commit(record) for record in records})
     about = {
         "Data": f"{last['cohort']['origin'].get('name', 'a data set of your own')}, {last['cohort']['slices']} slices, "
         f"fingerprint `{last['cohort']['fingerprint']}`",
@@ -45,11 +45,6 @@ def facts(profile: str) -> dict:
         "Software": ", ".join(f"{name} {version}" for name, version in last["versions"].items()),
     }
     return {"phantom": bool(last["cohort"]["origin"].get("phantom")), "about": about}
-
-
-def commit(record: dict) -> str:
-    """Return the short commit of a record, with a plus where files differed from it."""
-    return (record["git"]["commit"] or "unknown")[:7] + ("+" if record["git"]["dirty"] else "")
 
 
 def over_seeds(scores: pd.DataFrame) -> list[dict]:
@@ -79,7 +74,7 @@ def write(profile: str) -> list[Path]:
 
 
 def _render(template: str, **context) -> str:
-    return templates.render(TEMPLATES / template, commit=commit, **context)
+    return templates.render(TEMPLATES / template, commit=provenance.short_commit, **context)
 
 
 def model_cards(records: list[dict]) -> dict[str, str]:

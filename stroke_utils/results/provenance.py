@@ -73,6 +73,11 @@ def git_state() -> dict[str, object]:
         return {"commit": None, "dirty": None}
 
 
+def short_commit(record: dict) -> str:
+    """Return the short commit of a run record, with a plus where code differed from it."""
+    return (record["git"]["commit"] or "unknown")[:7] + ("+" if record["git"]["dirty"] else "")
+
+
 def peak_memory_mib() -> float:
     """Return the most memory that this process has held so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

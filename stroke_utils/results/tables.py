@@ -11,6 +11,7 @@ from stroke_utils.data.cohort import Cohort, DataSet
 from stroke_utils.data.masks import read_class_mask
 from stroke_utils.evaluate.metrics import ANSWERS
 from stroke_utils.results.outputs import SOURCE
+from stroke_utils.results.provenance import short_commit
 from stroke_utils.results.runs import TASKS
 
 
@@ -122,7 +123,7 @@ def run_table(records: list[dict], cohort: Cohort | DataSet) -> pd.DataFrame:
     rows = []
     for record in records:
         same = record["cohort"]["fingerprint"] == cohort.fingerprint
-        commit = (record["git"]["commit"] or "unknown")[:7] + ("+" if record["git"]["dirty"] else "")
+        commit = short_commit(record)
         minutes, memory = round(record["wall_s"] / 60, 1), round(record["peak_memory_mib"] / 1024, 1)
         rows.append((record["notebook"], record["run_id"], "this" if same else "another", minutes, memory, commit))
     return pd.DataFrame(rows, columns=["notebook", "run", "cohort", "minutes", "memory, GiB", "commit"])

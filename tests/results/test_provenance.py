@@ -21,3 +21,8 @@ def test_code_that_differs_from_the_commit_is_seen_and_a_notebook_that_ran_is_no
         (tmp_path / name).write_text("2")
         assert provenance.git_state()["dirty"]
         (tmp_path / name).write_text("1")
+
+
+def test_a_commit_is_shown_short_with_a_plus_for_other_code():
+    shown = [({"commit": "0123456789", "dirty": True}, "0123456+"), ({"commit": None, "dirty": None}, "unknown")]
+    assert [provenance.short_commit({"git": git}) for git, _ in shown] == [text for _, text in shown]
