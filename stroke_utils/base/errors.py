@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 _silence = threading.Lock()
 _silent, _filters = 0, None
@@ -17,6 +17,16 @@ class UserError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]
+
+
+def check_known(name: str, known: Iterable[str], what: str) -> None:
+    """Refuse a name that is none of those known; ``what`` says what it should have named.
+
+    Raises:
+        UserError: lists those known.
+    """
+    if name not in known:
+        raise UserError(f"{name!r} is no {what}. Known: {', '.join(known)}.")
 
 
 def reason(error: Exception) -> str:

@@ -9,7 +9,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from stroke_utils.base.errors import UserError
+from stroke_utils.base.errors import UserError, check_known
 from stroke_utils.course.plan import PER_SEED, trains
 
 EXECUTORS = ("local", "slurm")
@@ -97,8 +97,7 @@ def check(executor: str, cores: str, jobs: str) -> None:
     Raises:
         UserError: an unknown executor, ill numbers, a missing plugin, or a machine without Slurm's commands.
     """
-    if executor not in EXECUTORS:
-        raise UserError(f"EXECUTOR={executor} is unknown. Known: {', '.join(EXECUTORS)}.")
+    check_known(executor, EXECUTORS, "EXECUTOR")
     for name, value in (("CORES", cores), ("JOBS", jobs)):
         if value and not (value.isascii() and value.isdigit() and int(value)):
             raise UserError(f"{name}={value} is no whole number from 1 on. Write for instance {name}=2.")

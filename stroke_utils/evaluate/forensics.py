@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from stroke_utils.base import identity
-from stroke_utils.base.errors import UserError
+from stroke_utils.base.errors import UserError, check_known
 from stroke_utils.base.vocabulary import PAPER_TABLES, PUBLISHED_COUNTS
 from stroke_utils.data.cohort import DataSet
 
@@ -56,11 +56,6 @@ def printed(scores: dict[str, float], decimals: int = 2) -> np.ndarray:
     return exact.round().astype(np.int64)
 
 
-def _known(name: str, names: tuple[str, ...], what: str) -> None:
-    if name not in names:
-        raise UserError(f"There is no {what} {name!r}. Known: {', '.join(names)}.")
-
-
 def score_fractions(tp: np.ndarray, fp: np.ndarray, positives: int, negatives: int, average: str) -> list[tuple]:
     """Return precision, recall and F1 of confusion matrices, each as numerator and denominator in whole numbers.
 
@@ -75,7 +70,7 @@ def score_fractions(tp: np.ndarray, fp: np.ndarray, positives: int, negatives: i
     Raises:
         UserError: unknown average.
     """
-    _known(average, AVERAGES, "average")
+    check_known(average, AVERAGES, "average")
     tn, fn = negatives - fp, positives - tp
     ones = np.ones_like(tp)
     # A class never predicted has precision 0 / 1.
@@ -92,7 +87,7 @@ def score_fractions(tp: np.ndarray, fp: np.ndarray, positives: int, negatives: i
 
 def rounded(numerator: np.ndarray, denominator: np.ndarray, scale: int, rounding: str) -> np.ndarray:
     """Return ``scale * numerator / denominator`` as whole numbers, rounded in one of the :data:`ROUNDINGS`."""
-    _known(rounding, ROUNDINGS, "rounding")
+    check_known(rounding, ROUNDINGS, "rounding")
     if rounding == "truncated":
         return scale * numerator // denominator
     up = (2 * scale * numerator + denominator) // (2 * denominator)
@@ -176,7 +171,7 @@ def solve(
     """
     target, scale, found = printed(scores, decimals), 10 ** (decimals + 2), []
     for pair, average in itertools.product(size_pairs(sizes, decimals), averages):
-        _known(average, AVERAGES, "average")
+        check_known(average, AVERAGES, "average")
         tp, fp = _candidates(int(target[1]), 1, scale, pair, average)  # every rounding is within one step
         # In the order recall, precision, F1: each leaves few for the next.
         for which in (1, 0, 2):

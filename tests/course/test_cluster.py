@@ -171,7 +171,7 @@ def test_what_jobs_ask_for(monkeypatch):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (("slrum", "", ""), "EXECUTOR=slrum is unknown. Known: local, slurm."),
+        (("slrum", "", ""), "'slrum' is no EXECUTOR. Known: local, slurm."),
         (("local", "", "4"), "JOBS=4 counts jobs on a cluster"),
         (("slurm", "4", ""), "CORES=4 counts cores of this machine"),
         (("slurm", "", "0"), "JOBS=0 is no whole number from 1 on"),

@@ -176,7 +176,7 @@ def test_more_decimals_make_a_fit_more_surprising_and_more_sizes_less():
         ({"sizes": [70, 130, 5]}, "expected pairs"),
         ({"sizes": []}, "expected pairs"),
         ({"sizes": [(2_000_000, 2_000_000)]}, "too many for exact"),
-        ({"averages": ["micro"]}, "no average 'micro'. Known: positive, macro, weighted"),
+        ({"averages": ["micro"]}, "'micro' is no average. Known: positive, macro, weighted"),
     ],
 )
 def test_mistakes_are_named(change, said):
@@ -185,7 +185,7 @@ def test_mistakes_are_named(change, said):
 
 
 def test_an_unknown_rounding_is_named():
-    with pytest.raises(UserError, match="no rounding 'up'"):
+    with pytest.raises(UserError, match="'up' is no rounding. Known: half-up"):
         forensics.digits([1], [0], 2, 2, "macro", "up")
 
 
