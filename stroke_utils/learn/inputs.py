@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from stroke_utils.base import files, identity, progress
-from stroke_utils.base.errors import UserError
+from stroke_utils.base.errors import UserError, check_known
 from stroke_utils.learn.backend import tf
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -235,8 +235,7 @@ def image_batches(
     Raises:
         UserError: unknown augmentation.
     """
-    if augmentation not in AUGMENTATIONS:
-        raise UserError(f"{augmentation!r} is no augmentation. Known: {', '.join(AUGMENTATIONS)}.")
+    check_known(augmentation, AUGMENTATIONS, "augmentation")
     names = tf.constant(list(paths))
     labels = tf.constant(np.zeros(len(names)) if targets is None else targets, tf.float32)
 

@@ -7,14 +7,14 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from stroke_utils.base import files, identity, paths
-from stroke_utils.base.errors import UserError, reason
+from stroke_utils.base.errors import UserError, check_known, reason
 from stroke_utils.base.vocabulary import MASK_CLASSES, MODEL_TITLES, PIXEL_FORMS, UNET_TITLES
 from stroke_utils.learn import inputs, starts
 from stroke_utils.learn.backend import Classifiers, keras, sm, tf
@@ -141,11 +141,6 @@ UNET_ENCODERS = UNET_TITLES
 """Segmentation encoders by parameter name, with the paper's names."""
 
 
-def _known(name: str, table: Iterable[str], what: str) -> None:
-    if name not in table:
-        raise UserError(f"{name!r} is no {what}. Known: {', '.join(table)}.")
-
-
 _ENDINGS = (".h5", ".keras")
 
 
@@ -260,7 +255,7 @@ def build_backbone(name: str, size: int, weights: str = "none") -> keras.Model:
     Raises:
         UserError: unknown name, weights that are neither here nor to be downloaded, or weights of another network.
     """
-    _known(name, BACKBONES, "detection backbone")
+    check_known(name, BACKBONES, "detection backbone")
     if name == "cnn" and weights == "imagenet":
         raise UserError(_NO_IMAGENET)
     backbone, given = BACKBONES[name], weights_for(name, weights)
@@ -375,7 +370,7 @@ def type_classifier(
     Returns:
         A model from float32 (b, size, size, 3) to two softmax probabilities (b, 2).
     """
-    _known(name, TYPE_PREPROCESS, "type classifier")
+    check_known(name, TYPE_PREPROCESS, "type classifier")
     if name == "cnn":
         if weights == "imagenet":
             raise UserError(_NO_IMAGENET)
@@ -453,7 +448,7 @@ def unet(
     Returns:
         A model from float32 (b, size, size, 3) to class probabilities (b, size, size, 3).
     """
-    _known(encoder, UNET_ENCODERS, "segmentation encoder")
+    check_known(encoder, UNET_ENCODERS, "segmentation encoder")
     if size % 32:
         raise UserError(f"A U-Net's input side must be a multiple of 32, found {size}.")
     given = weights_for(encoder, weights, unet=True)
@@ -477,7 +472,7 @@ def unet(
 
 def unet_preprocess(encoder: str, pixels: str) -> Preprocess:
     """Return the preprocessing of a U-Net's input, 0-255 in; ``pixels`` is one of the vocabulary's ``PIXEL_FORMS``."""
-    _known(pixels, PIXEL_FORMS, "input of a U-Net")
+    check_known(pixels, PIXEL_FORMS, "input of a U-Net")
     return inputs.unit_range if pixels == "unit" else sm.get_preprocessing(encoder)
 
 

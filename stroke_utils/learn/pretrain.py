@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from stroke_utils.base import files, identity, progress
-from stroke_utils.base.errors import UserError
+from stroke_utils.base.errors import UserError, check_known
 from stroke_utils.base.vocabulary import LABELS
 from stroke_utils.learn.starts import KEPT, keras, save_backbone
 from stroke_utils.phantom.heads import Heads, draw_heads, plan_heads
@@ -78,8 +78,7 @@ class Recipe:
 
 def known_backbone(name: str) -> None:
     """Refuse a name that is no key of `BACKBONES`."""
-    if name not in BACKBONES:
-        raise UserError(f"{name!r} is no backbone with a pretraining. Known: {', '.join(BACKBONES)}.")
+    check_known(name, BACKBONES, "backbone with a pretraining")
 
 
 def build_backbone(name: str, size: int) -> keras.Model:
