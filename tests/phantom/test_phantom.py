@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from stroke_utils.base import errors, files, vocabulary
 from stroke_utils.course.commands import main
-from stroke_utils.data import open_cohort
+from stroke_utils.data import dicom, open_cohort
 from stroke_utils.phantom import SIZES, PhantomSpec, anatomy, make_phantom, phantom_folder, skull, window, writer
 from stroke_utils.phantom.lesions import draw_lesion, stamp
 from stroke_utils.phantom.measure import find_head, measure_slice
@@ -199,6 +199,13 @@ def test_pictures_are_opaque_grey_with_the_windows_levels(tiny_phantom):
 def test_window_by_hand():
     hu = np.array([[-1000, -5, -4, 0, 40, 73, 74, 75, 3000]], np.int16)
     assert window(hu, 80, -5).tolist() == [[0, 0, 3, 16, 145, 252, 255, 255, 255]]
+
+
+def test_the_phantom_and_the_reader_of_dicom_have_one_window():
+    hu = np.arange(-1100, 3100, dtype=np.int16)
+    for width in range(2, 400):  # the phantom imports no reader, so that each has a window of its own
+        for low in (-40, 0, 7):
+            assert (window(hu, width, low) == dicom.window(hu, low + width / 2, width)).all(), (width, low)
 
 
 def test_png_follows_from_dicom(tiny_phantom):
