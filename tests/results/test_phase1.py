@@ -1,11 +1,15 @@
 """Where phase 2 gets phase 1's encoder from."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from stroke_utils.base import files, identity
+from stroke_utils.base import files, identity, paths
+from stroke_utils.course.notebook_files import read_notebook
 from stroke_utils.data.cohort import read_cohort
-from stroke_utils.learn import models
+from stroke_utils.learn import models, predict, training
 from stroke_utils.results import parameters, phase1, runs
 
 
@@ -84,3 +88,37 @@ def test_without_a_run_the_encoder_is_trained_here_and_says_so(cohort, monkeypat
     before = model.layers[3].get_weights()[0].copy()
     models.load_detectors_encoder(model, "resnet18", encoder.path)
     assert not np.array_equal(before, model.layers[3].get_weights()[0])
+
+
+def notebook_trains(name, settings, cohort, folder):
+    """Train one network as the cells of notebook 3 do, up to the one that says how."""
+    cells = read_notebook(paths.home() / "notebooks" / f"{phase1.NOTEBOOK}.ipynb").cells
+    (imports,) = (cell.source for cell in cells if "stroke_utils.learn.models import" in cell.source)
+    code = [cell.source for cell in cells if "training" in cell.metadata.get("tags", [])]
+    code = code[: 1 + next(k for k, source in enumerate(code) if "def train(" in source)]
+    run = SimpleNamespace(of=lambda n: SimpleNamespace(**parameters.of_network(settings, n)), reuse=False, run_id="a")
+    there = {"p": SimpleNamespace(**settings), "run": run, "cohort": cohort, "titles": {name: "CNN"}}
+    exec("\n".join([imports, *code]), there)
+    there["train"](name, there["starts"][name], folder)
+
+
+def test_what_is_trained_here_is_what_notebook_3_trains(cohort, tmp_path, monkeypatch):
+    """All that decides a training is compared, up to its first step; both call the same function for the rest."""
+    seen = []
+
+    def look(model, examples, preprocess, schedule, folder, title, **options):
+        rows = {split: examples.of(split) for split in ("train", "validation")}
+        told = {split: ([Path(path).name for path in files], y.tolist()) for split, (files, y) in rows.items()}
+        how = {name: value for name, value in options.items() if name not in ("reuse", "run_id")}
+        configs = [part.get_config() for part in (*model.layers, model.optimizer)]
+        made = [{name: value for name, value in config.items() if name != "name"} for config in configs]
+        seen.append((told, str(made), str(model.loss), preprocess, schedule, how, model.get_weights()))
+
+    monkeypatch.setattr(training, "train_classifier", look)
+    monkeypatch.setattr(predict, "probabilities", lambda *_: None)
+    settings = vars(parameters.settings(phase1.NOTEBOOK)) | {"models": ["cnn"], "size": 32, "weights": "none"}
+    phase1._train("cnn", settings, cohort, tmp_path, "a")
+    notebook_trains("cnn", settings, cohort, tmp_path)
+    (*here, weights), (*there, others) = seen
+    assert here == there and len(here[0]["train"][0]) > 10
+    assert all(np.array_equal(a, b) for a, b in zip(weights, others, strict=True))
