@@ -385,11 +385,11 @@ def test_durations_and_the_newest_run_survive_a_clock_that_jumps(tmp_path, monke
     ahead = run(0, (9, 1), (9, 1))  # by a clock that was months ahead
     back = run(1, (9, 1), (5, 1))  # it is set right during the run
     first, last = run(2, (5, 2), (5, 2)), run(3, (5, 3), (5, 3))
-    found, said = runs.records("quick", "07")
+    found, said = runs.read_records("quick", "07")
     assert [record["run_id"] for record in found] == [ahead, back, first, last]
     assert len(said) == 2 and all("later than now: a clock was wrong" in line for line in said)
     Clock.date = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)  # one whose battery is empty
-    assert [record["run_id"] for record in runs.records("quick", "07")[0]] == [first, last, ahead, back]
+    assert [record["run_id"] for record in runs.read_records("quick", "07")[0]] == [first, last, ahead, back]
 
 
 def test_no_duration_is_told_by_the_date(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ TASKS = {notebook: task.title for notebook, task in runs.TASKS.items()}
 
 def chosen(profile: str) -> list[dict]:
     """Return the records that the cards speak of, oldest first: of the cohort and the settings trained with last."""
-    records, _ = runs.records(profile)
+    records, _ = runs.read_records(profile)
     trained = [record for record in records if record["notebook"] in TASKS]
     if not trained:
         return [record for record in records if record["cohort"]["slices"]][-1:]  # 07 works on no slices

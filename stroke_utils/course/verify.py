@@ -70,7 +70,7 @@ def usable(profile: str, notebook: str, since: float = 0.0) -> list[dict]:
     settings = vars(parameters.settings(notebook, profile))
     wanted = {k: v for k, v in settings.items() if parameters.role(k) == "identifies" or k == "phantom_size"}
     found = []
-    for record in runs.records(profile, notebook)[0]:
+    for record in runs.read_records(profile, notebook)[0]:
         finished = datetime.datetime.fromisoformat(record["finished"]).timestamp()
         same = all(record["parameters"].get(name) == value for name, value in wanted.items())
         if record["cohort"]["origin"].get("phantom") and same and finished >= math.floor(since):

@@ -94,7 +94,7 @@ def _settings(profile: str, seed: int) -> dict:
 def _found(name: str, settings: dict, cohort: Cohort, profile: str, say: bool = False) -> Encoder | None:
     """Return the network of these settings that a run of phase 1 left, if any; else say which runs were looked at."""
     wanted, others = runs.network_identity(NOTEBOOK, name, settings, cohort.fingerprint).digest, []
-    for record in reversed(runs.records(profile, NOTEBOOK)[0]):
+    for record in reversed(runs.read_records(profile, NOTEBOOK)[0]):
         path = outputs.run_folder(record) / name / "best.weights.h5"
         if path.is_file() and record["networks"].get(name) == wanted:
             return Encoder(path, wanted, _origin(wanted, path, f"run {record['run_id']} of {NOTEBOOK}"))

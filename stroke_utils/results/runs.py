@@ -325,7 +325,7 @@ def evaluated(folder: Path) -> tuple[dict | None, list[str]]:
     return record | found | {"trained": record["finished"], "evaluated": about}, []
 
 
-def records(profile: str = "quick", notebook: str | None = None) -> tuple[list[dict], list[str]]:
+def read_records(profile: str = "quick", notebook: str | None = None) -> tuple[list[dict], list[str]]:
     """Read every run record of a profile, each with its last evaluation (:func:`evaluated`).
 
     Returns:

@@ -84,7 +84,7 @@ def finished(profile: str, notebook: str, cohort: Cohort | DataSet, seed: int) -
     Raises:
         UserError: there is none.
     """
-    records = runs.records(profile, notebook)[0]
+    records = runs.read_records(profile, notebook)[0]
     here = [record for record in records if record["cohort"]["fingerprint"] == cohort.fingerprint]
     made = outputs.inventory(comparable_records(here, cohort)[0] if here else [])
     made = made[(made["notebook"] == notebook) & (made["missing"] == "")]

@@ -20,7 +20,7 @@ def finished(tmp_path, monkeypatch):
     """Make a finished run; returns a function that does so and the folder of results."""
     monkeypatch.setenv("STROKE_RESULTS", str(tmp_path))
     records = []
-    monkeypatch.setattr(runs, "records", lambda profile, notebook=None: (records, []))
+    monkeypatch.setattr(runs, "read_records", lambda profile, notebook=None: (records, []))
 
     def run(run_id, models=("cnn",), seed=0, fingerprint="abc", size=96, weights=True):
         for model in models:

@@ -56,7 +56,7 @@ def three(cohort, tmp_path, monkeypatch):
 
 def made_of(cohort):
     """Everything that notebook 6 makes of the records."""
-    records, _ = select.comparable_records(runs.records("quick")[0], cohort)
+    records, _ = select.comparable_records(runs.read_records("quick")[0], cohort)
     made, scores = outputs.inventory(records), runs.scores(records)
     seeds = paper.per_seed(scores)
     return made, scores, seeds, paper.results(seeds, records, cohort)
@@ -157,7 +157,7 @@ def test_without_one_of_three_seeds_the_table_is_another_and_says_so(cohort, thr
     assert outputs.removed_runs(seeds, tmp_path / "figures") == [
         f"{three[2].name} was in the last tables and is not in these: its record was removed or replaced."
     ]
-    assert [three[2].name in text for text in runs.records("quick")[1]] == [True]
+    assert [three[2].name in text for text in runs.read_records("quick")[1]] == [True]
     assert outputs.removed_runs(seeds, tmp_path / "none") == []
 
 
@@ -178,7 +178,7 @@ def test_masks_are_shown_only_where_truth_and_prediction_lie_on_disk(cohort, thr
     assert slices["slice_id"].tolist() == dices["slice_id"].tolist() == [IDS[1]]
     assert (folder / f"{IDS[1]}.png").is_file()
     (folder / f"{IDS[1]}.png").unlink()
-    assert outputs.inventory(runs.records("quick")[0]).query("notebook == @SEGMENTATION")["missing"].iloc[0] == "masks"
+    assert outputs.inventory(runs.read_records("quick")[0]).query("notebook == @SEGMENTATION")["missing"].iloc[0] == "masks"
     for empty in (select.segmented(made, run, cohort), select.segmented(made, ("", -1), cohort)):
         assert empty[0].empty and empty[1].empty and select.typical_slices(empty[1]) == {}
 

@@ -120,7 +120,7 @@ def test_a_run_that_reuses_networks_keeps_the_record_of_the_one_that_trained_the
     assert again.reuse and again.folder == first.folder
     path = again.finish(cohort, {"cnn": {"session1": {"auc": runs_score(0.7)}}})
     assert (first.folder / "record.json").read_bytes() == before and path.name == "evaluation.json"
-    (record,), refused = runs.records("quick")
+    (record,), refused = runs.read_records("quick")
     assert refused == [] and record["metrics"]["cnn"]["session1"]["auc"]["value"] == 0.7
     assert record["git"]["commit"] != "f" * 40 == record["evaluated"]["git"]["commit"]
     assert record["trained"] <= record["finished"] and runs.scores_file(first.folder) == path
@@ -129,7 +129,7 @@ def test_a_run_that_reuses_networks_keeps_the_record_of_the_one_that_trained_the
 def test_a_torn_evaluation_is_named_and_the_record_counts(home, cohort):
     run = trained(cohort)
     (run.folder / runs.EVALUATION).write_text("{")
-    (record,), (said,) = runs.records("quick")
+    (record,), (said,) = runs.read_records("quick")
     assert record["metrics"]["cnn"]["session1"]["auc"]["value"] == 0.9 and "evaluation.json is no run record" in said
     assert runs.scores_file(run.folder).name == "record.json"
 
@@ -188,7 +188,7 @@ def test_training_again_forgets_the_evaluation_of_the_networks_before(home, coho
     trained(cohort)
     detection(cohort).finish(cohort, {"cnn": {"session1": {"auc": runs_score(0.7)}}})
     trained(cohort, auc=0.8)
-    assert runs.records("quick")[0][0]["metrics"]["cnn"]["session1"]["auc"]["value"] == 0.8
+    assert runs.read_records("quick")[0][0]["metrics"]["cnn"]["session1"]["auc"]["value"] == 0.8
 
 
 def test_a_network_is_named_by_what_makes_it_and_by_nothing_else(home, cohort, monkeypatch, tmp_path):
@@ -243,7 +243,7 @@ def test_scores_are_flattened_and_foreign_files_are_named(home, cohort):
     old = home / "quick" / "03" / "old"
     old.mkdir()
     (old / "record.json").write_text(json.dumps({"schema": 0}))
-    found, refused = runs.records("quick")
+    found, refused = runs.read_records("quick")
     table = runs.scores(found)
     assert table[["model", "part", "metric", "value", "n"]].values.tolist() == [["cnn", "session1", "auc", 0.9, 200]]
     assert len(refused) == 2
@@ -263,7 +263,7 @@ def test_a_record_that_does_not_fit_its_schema_is_neither_written_nor_read(home,
         record = json.loads(json.dumps(whole))
         spoil(record)
         path.write_text(json.dumps(record))
-        found, refused = runs.records("quick")
+        found, refused = runs.read_records("quick")
         assert not found and len(refused) == 1 and "does not fit its schema ($" in refused[0]
 
 
@@ -273,16 +273,16 @@ def test_records_of_before_the_new_fields_are_read(home, cohort):
     del record["conventions"]
     record["hardware"] = {"machine": "x86_64", "system": "Linux", "cores": 2}
     path.write_text(json.dumps(record))
-    assert runs.records("quick") == ([record], [])
+    assert runs.read_records("quick") == ([record], [])
 
 
 def test_trained_models_without_a_record_are_named(home, cohort):
     run = runs.start("03", PARAMETERS)
     run.finish(cohort, {}).unlink()
-    assert runs.records("quick") == ([], [])
+    assert runs.read_records("quick") == ([], [])
     (run.folder / "cnn").mkdir()
     (run.folder / "cnn" / "history.csv").touch()
-    found, refused = runs.records("quick")
+    found, refused = runs.read_records("quick")
     assert not found and refused == [
         f"results/quick/03/{run.run_id} has trained models but no record: unfinished, or removed."
     ]
