@@ -158,7 +158,8 @@ class Cohort:
         lines += ["", "Folders, and the words that decided"]
         folders = [*self.folders().itertuples()]
         lines += [f"  {_printed(f.folder)}: {f.meaning} by {f.words!r}, {f.slices} slices" for f in folders[:_SHOWN]]
-        lines += [f"  and {len(folders) - _SHOWN} more folders"] * (len(folders) > _SHOWN)
+        if len(folders) > _SHOWN:
+            lines.append(f"  and {len(folders) - _SHOWN} more folders")
         lines += ["", f"Problems: {int(problems['files'].sum()) or 'none'}"]
         folded = problems["used"].astype(bool) & problems["kind"].isin(verdict.UNUSUAL)
         for (kind, used), group in problems[~folded].groupby(["kind", "used"], sort=False):

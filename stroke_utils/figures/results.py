@@ -257,9 +257,8 @@ def dice_by_area(scores: pd.DataFrame, trivial: dict[str, float] | None = None, 
     axis.set_xticks(ticks, [str(tick) for tick in ticks], minor=False)
     axis.set_xticks([], minor=True)
     axis.set_xlim(0.9 * scores["reference_px"].min(), 1.1 * scores["reference_px"].max())
-    axis.legend(
-        title="dashed: mean" + "\ndotted: brightness alone" * bool(trivial), loc="upper left", bbox_to_anchor=(1.01, 1)
-    )  # dots may lie anywhere inside
+    title = "dashed: mean\ndotted: brightness alone" if trivial else "dashed: mean"
+    axis.legend(title=title, loc="upper left", bbox_to_anchor=(1.01, 1))  # dots may lie anywhere inside
     return axis
 
 
@@ -281,7 +280,8 @@ def beside_the_paper(results: pd.DataFrame, seeds: pd.DataFrame, table: str, ax:
         axis.plot([row.low, row.high], [y, y], color="C0", lw=2, label=f"{first}{interval}")
         axis.plot(row.ours, y, "|", color="C0", ms=11, mew=2, label=f"{first}here, median of the seeds")
         axis.plot(values, [y] * len(values), "C0o", ms=6, mec="w", mew=0.6, alpha=0.8, label=f"{first}here, each seed")
-        trivial = [value for answer in ANSWERS if (value := getattr(row, answer, np.nan)) == value] or [row.baseline]
+        both = [getattr(row, answer, np.nan) for answer in ANSWERS]
+        trivial = [row.baseline] if np.isnan(both).all() else [value for value in both if not np.isnan(value)]
         axis.plot(trivial, [y] * len(trivial), "|", color="0.4", ms=12, mew=2, label=f"{first}trivial answers here")
         axis.plot(row.paper, y, "C1D", ms=6, label=f"{first}the paper, its data")
     starts = rows["start"].fillna("").map(lambda start: start and f" ({start})")

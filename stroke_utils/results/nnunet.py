@@ -69,7 +69,8 @@ class Exported:
         lines += [f"No slice to train on is labelled {label}." for label in TYPES if label not in trained]
         lines.append(f"Stroke slices left out: {len(self.left_out) or 'none'}")
         lines += [f"  {slice_id}: {why}" for slice_id, why in [*self.left_out.items()][:_SHOWN]]
-        lines += [f"  and {len(self.left_out) - _SHOWN} more: see {CASES}"] * (len(self.left_out) > _SHOWN)
+        if len(self.left_out) > _SHOWN:
+            lines.append(f"  and {len(self.left_out) - _SHOWN} more: see {CASES}")
         if self.set_aside:
             lines.append(f"Files set aside before that: {self.set_aside}; `stroke-regions check FOLDER` names them.")
         return "\n".join([*lines, "", "Then, where nnU-Net v2 is installed:", *(f"  {s}" for s in self.next_steps())])
@@ -458,7 +459,7 @@ def _read_answer(path: Path | None, label: Path) -> tuple[np.ndarray, np.ndarray
     if mask.shape != truth.shape:
         raise _Fault("wrong_size", f"It is {_size(mask)}, its slice {_size(truth)}.")
     if odd := sorted(set(np.unique(mask).tolist()) - set(range(len(MASK_CLASSES)))):
-        some = ", ".join(map(str, odd[:5])) + ", …" * (len(odd) > 5)
+        some = ", ".join(map(str, odd if len(odd) <= 5 else [*odd[:5], "…"]))
         raise _Fault("odd_values", f"It has the values {some}; expected 0, 1 and 2 only.")
     return truth, mask.astype(np.uint8)
 
