@@ -57,7 +57,7 @@ def selective(
     Args:
         truth: (n,) 0 or 1.
         probability: (n,) of class 1.
-        threshold: probabilities at or above it are called positive.
+        threshold: probabilities at or above it are predicted positive.
         patients: (n,) patient of each slice, missing or None where unknown.
         seed: of the bootstrap.
 

@@ -43,7 +43,7 @@ def operating_curves(
                 axes[1].plot([], [], f"k{mark}", mfc="w", ms=7, label=name)
     axes[0].plot([0, 1], [0, 1], "--", color="0.5", lw=1, label="guessing")
     axes[1].axhline(truth.mean(), ls="--", color="0.5", lw=1, label=f"always {positive}: {truth.mean():.2f}")
-    axes[0].set(xlabel=f"share of the others called {positive} (1 − specificity)", ylabel=f"recall of {positive}")
+    axes[0].set(xlabel=f"share of the others predicted {positive} (1 − specificity)", ylabel=f"recall of {positive}")
     axes[1].set(xlabel=f"recall of {positive}", ylabel=f"precision of {positive}")
     for axis, title in zip(axes, ("ROC curve", "precision-recall curve"), strict=True):
         axis.set(title=title, xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
@@ -56,7 +56,7 @@ def threshold_trade(
 ) -> Axes:
     """Draw recall, specificity and macro F1 of one model over the threshold, with some thresholds as upright lines.
 
-    At the left end every slice is called positive, at the right end none: the two trivial answers. The dotted line is
+    At the left end every slice is predicted positive, at the right end none: the two trivial answers. The dotted line is
     the better macro F1 of the two.
 
     Args:
@@ -67,7 +67,7 @@ def threshold_trade(
         ax: where to draw.
     """
     probability, cuts = np.asarray(probability), np.linspace(0, 1, 401)
-    cuts[-1] = 1.001  # above a probability of 1, so that none is called positive
+    cuts[-1] = 1.001  # above a probability of 1, so that none is predicted positive
     found = metrics.matrix_scores([metrics.confusion(truth, probability >= cut) for cut in cuts])
     axis = single(ax, (8, 3.6))
     for name in ("positive_recall", "specificity", "macro_f1"):

@@ -115,7 +115,7 @@ def confusion_matrices(
 def threshold_choice(curve: pd.DataFrame, threshold: float, recall: float, title: str, ax: Axes | None = None) -> Axes:
     """Draw precision and recall over the threshold with the chosen one and the recall it must keep.
 
-    At threshold 0 every slice is called positive: the dotted line is the precision of that trivial answer.
+    At threshold 0 every slice is predicted positive: the dotted line is the precision of that trivial answer.
     """
     axis = single(ax, (8, 3.4))
     axis.plot(curve["threshold"], curve["precision"], label="precision")
@@ -148,8 +148,8 @@ def predictions_gallery(
         figure: where to draw.
     """
     titles = {
-        "TP": f"{names[1]},\ncalled {names[1]}", "TN": f"{names[0]},\ncalled {names[0]}",
-        "FN": f"{names[1]},\ncalled {names[0]}", "FP": f"{names[0]},\ncalled {names[1]}",
+        "TP": f"{names[1]},\npredicted {names[1]}", "TN": f"{names[0]},\npredicted {names[0]}",
+        "FN": f"{names[1]},\npredicted {names[0]}", "FP": f"{names[0]},\npredicted {names[1]}",
     }  # fmt: skip
     if predictions.empty:
         return np.array([nothing("prediction", "left by a run", figure=figure)])

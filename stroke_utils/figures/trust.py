@@ -147,9 +147,9 @@ def answers_under_change(table: pd.DataFrame, figure: Figure | SubFigure | None 
     axes[0].plot(table["AUC"], places, "o", color="C0", ms=6)
     axes[0].set_yticks(places, table.index)
     axes[0].set(xlabel="AUC, dashed: as it is", ylim=(len(table) - 0.5, -0.5))
-    axes[1].barh(places, 100 * table["new misses"], color="C3", label="stroke no longer called")
+    axes[1].barh(places, 100 * table["new misses"], color="C3", label="stroke no longer predicted")
     left = 100 * table["new misses"]
-    axes[1].barh(places, 100 * table["new alarms"], left=left, color="0.7", label="called stroke now")
+    axes[1].barh(places, 100 * table["new alarms"], left=left, color="0.7", label="stroke predicted now")
     axes[1].set(xlabel="% of all slices")
     axes[1].legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return axes
@@ -162,7 +162,7 @@ def attention_by_size(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     Args:
         table: rows of :func:`stroke_utils.learn.saliency.mass_inside` with ``label``, ``pixels`` of the lesion and
-            ``called`` (whether the network called the slice a stroke).
+            ``predicted`` (whether the network predicted a stroke).
         ax: where to draw.
     """
     rows = table.dropna(subset=["inside"])
@@ -170,10 +170,10 @@ def attention_by_size(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         return nothing("stroke slice with a map and a mask", ax=ax)
     axis = single(ax, (7.2, 3.6))
     for name in TYPES:
-        for called, mark in ((True, "o"), (False, "x")):
-            part = rows[(rows["label"] == name) & (rows["called"] == called)]
+        for predicted, mark in ((True, "o"), (False, "x")):
+            part = rows[(rows["label"] == name) & (rows["predicted"] == predicted)]
             ratio = (part["inside"] / part["in_head"]).clip(lower=LEAST_RATIO)
-            said = f"{name}, {'called' if called else 'missed'}"
+            said = f"{name}, {'predicted' if predicted else 'missed'}"
             if len(part):
                 axis.plot(part["pixels"], ratio, mark, color=COLOURS[name], ms=6, alpha=0.8, label=said)
     axis.axhline(1, color="0.4", lw=1, ls="--", label="even over the head")

@@ -93,7 +93,7 @@ def given(tmp_path_factory):
     changed = pd.DataFrame(
         {"AUC": [0.9, 0.8], "low": 0.7, "high": 0.95, "new misses": 0.1, "new alarms": 0.05}, ["a", "b"]
     )
-    seen = pd.DataFrame({"label": ["ischemia"] * 2, "pixels": [500, 900], "called": [True, False]})
+    seen = pd.DataFrame({"label": ["ischemia"] * 2, "pixels": [500, 900], "predicted": [True, False]})
     trials = pd.DataFrame({"patients": [5, 10], "seed": 0, "AUC": [0.6, 0.8], "low": 0.5, "high": 0.9})
     return {
         "answers_under_change": (changed,),

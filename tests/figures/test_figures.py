@@ -132,9 +132,9 @@ def test_losses_of_all_seeds_are_in_one_picture():
 
 
 def test_attention_leaves_out_empty_maps_and_draws_the_least_at_the_edge():
-    table = pd.DataFrame({"label": "ischemia", "pixels": [900, 900, 900], "called": True, "in_head": 0.1})
+    table = pd.DataFrame({"label": "ischemia", "pixels": [900, 900, 900], "predicted": True, "in_head": 0.1})
     axis = figures.attention_by_size(table.assign(inside=[0.2, 0.001, np.nan]))
-    (drawn,) = [line for line in axis.lines if line.get_label() == "ischemia, called"]
+    (drawn,) = [line for line in axis.lines if line.get_label() == "ischemia, predicted"]
     edge = axis.get_yticks()[0]
     assert sorted(drawn.get_ydata()) == pytest.approx([edge, 2]) and edge > 0.01
     assert axis.get_yticklabels()[0].get_text() == f"≤ {edge}"
