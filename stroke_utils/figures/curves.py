@@ -56,8 +56,8 @@ def threshold_trade(
 ) -> Axes:
     """Draw recall, specificity and macro F1 of one model over the threshold, with some thresholds as upright lines.
 
-    At the left end every slice is predicted positive, at the right end none: the two trivial answers. The dotted line is
-    the better macro F1 of the two.
+    At the left end every slice is predicted positive, at the right end none: the two trivial answers. The dotted line
+    is the better macro F1 of the two.
 
     Args:
         truth: (n,) 0 or 1.

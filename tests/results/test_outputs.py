@@ -178,7 +178,8 @@ def test_masks_are_shown_only_where_truth_and_prediction_lie_on_disk(cohort, thr
     assert slices["slice_id"].tolist() == dices["slice_id"].tolist() == [IDS[1]]
     assert (folder / f"{IDS[1]}.png").is_file()
     (folder / f"{IDS[1]}.png").unlink()
-    assert outputs.inventory(runs.read_records("quick")[0]).query("notebook == @SEGMENTATION")["missing"].iloc[0] == "masks"
+    left = outputs.inventory(runs.read_records("quick")[0])
+    assert left.query("notebook == @SEGMENTATION")["missing"].iloc[0] == "masks"
     for empty in (select.segmented(made, run, cohort), select.segmented(made, ("", -1), cohort)):
         assert empty[0].empty and empty[1].empty and select.typical_slices(empty[1]) == {}
 
