@@ -11,7 +11,7 @@ import pandas as pd
 from stroke_utils.base import files, paths, templates
 from stroke_utils.base.vocabulary import model_title
 from stroke_utils.data import DataSet
-from stroke_utils.results import ledger, outputs, provenance, runs, select
+from stroke_utils.results import ledger, outputs, provenance, runs, select, tables
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 TASKS = {notebook: task.title for notebook, task in runs.TASKS.items()}
@@ -54,7 +54,8 @@ def over_seeds(scores: pd.DataFrame) -> list[dict]:
         row = {name: value for name, value in runs.middle_seed(found).items() if pd.notna(value)}
         spread = f"{row['lowest']:.3f} to {row['highest']:.3f}" if row["seeds"] > 1 else "one seed"
         interval = f"{row['low']:.3f}–{row['high']:.3f} ({row['unit']})" if {"low", "high"} <= set(row) else "none"
-        rows.append({**row, "interval": interval, "spread": spread})
+        beside = {"baselines": tables.baseline_words(pd.Series(row), 3), "interval": interval, "spread": spread}
+        rows.append(row | beside)
     return rows
 
 

@@ -9,7 +9,10 @@ import pandas as pd
 from stroke_utils import phantom
 from stroke_utils.base import paths
 from stroke_utils.base.errors import UserError
+from stroke_utils.data.class_masks import true_mask
 from stroke_utils.data.cohort import Cohort, read_cohort
+from stroke_utils.data.masks import from_mask_file
+from stroke_utils.data.pixels import read_rgb
 from stroke_utils.phantom import lesions, render, spec, writer
 from stroke_utils.phantom.patient import Patient
 
@@ -67,6 +70,19 @@ def old_infarcts(cohort: Cohort, slices: pd.DataFrame) -> pd.Series:
         tissue = _tissue(cohort, owner, which, patient) if patient.old_infarct else np.zeros(0)
         found.append(int((tissue == TISSUES.index("old infarct")).sum()))
     return pd.Series(found, slices.index, "Int64")
+
+
+def lesion(cohort: Cohort, row: tuple) -> np.ndarray | None:
+    """Return the class mask of a slice as the data set has it, uint8 (H, W) of 0/1/2, or None where it has none.
+
+    Args:
+        cohort: of the slice.
+        row: of its table of slices.
+    """
+    known = true_mask(cohort, row.slice_id)
+    if known is None and isinstance(row.mask, str):
+        known = from_mask_file(read_rgb(row.mask))
+    return known
 
 
 def open_control(size: str = "quick", seed: int = 0, quiet: bool = False) -> Cohort:

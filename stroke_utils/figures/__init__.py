@@ -43,7 +43,7 @@ from stroke_utils.figures.results import (
     threshold_choice,
 )
 from stroke_utils.figures.segmentation import convention_ranges, dice_by_level, failure_gallery
-from stroke_utils.figures.style import COLOURS, agreement, crop, image_grid, use_style
+from stroke_utils.figures.style import COLOURS, agreement, agreement_key, crop, image_grid, use_style
 from stroke_utils.figures.training import augmentation_curves
 from stroke_utils.figures.trust import (
     answers_under_change,
@@ -60,6 +60,7 @@ __all__ = [
     "COLOURS",
     "HOUNSFIELD",
     "agreement",
+    "agreement_key",
     "answers_under_change",
     "attention",
     "attention_by_size",

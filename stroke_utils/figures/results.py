@@ -16,6 +16,7 @@ from stroke_utils.data.pixels import read_rgb
 from stroke_utils.evaluate.metrics import ANSWERS
 from stroke_utils.figures.canvas import leave_unstamped, nothing, several, single
 from stroke_utils.figures.style import COLOURS, OUTLINES, crop, image_grid
+from stroke_utils.results.select import one_a_head
 
 
 def _row_of(figure: Figure | SubFigure | None, number: int, width: float, height: float) -> np.ndarray:
@@ -33,22 +34,26 @@ def loss_curves(
     quantity: str = "loss",
     guessing: float | None = None,
     figure: Figure | SubFigure | None = None,
+    trivial: str = "guessing",
 ) -> np.ndarray:
     """Draw a training quantity of several models over epochs, training dashed and validation solid.
 
     Args:
         histories: history of :func:`stroke_utils.learn.training.fit` by model title.
         quantity: column name; the validation column has ``val_`` before it.
-        guessing: value of a model that guesses, drawn as a grey line.
+        guessing: value of a model that guesses, drawn as a grey line; what lies above twice as much is cut off and its
+            highest value written there, so that one wild epoch does not flatten the rest.
         figure: where to draw.
+        trivial: what the grey line is called.
     """
     axes = _row_of(figure, len(histories), 3.4, 3.0)
     for axis, (title, history) in zip(axes, histories.items(), strict=True):
         axis.plot(history["epoch"], history[quantity], "--", label="training")
         axis.plot(history["epoch"], history[f"val_{quantity}"], label="validation")
         if guessing is not None:
-            axis.axhline(guessing, color="0.5", lw=1, ls="-.", label="guessing")
+            axis.axhline(guessing, color="0.5", lw=1, ls="-.", label=trivial)
             axis.margins(y=0.2)  # the word at the top stays clear of the line
+            _cut_above(axis, history, [quantity, f"val_{quantity}"], 2 * guessing)
         best = history.loc[history["val_loss"].idxmin(), "epoch"]
         axis.axvline(best, color="0.6", lw=1, ls=":")
         side = -1 if best > len(history) / 2 else 1  # inside the axes
@@ -64,8 +69,35 @@ def loss_curves(
     return axes
 
 
-def seed_losses(histories: dict[int, pd.DataFrame], title: str, ax: Axes | None = None) -> Axes:
-    """Draw training and validation loss of one model over epochs, one line a seed; a dot is the kept epoch."""
+def _cut_above(axis: Axes, history: pd.DataFrame, names: list[str], top: float) -> None:
+    """Let the axis end at ``top`` where a curve goes above it, and write the highest value of each curve there."""
+    for name, colour in zip(names, ("C0", "C1"), strict=True):
+        if (highest := history[name].max()) > top:
+            axis.set_ylim(top=top)
+            place = history.loc[history[name].idxmax(), "epoch"], 1
+            side = -1 if place[0] > len(history) / 2 else 1  # inside the axes
+            axis.annotate(
+                f"↑ {highest:.1f}", place, xycoords=("data", "axes fraction"), xytext=(5 * side, -24), color=colour,
+                textcoords="offset points", ha="left" if side > 0 else "right",
+            )  # fmt: skip
+
+
+def seed_losses(
+    histories: dict[int, pd.DataFrame],
+    title: str,
+    guessing: float | None = None,
+    trivial: str = "guessing",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw training and validation loss of one model over epochs, one line a seed; a dot is the kept epoch.
+
+    Args:
+        histories: history of :func:`stroke_utils.learn.training.fit` by seed.
+        title: of the model.
+        guessing: loss of an answer that learned nothing, drawn as a grey line.
+        trivial: what the grey line is called.
+        ax: where to draw.
+    """
     if not histories:
         return nothing("training history", "left by a run", ax=ax)
     axis = single(ax, (5, 3))
@@ -74,6 +106,8 @@ def seed_losses(histories: dict[int, pd.DataFrame], title: str, ax: Axes | None 
         axis.plot(history["epoch"], history["val_loss"], "C1", alpha=0.7, label=None if k else "validation")
         kept = history.loc[history["val_loss"].idxmin(), ["epoch", "val_loss"]]
         axis.plot(*kept, "C1o", ms=5, label=None if k else "kept epoch")
+    if guessing is not None:
+        axis.axhline(guessing, color="0.5", lw=1, ls="-.", label=trivial)
     seeds = ", ".join(map(str, histories))
     axis.set(title=f"{title}, {'seeds' if len(histories) > 1 else 'seed'} {seeds}", xlabel="epoch", ylabel="loss")
     axis.xaxis.get_major_locator().set_params(integer=True)
@@ -154,15 +188,14 @@ def predictions_gallery(
     if predictions.empty:
         return np.array([nothing("prediction", "left by a run", figure=figure)])
     pngs = slices.set_index("slice_id")["png"]
-    heads = slices.set_index("slice_id").reindex(columns=["patient"])["patient"]
-    heads = heads.where(heads.notna(), heads.index.to_series())  # an unknown patient is a head of its own
+    patients = slices.set_index("slice_id").reindex(columns=["patient"])["patient"]
     titles = {outcome: title for outcome, title in titles.items() if (predictions["outcome"] == outcome).any()}
     axes = several(figure, len(titles), each, (1.8 * each + 0.7, 1.95 * len(titles)))
     for row, (outcome, title) in zip(axes, titles.items(), strict=True):
         # Surest is farthest on its side of the threshold, wherever that lies.
         chosen = predictions[predictions["outcome"] == outcome]
         chosen = chosen.sort_values("probability", ascending=outcome in ("TN", "FN"), kind="stable")
-        chosen = chosen[~chosen["slice_id"].map(heads).duplicated()].head(each)
+        chosen = one_a_head(chosen.assign(patient=chosen["slice_id"].map(patients))).head(each)
         for axis in row:
             axis.axis("off")
         for axis, p in zip(row, chosen.itertuples(), strict=False):
@@ -265,6 +298,8 @@ def dice_by_area(scores: pd.DataFrame, trivial: dict[str, float] | None = None, 
 def beside_the_paper(results: pd.DataFrame, seeds: pd.DataFrame, table: str, ax: Axes | None = None) -> Axes:
     """Draw our scores of one of the paper's tables, all seeds, with the median's interval, beside the published values.
 
+    Of a single seed there is no median: its score is the tick alone.
+
     Args:
         results: table of :func:`stroke_utils.results.paper.results`.
         seeds: table of :func:`stroke_utils.results.paper.per_seed`.
@@ -273,22 +308,26 @@ def beside_the_paper(results: pd.DataFrame, seeds: pd.DataFrame, table: str, ax:
     """
     rows, seeds = results[results["table"] == table].iloc[::-1], seeds[seeds["table"] == table]
     axis = single(ax, (7, 0.9 + 0.32 * len(rows)))
-    interval = "95 % interval of the median" if rows["low"].notna().any() else "_"
+    many = seeds.duplicated(["model", "score"]).any()
+    ours, interval = ("here, median of the seeds", " of the median") if many else ("here, one seed", "")
     for y, row in enumerate(rows.itertuples()):
         values = seeds.loc[(seeds["model"] == row.model) & (seeds["score"] == row.score), "value"]
-        first = "_" if y else ""  # matplotlib leaves labels with an underscore out of the legend
-        axis.plot([row.low, row.high], [y, y], color="C0", lw=2, label=f"{first}{interval}")
-        axis.plot(row.ours, y, "|", color="C0", ms=11, mew=2, label=f"{first}here, median of the seeds")
-        axis.plot(values, [y] * len(values), "C0o", ms=6, mec="w", mew=0.6, alpha=0.8, label=f"{first}here, each seed")
+        if pd.notna(row.low):
+            axis.plot([row.low, row.high], [y, y], color="C0", lw=2, label=f"95 % interval{interval}")
+        axis.plot(row.ours, y, "|", color="C0", ms=11, mew=2, label=ours)
+        if many:
+            axis.plot(values, [y] * len(values), "C0o", ms=6, mec="w", mew=0.6, alpha=0.8, label="here, each seed")
         both = [getattr(row, answer, np.nan) for answer in ANSWERS]
         trivial = [row.baseline] if np.isnan(both).all() else [value for value in both if not np.isnan(value)]
-        axis.plot(trivial, [y] * len(trivial), "|", color="0.4", ms=12, mew=2, label=f"{first}trivial answers here")
-        axis.plot(row.paper, y, "C1D", ms=6, label=f"{first}the paper, its data")
+        axis.plot(trivial, [y] * len(trivial), "|", color="0.4", ms=12, mew=2, label="trivial answers here")
+        axis.plot(row.paper, y, "C1D", ms=6, label="the paper, its data")
     starts = rows["start"].fillna("").map(lambda start: start and f" ({start})")
     models = rows["model"].map(lambda model: model_title(model, table)) + starts
     names = [f"{model}, {score}" for model, score in zip(models, rows["score"], strict=True)]
     axis.set_yticks(range(len(rows)), names)
-    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    handles, labels = axis.get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    axis.legend(once.values(), once.keys(), loc="upper left", bbox_to_anchor=(1, 1))
     axis.set(title=f"Table {table}", xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
     return axis
 

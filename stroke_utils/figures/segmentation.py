@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.patches import Patch
 
 from stroke_utils.data.masks import read_class_mask
 from stroke_utils.data.pixels import read_rgb
 from stroke_utils.figures.canvas import single
-from stroke_utils.figures.style import AGREEMENT, COLOURS, agreement, image_grid
+from stroke_utils.figures.style import COLOURS, agreement, agreement_key, image_grid
+from stroke_utils.results.select import one_a_head
 
 
 def dice_by_level(table: pd.DataFrame, chosen: dict[str, int], ax: Axes | None = None) -> Axes:
@@ -64,25 +64,25 @@ def failure_gallery(
     table: pd.DataFrame, slices: pd.DataFrame, references: pd.Series, predicted: Path, each: int = 4,
     figure: Figure | SubFigure | None = None,
 ) -> np.ndarray:  # fmt: skip
-    """Draw the slices of lowest typed Dice, one row a type, their pixels in the colours of agreement.
+    """Draw the slices of lowest typed Dice, one of each head, a row a type, their pixels in the colours of agreement.
 
     Args:
         table: rows of :func:`stroke_utils.learn.predict.segment`.
-        slices, references: rows with ``slice_id`` and ``png``, and the paths of the true masks, of one index.
+        slices, references: rows with ``slice_id``, ``png``, and ``patient`` where known, and the paths of the true
+            masks, of one index.
         predicted: folder of predicted class masks.
         each: slices of a type at most.
     """
     rows, truths = slices.set_index("slice_id"), references.set_axis(slices["slice_id"])
-    each = min(each, table["label"].value_counts().min())  # rows of one length
-    worst = (
-        table.sort_values(["typed_dice", "slice_id"]).groupby("label").head(each).sort_values("label", kind="stable")
-    )
+    patients = rows.reindex(columns=["patient"])["patient"]
+    worst = table.assign(patient=table["slice_id"].map(patients)).sort_values(["typed_dice", "slice_id"])
+    worst = pd.concat([one_a_head(of_type) for _, of_type in worst.groupby("label")])
+    each = min(each, worst["label"].value_counts().min())  # rows of one length
+    worst = worst.groupby("label").head(each)
     images, titles = [], []
     for row in worst.itertuples():
         masks = read_class_mask(truths[row.slice_id]), read_class_mask(predicted / f"{row.slice_id}.png")
         images.append(agreement(read_rgb(rows.loc[row.slice_id, "png"]), *masks))
         titles.append(f"{row.slice_id}\nDice {row.lesion_dice:.2f}, typed {row.typed_dice:.2f}")
     axes = image_grid(images, titles, each, list(dict.fromkeys(worst["label"])), side=2.4, figure=figure)
-    patches = [Patch(color=colour, label=f"lesion pixels {name}") for name, colour in AGREEMENT.items()]
-    axes[0].figure.legend(handles=patches, loc="outside lower left", ncols=3, frameon=False)
-    return axes
+    return agreement_key(axes)

@@ -7,6 +7,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Patch
 
 from stroke_utils.figures.canvas import nothing, several
 
@@ -94,3 +95,10 @@ def agreement(image: np.ndarray, truth: np.ndarray, found: np.ndarray) -> np.nda
     for name, colour in AGREEMENT.items():
         painted[where[name]] = np.uint8(255 * np.array(to_rgb(colour)))
     return painted
+
+
+def agreement_key(axes: np.ndarray) -> np.ndarray:
+    """Write what the colours of :func:`agreement` mean below the figure of some axes, and return these."""
+    patches = [Patch(color=colour, label=f"lesion pixels {name}") for name, colour in AGREEMENT.items()]
+    axes[0].figure.legend(handles=patches, loc="outside lower left", ncols=3, frameon=False)
+    return axes

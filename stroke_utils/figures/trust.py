@@ -86,16 +86,19 @@ def coverage_curves(tables: dict[str, pd.DataFrame], least: float = 0.3, ax: Axe
 def long_run(history: pd.DataFrame, best: int, figure: Figure | SubFigure | None = None) -> np.ndarray:
     """Draw loss and accuracy of one training on training and validation slices, with the epoch of lowest loss.
 
+    A grey line is a guess between two classes: a loss of minus the logarithm of one half, an accuracy of one half.
+
     Args:
         history: of :func:`stroke_utils.learn.training.fit`.
         best: epoch of the lowest validation loss, counted from 1.
         figure: where to draw.
     """
     (axes,) = several(figure, 1, 2, (9.5, 3.2))
-    for axis, name in zip(axes, ("loss", "accuracy"), strict=True):
+    for axis, name, guess in zip(axes, ("loss", "accuracy"), (np.log(2), 0.5), strict=True):
         axis.plot(history["epoch"], history[name], "--", color="C0", label="training")
         axis.plot(history["epoch"], history[f"val_{name}"], color="C1", label="validation")
         axis.axvline(best, color="0.4", lw=1, ls=":", label="lowest validation loss")
+        axis.axhline(guess, color="0.5", lw=1, ls="-.", label="guessing")
         axis.set(xlabel="epoch", ylabel=name, xlim=(1, max(2, history["epoch"].max())))
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     # One wild epoch must not flatten the rest.

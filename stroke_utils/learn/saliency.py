@@ -3,9 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from stroke_utils.data import class_masks, masks, pixels
+from stroke_utils.data import pixels
 from stroke_utils.data import regions as regions_of
-from stroke_utils.data.cohort import Cohort
 from stroke_utils.learn.backend import keras, tf
 from stroke_utils.learn.models import Preprocess
 
@@ -60,19 +59,6 @@ def grad_cam(model: keras.Model, images: np.ndarray, preprocess: Preprocess) -> 
     # The tape keeps all that the network computes, some hundred megabytes a slice at the paper's size.
     found = tf.concat([heat(images[k : k + BATCH]) for k in range(0, len(images), BATCH)], axis=0)
     return tf.math.divide_no_nan(found, tf.reduce_sum(found, axis=(1, 2), keepdims=True)).numpy()
-
-
-def lesion(cohort: Cohort, row: tuple) -> np.ndarray | None:
-    """Return the class mask of a slice as the data set has it, uint8 (H, W) of 0/1/2, or None where it has none.
-
-    Args:
-        cohort: of the slice.
-        row: of its table of slices.
-    """
-    known = class_masks.true_mask(cohort, row.slice_id)
-    if known is None and isinstance(row.mask, str):
-        known = masks.from_mask_file(pixels.read_rgb(row.mask))
-    return known
 
 
 def enlarged(heat: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

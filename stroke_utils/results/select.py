@@ -7,9 +7,16 @@ import pandas as pd
 from stroke_utils.base import paths
 from stroke_utils.base.errors import UserError
 from stroke_utils.data.cohort import Cohort, DataSet
+from stroke_utils.evaluate.metrics import cluster_codes
 from stroke_utils.results import outputs, runs
 from stroke_utils.results.outputs import TABLE_NOTEBOOKS
 from stroke_utils.results.parameters import role
+
+
+def one_a_head(rows: pd.DataFrame) -> pd.DataFrame:
+    """Keep the first row of each ``patient``, for slices of one head look alike; rows of an unknown one all stay."""
+    codes = cluster_codes(len(rows), rows["patient"].to_numpy(dtype=object))
+    return rows[~pd.Series(codes, rows.index).duplicated()]
 
 
 def typical_slices(table: pd.DataFrame) -> dict[str, str]:

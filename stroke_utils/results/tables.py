@@ -82,12 +82,13 @@ def baselines(scores: dict[str, dict], positive: str = "positive") -> dict[str, 
     return {"trivial baseline": {name: score["baseline"] for name, score in scores.items()}}
 
 
-def _baseline_words(row: tuple) -> str:
+def baseline_words(row: pd.Series | tuple, decimals: int = 2) -> str:
     """Return the baselines of one score as text: ``0.52 always, 0.00 never``, or the one there is."""
     both = [getattr(row, answer, np.nan) for answer in ANSWERS]
-    if np.isnan(both).any():
-        return f"{row.baseline:.2f}"
-    return ", ".join(f"{value:.2f} {answer}" for value, answer in zip(both, ANSWERS, strict=True))
+    if not pd.isna(both).any():
+        return ", ".join(f"{value:.{decimals}f} {answer}" for value, answer in zip(both, ANSWERS, strict=True))
+    one = getattr(row, "baseline", np.nan)
+    return "not known" if pd.isna(one) else f"{one:.{decimals}f}"
 
 
 def independent_units(scores: dict[str, dict]) -> str:
@@ -136,9 +137,7 @@ def beside_the_paper(results: pd.DataFrame, table: str) -> Styler:
     for row in shown.itertuples():
         interval = f" ({row.low:.2f}–{row.high:.2f})" if not np.isnan(row.low) else ""
         spread = f"{row.lowest:.2f}–{row.highest:.2f} of {row.seeds}" if row.seeds > 1 else f"{row.seeds}"
-        ours = (
-            (f"{row.ours:.2f}{interval}", spread, int(row.n), _baseline_words(row)) if row.seeds else ("", "", "", "")
-        )
+        ours = (f"{row.ours:.2f}{interval}", spread, int(row.n), baseline_words(row)) if row.seeds else ("", "", "", "")
         start = row.start if row.seeds else ""
         rows.append((row.model, start, row.score, f"{row.paper:.4f}".rstrip("0"), *ours, row.verdict))
     columns = ["model", "start here", "score", "paper", "here", "seeds", "n", "baseline here", "verdict"]

@@ -81,6 +81,13 @@ def test_a_card_says_what_the_record_says(results):
     assert "phantom" in card and "no score below is clinical" in card and "**not known**" in card
 
 
+def test_of_two_classes_both_trivial_answers_stand_in_the_card(results):
+    found = {"positive_recall": score(0.9, baseline=0.0, always=1.0, never=0.0)}
+    card = results(record(parts={"session1": found}))["card-03-cnn"]
+    assert "| 200 | 1.000 always, 0.000 never | one seed |" in card
+    assert "that say stroke of each slice, or of none" in card and "**Network:** CNN at 96 pixels" in card
+
+
 def test_real_data_are_no_phantom(results):
     pages = results(record(phantom=False))
     assert not any("drawn by a program" in page or "hantom" in page for page in pages.values())

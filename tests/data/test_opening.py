@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pandas as pd
+from PIL import Image
 
 from stroke_utils.data import opening
 from stroke_utils.phantom import SPEC_VERSION, spec, writer
@@ -34,3 +35,11 @@ def test_what_is_at_hand_is_said_without_reading_it(monkeypatch, tmp_path):
     assert found == "none yet" and "draws the phantom" in what
     monkeypatch.setattr(opening.phantom, "phantom_folder", lambda size, seed: tmp_path)
     assert opening.data_at_hand() == ("the phantom is there", "")
+
+
+def test_the_lesion_is_the_data_sets_own_mask(tmp_path):
+    Image.new("RGB", (4, 4), (0, 0, 255)).save(tmp_path / "1.png")
+    unknown = SimpleNamespace(true_masks=None)
+    found = opening.lesion(unknown, SimpleNamespace(slice_id="1", mask=str(tmp_path / "1.png")))
+    assert (found == 1).all()
+    assert opening.lesion(unknown, SimpleNamespace(slice_id="1", mask=None)) is None

@@ -123,12 +123,26 @@ def test_each_seed_is_a_dot_and_the_median_has_the_interval():
     assert said == "95 % interval of the median" and said not in [text.get_text() for text in bare]
 
 
+def test_of_one_seed_there_is_no_median_and_no_interval_where_there_is_none():
+    about = {"table": "III", "model": "resnet50", "start": "random"}
+    ends = {"paper": 0.6, "ours": 0.7, "low": np.nan, "high": np.nan, "baseline": 0.3}
+    results = pd.DataFrame([about | {"score": score} | ends for score in ("f1", "iou")])
+    seeds = pd.DataFrame([about | {"score": score, "value": 0.7} for score in ("f1", "iou")])
+    axis = figures.beside_the_paper(results, seeds, "III")
+    told = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert told == ["here, one seed", "trivial answers here", "the paper, its data"]
+    axis = figures.beside_the_paper(results.assign(low=[np.nan, 0.6], high=0.8), seeds, "III")
+    assert "95 % interval" in [text.get_text() for text in axis.get_legend().get_texts()]
+
+
 def test_losses_of_all_seeds_are_in_one_picture():
     history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [3, 2, 1], "val_loss": [3, 1, 2]})
     axis = figures.seed_losses({0: history, 4: history + 1}, "CNN")
     assert axis.get_title() == "CNN, seeds 0, 4" and len(axis.lines) == 6
     assert [t.get_text() for t in axis.get_legend().get_texts()] == ["training", "validation", "kept epoch"]
     assert [line.get_xydata().tolist() for line in axis.lines if line.get_marker() == "o"] == [[[2, 1]], [[3, 2]]]
+    axis = figures.seed_losses({0: history}, "U-Net", 2 / 3, "all background")
+    assert axis.get_legend().get_texts()[-1].get_text() == "all background"
 
 
 def test_attention_leaves_out_empty_maps_and_draws_the_least_at_the_edge():
@@ -164,6 +178,9 @@ def test_what_knows_nothing_is_drawn_beside_what_learned():
     plain, guessing = (figures.loss_curves({"a": history}, guessing=chance)[0] for chance in (None, np.log(2)))
     assert "guessing" in [text.get_text() for text in guessing.get_legend().get_texts()]
     assert len(guessing.lines) == len(plain.lines) + 1
+    run = history.assign(accuracy=0.5, val_accuracy=0.6)
+    grey = [{line.get_ydata()[0] for line in axis.lines} for axis in figures.long_run(run, 1)]
+    assert np.log(2) in grey[0] and 0.5 in grey[1]
     table = pd.DataFrame({"label": TYPES, "reference_px": [500, 900], "lesion_dice": [0.4, 0.8]})
     lines = [line.get_ydata()[0] for line in figures.dice_by_area(table, {"hemorrhage": 0.7}).lines]
     assert lines == [0.4, 0.8, 0.7]
@@ -184,6 +201,14 @@ def test_masks_are_shown_cut_out_around_all_lesions(tmp_path):
     ]  # fmt: skip
 
 
+def test_one_wild_epoch_does_not_flatten_the_rest_and_is_told():
+    tame = pd.DataFrame({"epoch": [1, 2, 3], "loss": [0.9, 0.6, 0.5], "val_loss": [0.8, 0.7, 0.6]})
+    calm, wild = figures.loss_curves({"a": tame, "b": tame.assign(val_loss=[7.25, 0.7, 0.6])}, guessing=0.7)
+    assert wild.get_ylim()[1] == pytest.approx(1.4) > calm.get_ylim()[1]
+    assert [text.get_text() for text in wild.texts] == ["↑ 7.2", "best"]
+    assert [text.get_text() for text in calm.texts] == ["best"]
+
+
 def test_the_failure_gallery_shows_the_worst_slices_of_each_type(tmp_path):
     rows, paths = [], []
     for k in range(5):
@@ -199,6 +224,9 @@ def test_the_failure_gallery_shows_the_worst_slices_of_each_type(tmp_path):
     assert [text.get_text().split()[-1] for text in legend.get_texts()] == ["found", "missed", "added"]
     few = figures.failure_gallery(table.head(4), table, pd.Series(paths), tmp_path / "out", each=2)
     assert [a.get_title().split("\n")[0] for a in few] == ["3", "0"]
+    known = table.assign(patient=["p", "p", None, "q", "r"])
+    alone = figures.failure_gallery(table, known, pd.Series(paths), tmp_path / "out", each=2)
+    assert [a.get_title().split("\n")[0] for a in alone] == ["3", "4", "0", "2"]
 
 
 @pytest.mark.parametrize(("batch", "columns"), [(2, 2), (5, 4)])

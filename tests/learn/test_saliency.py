@@ -1,7 +1,5 @@
 """Where a network looks: on a network whose reasons are known."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,11 +76,3 @@ def test_mass_inside_is_measured_against_maps_that_know_nothing(tmp_path):
     assert saliency.mass_inside(heats, slices, {"1": region}).loc[0, "in_head"] == pytest.approx(1 / 4)
     Image.fromarray(0 * grey).save(tmp_path / "1.png")
     assert np.isnan(saliency.mass_inside(heats, slices, {"1": region}).loc[0, "in_head"])
-
-
-def test_the_lesion_is_the_data_sets_own_mask(tmp_path):
-    Image.new("RGB", (4, 4), (0, 0, 255)).save(tmp_path / "1.png")
-    cohort = SimpleNamespace(true_masks=None)
-    found = saliency.lesion(cohort, SimpleNamespace(slice_id="1", mask=str(tmp_path / "1.png")))
-    assert (found == 1).all()
-    assert saliency.lesion(cohort, SimpleNamespace(slice_id="1", mask=None)) is None
