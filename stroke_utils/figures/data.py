@@ -211,12 +211,12 @@ def hue_rule(overlay: np.ndarray, hue_to: int = 10, hue_from: int = 160, ax: Axe
 
 def dice_by_size(scores: pd.DataFrame, figure: Figure | SubFigure | None = None) -> np.ndarray:
     """Show Dice against lesion size, one panel per extractor (columns ``method``, ``type``, ``pixels``, ``dice``)."""
-    methods = list(dict.fromkeys(scores["method"]))
+    methods, titles = list(dict.fromkeys(scores["method"])), {"paper": "the paper's rule"}
     (axes,) = several(figure, 1, len(methods), (max(5, 3.4 * len(methods)), 3), sharey=True)
     for axis, method in zip(axes, methods, strict=True):
         for kind, group in scores[scores["method"] == method].groupby("type"):
             axis.scatter(group["pixels"], group["dice"], s=14, alpha=0.7, color=COLOURS[kind], label=kind, lw=0)
-        axis.set(xscale="log", xlabel="lesion size in pixels", title=method)
+        axis.set(xscale="log", xlabel="lesion size in pixels", title=titles.get(method, method))
         axis.set_xticks([200, 500, 1000, 2000, 5000, 10000], ["200", "500", "1000", "2000", "5000", "10⁴"])
         axis.minorticks_off()
         axis.axhline(1, color="0.8", lw=0.8, zorder=0)
