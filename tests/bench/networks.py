@@ -116,7 +116,7 @@ def _fed(model, pipeline, steps: int, rounds: int = 5) -> dict[str, list[float]]
     return {name: [1000 * seconds / steps for seconds in times] for name, times in found.items()}
 
 
-def _classifier_pipeline(cohort: Cohort, size: int, batch: int = 32, steps: int = 6) -> list[Row]:
+def _classifier_pipeline(cohort: Cohort, size: int, batch: int = 32, steps: int = 4) -> list[Row]:
     from stroke_utils.learn import inputs, models, training
 
     slices = cohort.slices.head(steps * batch)
@@ -128,7 +128,7 @@ def _classifier_pipeline(cohort: Cohort, size: int, batch: int = 32, steps: int 
     return compared("input pipeline, training step", f"CNN, batch {batch}", size, "px a side", "ms", found, 1.05)
 
 
-def _unet_pipeline(cohort: Cohort, size: int, batch: int = 8, steps: int = 6) -> list[Row]:
+def _unet_pipeline(cohort: Cohort, size: int, batch: int = 8, steps: int = 4) -> list[Row]:
     from stroke_utils.learn import models, tfrecords, training
 
     training.set_seed(0)
