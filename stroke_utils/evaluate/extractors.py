@@ -3,13 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from stroke_utils.base import progress, vocabulary
+from stroke_utils.base import progress
 from stroke_utils.data import class_masks, masks
 from stroke_utils.data.cohort import Cohort
-from stroke_utils.data.pixels import packed, read_rgba
+from stroke_utils.data.pixels import read_rgba
 from stroke_utils.evaluate import overlap
-
-MARKER = packed(np.uint8(vocabulary.MARKER_COLOUR))
 
 
 def compare(
@@ -22,16 +20,17 @@ def compare(
 
     Returns:
         one row per slice and method: slice_id, type, pixels (lesion size in the truth), marker (whether the slice has
-        burnt-in marker pixels), method, dice, missed and extra (pixels).
+        an orientation marker, as :class:`stroke_utils.data.cohort.Cohort` knows it), method, dice, missed and extra
+        (pixels).
     """
+    marked = cohort.facts.set_index("slice_id")["marker"]
 
     def score(row: tuple) -> list[tuple]:
         overlay, original = read_rgba(row.overlay), read_rgba(row.png)
         truth = class_masks.true_mask(cohort, row.slice_id)
         if truth is None or truth.shape != overlay.shape[:2]:
             truth = masks.extract(overlay, original)
-        size, marker = np.count_nonzero(truth), bool((packed(original) == MARKER).any())
-        rows = []
+        size, marker, rows = np.count_nonzero(truth), marked[row.slice_id], []
         for method in methods:
             found = masks.extract(overlay, original, method, **(paper if method == "paper" else {}))
             missed, extra = np.count_nonzero(truth[found == 0]), np.count_nonzero(found[truth == 0])

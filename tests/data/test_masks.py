@@ -213,6 +213,13 @@ def test_extractors_are_compared_with_the_truth(folder):
     assert scores["pixels"].unique().tolist() == [size] and not scores["marker"].any()
     assert scores.loc[("10001", "paper"), ["type", "dice", "missed", "extra"]].tolist() == ["ischemia", 1, 0, 0]
     assert scores.loc[("10002", "paper"), ["missed", "extra"]].tolist() == [border, 0]
+    for path in folder.glob("Iskemi/*/10001.png"):
+        picture = np.asarray(Image.open(path).convert("RGB")).copy()
+        picture[:2] = vocabulary.MARKER_COLOUR
+        Image.fromarray(picture).save(path)
+    scores = extractors.compare(read_cohort(folder, quiet=True), slices, methods=("border",), quiet=True)
+    assert dict(zip(scores["slice_id"], scores["marker"], strict=True)) == {"10001": True, "10002": False}
+    assert scores["marker"].dtype == bool
     (folder / "TRUE").mkdir()
     (folder / "DATASET.json").write_text('{"true_masks": "TRUE"}')
     small = ndimage.binary_erosion(ring())
