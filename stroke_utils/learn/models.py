@@ -207,6 +207,12 @@ def start_words(given: str) -> str:
     return "phantom" if Path(given).parent == starts.WEIGHTS else f"file {Path(given).name}"
 
 
+def is_imagenet(given: str) -> bool:
+    """Tell whether a start of :func:`weights_for` is ImageNet's: downloaded, or a file under its publisher's name."""
+    published = [backbone.file for backbone in BACKBONES.values() if backbone.file]
+    return given == "imagenet" or any(Path(given).match(file) for file in published)
+
+
 def weights_folder() -> Path:
     """Return the folder in which Keras looks for ImageNet weights before it downloads them: ``~/.keras/models``.
 

@@ -46,13 +46,16 @@ def set_seed(seed: int, deterministic: bool = True) -> None:
 def rate_for(start: str, p: SimpleNamespace) -> float:
     """Return the learning rate of a network by a notebook's parameters and by what it starts from.
 
-    Trained weights are lost at the rate that random ones need (docs/decisions/013).
+    Weights that know the task are lost at the rate that random ones need (docs/decisions/013). ImageNet's do not know
+    it. In a few passes they need the higher rate too, where it rises slowly, along a cosine (docs/decisions/009). A
+    plateau begins with the full rate, so there they keep the lower one.
 
     Args:
         start: of :func:`stroke_utils.learn.models.weights_for`.
-        p: settings of one network, with ``learning_rate`` and ``learning_rate_random``.
+        p: settings of one network, with ``learning_rate``, ``learning_rate_random`` and ``reduce_after``.
     """
-    return p.learning_rate_random if start == "none" else p.learning_rate
+    high = start == "none" or (models.is_imagenet(start) and not p.reduce_after)
+    return p.learning_rate_random if high else p.learning_rate
 
 
 class Adam(keras.optimizers.Adam):

@@ -181,7 +181,8 @@ def _or(names: tuple[str, ...]) -> str:
 _GREATEST_SEED = 2**32 - 1  # what numpy and Keras take
 
 RATE_FROM_RANDOM = 0.001
-"""Least learning rate of a network that starts from random weights and has no rate of its own: Adam's usual one."""
+"""Least learning rate of a network that starts from random weights, or along a cosine from ImageNet's, and has no rate
+of its own: Adam's usual one."""
 
 _ROWS = (
     Parameter(
@@ -361,7 +362,7 @@ _ROWS = (
         help={
             "05": "of Adam",
             "09": "of Adam",
-            "": f"of Adam; where a network starts from random weights, at least {RATE_FROM_RANDOM}",
+            "": f"of Adam; from random weights, and along a cosine from ImageNet's, at least {RATE_FROM_RANDOM}",
         },
     ),
     Parameter(
@@ -493,8 +494,8 @@ OWN = ("epochs", "learning_rate", "reduce_after", "stop_after", "dropout", "batc
 def of_network(values: Mapping[str, object], network: str) -> dict[str, object]:
     """Return the parameters that a single trained network depends on, with its own where ``own`` names some.
 
-    A notebook with ``own`` has two rates for each: ``learning_rate`` for trained weights, ``learning_rate_random`` for
-    random ones.
+    A notebook with ``own`` has two rates for each, of which :func:`stroke_utils.learn.training.rate_for` takes one:
+    ``learning_rate``, and ``learning_rate_random``, for random weights above all.
     """
     kept = {name: value for name, value in of_run(values).items() if name not in TABLE or TABLE[name].trains}
     if "own" in kept:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from stroke_utils.base import unfinished
 from stroke_utils.base.errors import UserError
-from stroke_utils.learn import inputs, models, predict, training
+from stroke_utils.learn import inputs, models, predict, starts, training
 
 
 @pytest.fixture
@@ -196,6 +196,11 @@ def test_the_rate_goes_with_the_start_and_the_schedule_with_the_network():
     p = SimpleNamespace(epochs=30, reduce_after=2, stop_after=1, learning_rate=1e-4, learning_rate_random=1e-3)
     assert training.Schedule.of(p) == training.Schedule(30, 2, 1)
     assert training.rate_for("none", p) == 1e-3 and training.rate_for("imagenet", p) == 1e-4
+    cosine = SimpleNamespace(**vars(p) | {"reduce_after": 0})
+    published = "/weights/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+    assert training.rate_for("imagenet", cosine) == training.rate_for(published, cosine) == 1e-3
+    for knows_the_task in (str(starts.file_of("mobilenetv2")), "/results/resnet18/best.weights.h5"):
+        assert training.rate_for(knows_the_task, cosine) == 1e-4
 
 
 @pytest.mark.parametrize("reduce_after", [1, 0], ids=["plateau", "cosine"])
