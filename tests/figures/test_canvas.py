@@ -30,6 +30,7 @@ HELPERS = {
     "agreement",
     "crop",
     "leave_unstamped",
+    "agreement_key",
     "network_stages",
     "save",
     "use_origin",
