@@ -55,7 +55,13 @@ def test_detection_is_ranked_over_all_slices(table):
 def test_intervals_are_of_patients_and_hold_the_value(table):
     for name, found in together.scores(table).items():
         assert found["unit"] == "patients" and found["low"] <= found["value"] <= found["high"], name
-    assert together.scores(table.assign(patient=None))["clean"]["unit"] == "slices"
+    # Four slices of each patient say no more than one: the interval is twice that of slices, were they independent.
+    many = pd.concat([table.assign(patient=list("ABCDEFGH"))] * 4, ignore_index=True)
+    widths = []
+    for patients in (many["patient"], None):
+        found = together.scores(many.assign(patient=patients))["all_dice"]
+        widths.append(found["high"] - found["low"])
+    assert found["unit"] == "slices" and widths[0] == pytest.approx(2 * widths[1], rel=0.15)
 
 
 def test_what_is_unknown_is_left_out_of_its_measure_alone(table):
