@@ -93,6 +93,14 @@ HEADS = ("detection", "type", "mask")
 BALANCES = ("fixed", "uncertainty")
 """Names of the rules by which the losses of several heads are added up."""
 
+VARIANTS = {
+    "no-detection": (("type", "mask"), "fixed"),
+    "no-type": (("detection", "mask"), "fixed"),
+    "no-mask": (("detection", "type"), "fixed"),
+    "uncertainty": (HEADS, "uncertainty"),
+}
+"""What the network of three heads is compared with: its name, the heads it has, and how its losses are added up."""
+
 MASK_METHODS = ("difference", "border", "paper")
 """Names of the rules that turn an overlay into a class mask, the exact one first."""
 

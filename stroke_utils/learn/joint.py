@@ -387,3 +387,31 @@ def read_slices(
             | {"all_dice": dice, "painted": int((painted > 0).sum()), "seconds": seconds}
         )
     return pd.DataFrame(rows)
+
+
+def timed(readers: dict[str, tuple[Reader, float]], slices: pd.DataFrame, times: int = 3) -> pd.DataFrame:
+    """Measure how long readers take for the same slices, in turn, so that a busy moment of the machine hits all alike.
+
+    Args:
+        readers: by name, a reader and its threshold. Each reads the first slice once before, which builds its graphs.
+        slices: rows with ``slice_id`` and ``png``.
+        times: how often each reads each slice; the shortest counts, for other work can only add to it.
+
+    Returns:
+        Milliseconds, indexed by slice_id, one column a reader. To read and decode the file is not in it.
+    """
+
+    def seconds(read: Reader, image: np.ndarray, threshold: float) -> float:
+        begun = time.perf_counter()
+        read(image, threshold)
+        return time.perf_counter() - begun
+
+    rows = {}
+    for row in slices.itertuples():
+        image = pixels.read_rgb(row.png)
+        if not rows:
+            for read, _ in readers.values():
+                read(image, 0.0)
+        taken = [{name: seconds(read, image, cut) for name, (read, cut) in readers.items()} for _ in range(times)]
+        rows[row.slice_id] = {name: 1000 * min(each[name] for each in taken) for name in readers}
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -343,3 +343,24 @@ def test_slices_are_read_as_a_person_would_use_the_answer(tmp_path):
         joint.one_pass(net), slices, references, 0.5, predict.MaskOptions(smallest=300), quiet=True
     )
     assert specks["painted"].max() == 0
+
+
+def test_readers_are_timed_in_turn_and_the_shortest_try_counts(tmp_path, monkeypatch):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    slices = pd.DataFrame({"slice_id": ["1", "2"], "png": [str(tmp_path / "a.png")] * 2})
+    now, asked = [0.0], []
+    monkeypatch.setattr(joint.time, "perf_counter", lambda: now[0])
+
+    def reader(name, takes):
+        def read(image, threshold):
+            asked.append((name, threshold))
+            now[0] += takes.pop(0)
+            return joint.Answer(0.0)
+
+        return read
+
+    quick = reader("quick", [9.0, 0.25, 0.125, 0.5, 0.5])  # the first builds a graph and does not count
+    slow = reader("slow", [9.0, 1.0, 2.0, 2.0, 3.0])
+    found = joint.timed({"quick": (quick, 0.4), "slow": (slow, 0.6)}, slices, times=2)
+    assert found.to_dict("index") == {"1": {"quick": 125, "slow": 1000}, "2": {"quick": 500, "slow": 2000}}
+    assert asked[:2] == [("quick", 0.0), ("slow", 0.0)] and asked[2:6] == [("quick", 0.4), ("slow", 0.6)] * 2
