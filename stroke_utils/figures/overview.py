@@ -98,9 +98,9 @@ def one_or_three(ax: Axes | None = None) -> Axes:
     box(0, 9, 9, "slice", answer)
     box(16, 9, 16, "encoder", network)
     arrow((9.5, 13), (15.5, 13))
-    for bottom, words in ((18, "head: detection"), (9, "head: type"), (0, "decoder: region")):
+    for bottom, words in ((20, "head: detection"), (9, "head: type"), (-2, "decoder: region")):
         box(45, bottom, 20, words, network)
         arrow((32.5, 13), (44.5, bottom + 4))
-    axis.set(xlim=(-1, 92), ylim=(-1, 50))
+    axis.set(xlim=(-1, 92), ylim=(-4, 50))
     mark_paper(axis)
     return axis
