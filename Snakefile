@@ -3,6 +3,7 @@
     snakemake --cores 2                                            # the quick profile on the phantom
     snakemake --cores 8 --config profile=paper data=/path seeds=0,1,2 models=cnn,resnet18
     snakemake --cores 2 --config beyond=true                       # what goes beyond the paper
+    snakemake --cores 2 --config study=true                        # notebook 10 with three seeds and all variants
     snakemake --profile stroke_utils/course/profiles/slurm --jobs 30 --config executor=slurm split=models …
 
 Outputs are the executed copies under results/, each named by a digest of all that makes it: its cells, its parameters, the
@@ -19,7 +20,7 @@ from stroke_utils.base.errors import UserError
 from stroke_utils.course import cluster, commands, forecast, plan
 
 try:
-    ASKED = "profile", "data", "seeds", "models", "weights", "split", "beyond"
+    ASKED = "profile", "data", "seeds", "models", "weights", "split", "beyond", "study"
     PLAN = plan.make_plan(*(config.get(key, "") for key in ASKED))
 except UserError as error:
     raise WorkflowError(str(error)) from None

@@ -87,6 +87,20 @@ TYPE_CLASSIFIERS = ("cnn", "resnet18", "efficientnetv2b0")
 UNET_ENCODERS = tuple(UNET_TITLES)
 """Names of the encoders of the U-Nets that segment lesions in phase 2."""
 
+HEADS = ("detection", "type", "mask")
+"""What one network of several heads answers: is there a stroke, of which type, and where."""
+
+BALANCES = ("fixed", "uncertainty")
+"""Names of the rules by which the losses of several heads are added up."""
+
+VARIANTS = {
+    "no-detection": (("type", "mask"), "fixed"),
+    "no-type": (("detection", "mask"), "fixed"),
+    "no-mask": (("detection", "type"), "fixed"),
+    "uncertainty": (HEADS, "uncertainty"),
+}
+"""What the network of three heads is compared with: its name, the heads it has, and how its losses are added up."""
+
 MASK_METHODS = ("difference", "border", "paper")
 """Names of the rules that turn an overlay into a class mask, the exact one first."""
 

@@ -126,11 +126,13 @@ def plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="", metavar="models", help=split)
     beyond = "the notebooks that go beyond the paper, and of the others what these need"
     parser.add_argument("--beyond", action="store_true", help=beyond)
+    study = "notebook 10 with three seeds and all that it can compare, and the table that comes of it"
+    parser.add_argument("--study", action="store_true", help=study)
 
 
 def asked(given: argparse.Namespace) -> dict[str, object]:
     """Return what :func:`stroke_utils.course.plan.make_plan` takes."""
-    names = ("profile", "data", "seeds", "models", "weights", "split", "beyond")
+    names = ("profile", "data", "seeds", "models", "weights", "split", "beyond", "study")
     return {name: getattr(given, name) for name in names}
 
 
@@ -338,6 +340,7 @@ COMMANDS = {
             "reproduce",
             "reproduce --profile paper --data /path/to/data --seeds 0,1,2",
             "reproduce --beyond",
+            "reproduce --study",
             "reproduce --executor slurm --jobs 30 --split models --seeds 0,1,2,3,4",
             "reproduce --dry-run",
         ),

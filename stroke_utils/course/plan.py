@@ -7,10 +7,10 @@ from pathlib import Path
 from stroke_utils.base import files, identity, paths
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.identity import Identity
-from stroke_utils.base.vocabulary import STARTING_WEIGHTS, TYPES
+from stroke_utils.base.vocabulary import STARTING_WEIGHTS, TYPES, VARIANTS
 from stroke_utils.course.notebook_files import defaults, read_notebook
 from stroke_utils.data.cohort import Cohort, read_cohort
-from stroke_utils.results import parameters
+from stroke_utils.results import parameters, studies
 from stroke_utils.results.parameters import goes_beyond, read_parameters
 from stroke_utils.results.runs import TASKS
 
@@ -20,15 +20,19 @@ PER_SEED = tuple(TASKS)
 LAST = "06_results_figures"
 """The notebook that reads the records of those before it."""
 
+STUDIED = studies.NOTEBOOK
+"""The notebook that ``make study`` runs, with several seeds and all that it can compare."""
+
 AFTER = {
     "04_phase2_classification": ("03_phase1_detection",),
     "05_segmentation": ("02_mask_extraction",),
     "09_trust": ("02_mask_extraction", "03_phase1_detection"),
+    "10_one_model": ("02_mask_extraction",),
 }
 """Notebooks that use what another leaves on disk. Each could make it itself, save the networks that 09 looks at; in
 this order it is made once."""
 
-UNETS = "05_segmentation"
+UNETS = "05_segmentation", "10_one_model"
 
 STARTS = {"04_phase2_classification": ("03_phase1_detection",), "09_trust": ("03_phase1_detection",)}
 """Of these, the notebooks whose networks another starts from or looks at: it runs again when they do."""
@@ -72,6 +76,7 @@ class Plan:
         left_out: notebooks that the data folder is not enough for, with the reasons.
         split: ``models``: one executed copy for each network and seed; empty: one for each seed.
         beyond: whether the notebooks beyond the paper are run, and of the others what these need.
+        study: whether it is the study of ``results.studies``: its notebook alone, with each seed and all variants.
     """
 
     profile: str
@@ -82,6 +87,7 @@ class Plan:
     left_out: tuple[tuple[str, str], ...] = ()
     split: str = ""
     beyond: bool = False
+    study: bool = False
     _known: dict = field(default_factory=dict, compare=False, repr=False)  # what is asked for many times
 
     @property
@@ -105,7 +111,17 @@ class Plan:
     @property
     def targets(self) -> list[str]:
         """Stems of the notebooks that are run for their own sake; others only where one of these needs them."""
-        return [stem for stem in self.notebooks if goes_beyond(stem) == self.beyond]
+        return [
+            stem for stem in self.notebooks if (stem == STUDIED if self.study else goes_beyond(stem) == self.beyond)
+        ]
+
+    def studies(self, notebook: str) -> bool:
+        """Whether a notebook is run as a study."""
+        return self.study and notebook == STUDIED
+
+    def per_seed(self, notebook: str) -> bool:
+        """Whether a notebook has an executed copy for each seed."""
+        return notebook in PER_SEED or self.studies(notebook)
 
     def wanted(self, notebook: str) -> list[str]:
         """Those of a training notebook's models that are wanted."""
@@ -119,7 +135,7 @@ class Plan:
 
     def jobs(self, notebook: str) -> list[tuple[int, str]]:
         """Seed and network (empty: all) of each executed copy of a notebook; what trains nothing has a single copy."""
-        seeds = self.seeds if notebook in PER_SEED else self.seeds[:1]
+        seeds = self.seeds if self.per_seed(notebook) else self.seeds[:1]
         return [(seed, model) for seed in seeds for model in self.parts(notebook)]
 
     @property
@@ -138,10 +154,12 @@ class Plan:
         """
         found = {"seed": str(seed), "models": model or (",".join(self.wanted(notebook)) if self.models else "")}
         found["reuse"] = "true" if "reuse" in self.values(notebook) else ""  # a network of this name is this network
-        if not (self.weights == "phantom" and notebook == UNETS):  # no U-Net has that start
+        if not (self.weights == "phantom" and notebook in UNETS):  # no U-Net has that start
             found["weights"] = self.weights
         if notebook not in PER_SEED:  # one beyond the paper takes the networks of the first seed
-            found = {name: found[name] for name in ("seed", "reuse")} if goes_beyond(notebook) else {}
+            known = [name for name in ("seed", "reuse", "weights") if name in found and name in self.values(notebook)]
+            found = {name: found[name] for name in known} if goes_beyond(notebook) else {}
+            found |= {"variants": ",".join(VARIANTS)} if self.studies(notebook) else {}
         found |= {"data_dir": self.data if self.reads_data(notebook) else ""}
         found = {name: value for name, value in found.items() if value}
         return found | (dict.fromkeys(self._elsewhere(notebook, model), EMPTY) if model else {})
@@ -164,7 +182,7 @@ class Plan:
 
     def output(self, notebook: str, seed: int, folder: str = "", model: str = "") -> str:
         """Path of an executed copy, named by what makes it."""
-        which = "-".join(filter(None, [notebook, model, f"seed{seed}" if notebook in PER_SEED else ""]))
+        which = "-".join(filter(None, [notebook, model, f"seed{seed}" if self.per_seed(notebook) else ""]))
         return str(self.executed / folder / f"{which}-{self.identity(notebook, seed, model).digest[:8]}.ipynb")
 
     def values(self, notebook: str) -> dict[str, object]:
@@ -216,12 +234,13 @@ def make_plan(
     weights: str = "",
     split: str = "",
     beyond: bool = False,
+    study: bool = False,
 ) -> Plan:
     """Check a request and every parameters file, and return the plan.
 
     ``data`` falls back to ``STROKE_DATA``; ``seeds`` (as ``0,1,2``) and ``models`` (as ``cnn,resnet18``) to the
     parameters files' own, and so does ``weights``. ``split`` is ``models`` or empty. ``beyond`` asks for the notebooks
-    beyond the paper.
+    beyond the paper, ``study`` for the study of one of them.
 
     Raises:
         UserError: unknown profile, no such data folder, ill seeds, unknown models, no such weights, an unknown split,
@@ -239,7 +258,7 @@ def make_plan(
         raise UserError(f"SEEDS={seeds} is no list of whole numbers. Write for instance SEEDS=0,1,2.")
     plan = Plan(profile, data, tuple(sorted({int(word) for word in words})), beyond=True)
     _check_files(plan)  # of all notebooks
-    plan = replace(plan, beyond=bool(beyond), _known={})
+    plan = replace(plan, beyond=bool(beyond or study), study=bool(study), _known={})
     if data:
         folder = Path(data).expanduser().resolve()
         if not folder.is_dir() or not any(folder.iterdir()):
@@ -251,6 +270,8 @@ def make_plan(
             f"PROFILE={profile} works on the real data; give its folder: "
             f"make reproduce PROFILE={profile} DATA=/path/to/data (or set STROKE_DATA). See data/README.md."
         )
+    if not plan.seeds and plan.study:
+        plan = replace(plan, seeds=studies.SEEDS)
     if not plan.seeds:
         plan = replace(plan, seeds=(plan.values(plan.first_reader).get("seed", 0),))
     names = tuple(str(models).replace(",", " ").split())
@@ -271,6 +292,7 @@ NEEDS = {
     "05_segmentation": "regions",
     "08_leakage_and_shortcuts": "detection heads",
     "09_trust": "detection type regions heads",
+    "10_one_model": "detection type regions heads",
 }
 """What notebooks need of a data folder: tasks of ``data.verdict`` that can be trained, overlays of both types, or heads
 enough for a split by head."""

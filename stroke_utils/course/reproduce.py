@@ -1,4 +1,4 @@
-"""Run the course: ``stroke-regions reproduce --profile quick``, which ``make reproduce`` and ``make beyond`` call.
+"""Run the course: ``stroke-regions reproduce``, which ``make reproduce``, ``make beyond`` and ``make study`` call.
 
 Checks everything a person can mistype before the first notebook starts, then lets Snakemake run what is missing or out
 of date, then shows the results and binds them into a book. The Snakefile builds its rules from the same
@@ -22,6 +22,7 @@ from stroke_utils.base.errors import UserError
 from stroke_utils.course import cluster
 from stroke_utils.course.headless import clock, end_with_parent, short_path
 from stroke_utils.course.plan import LAST, Plan, make_plan
+from stroke_utils.results import studies
 
 OF_A_JOB = "CalledProcessError"
 """What Snakemake says where a notebook failed; that notebook has told why before."""
@@ -43,6 +44,15 @@ def summary(plan: Plan) -> str:
     places.append(f"Run records:         {short_path(root)}/<notebook>/<run>")
     origin = plan.data or "the phantom, a made-up cohort: these scores say nothing about patients"
     return "\n".join(["", table, "", f"Data:                {origin}", *places])
+
+
+def _studied(plan: Plan) -> str:
+    """Write the table of a study, and say where it is: the tracked one for what a reader can repeat without data."""
+    table = studies.one_model(plan.profile, plan.seeds)
+    tracked = plan.profile == "quick" and not (plan.data or plan.weights) and plan.seeds == studies.SEEDS
+    kept = studies.table_path()
+    path = kept if tracked else paths.results_root() / plan.profile / "studies" / kept.name
+    return f"The study's table:   {short_path(files.write_table(path, table.round(4)))}"
 
 
 def left_out(plan: Plan) -> str:
@@ -96,6 +106,8 @@ def run_all(asked: dict[str, object], cores: str, further: list[str], executor: 
             print(failed, file=sys.stderr)
         if done:
             print("\n".join(filter(None, [summary(plan), missing])))
+        if done and plan.study:
+            print(_studied(plan))
         if not stopped.is_set():
             print(_bound(plan))
     if done:
@@ -148,7 +160,7 @@ def _snakemake(plan: Plan, executor: str, further: list[str]) -> tuple[bool, str
     config |= {"models": ",".join(plan.models)} if plan.models else {}
     config |= {"weights": plan.weights} if plan.weights else {}
     config |= {"split": plan.split} if plan.split else {}
-    config |= {"beyond": True} if plan.beyond else {}
+    config |= {"study": True} if plan.study else {"beyond": True} if plan.beyond else {}
     command = ["--snakefile", str(home / "Snakefile"), "--directory", str(home), "--nolock"]
     command += ["--rerun-incomplete", "--keep-going"]
     # In a file: on a command line Snakemake takes it for Python, and hands it to jobs through a shell.

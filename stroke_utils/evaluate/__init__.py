@@ -4,7 +4,7 @@ It knows thresholds, conventions and intervals, and no network.
 ``metrics`` scores classifiers, ``calibration`` their probabilities and ``decision`` what acting on them is worth;
 ``overlap`` scores masks, ``extractors`` the rules that make them, ``brightness`` makes masks without a network, as a
 baseline; ``compare`` tests pairs of models, ``forensics`` finds the confusion matrices behind printed tables;
-``leakage`` compares ways to split, ``probes`` looks for shortcuts.
+``leakage`` compares ways to split, ``probes`` looks for shortcuts; ``together`` scores reading as a whole.
 """
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "metrics",
     "overlap",
     "probes",
+    "together",
 ]

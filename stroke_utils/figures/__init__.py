@@ -26,7 +26,7 @@ from stroke_utils.figures.data import (
     windows,
 )
 from stroke_utils.figures.networks import attention, network, network_stages, responses
-from stroke_utils.figures.overview import course_map
+from stroke_utils.figures.overview import course_map, one_or_three
 from stroke_utils.figures.results import (
     batch_preview,
     beside_the_paper,
@@ -96,6 +96,7 @@ __all__ = [
     "loss_curves",
     "network",
     "network_stages",
+    "one_or_three",
     "operating_curves",
     "outlined",
     "predictions_gallery",

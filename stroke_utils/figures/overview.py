@@ -6,7 +6,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from stroke_utils.figures.anatomy import LESIONS, drawn_slice, square
-from stroke_utils.figures.canvas import mark_phantom, single
+from stroke_utils.figures.canvas import mark_paper, mark_phantom, single
 from stroke_utils.figures.style import OUTLINES
 
 PLACES = {
@@ -16,9 +16,10 @@ PLACES = {
     "04": (50, 18, 21, 7.5, "type", "Ischemia or hemorrhage?"),
     "05": (50, 2, 21, 7.5, "segmentation", "Where is it?"),
     "06": (78, 8, 21, 33.5, "results", "Ours beside the paper's"),
-    "07": (1, -11, 30.5, 8, "table forensics", "What do the paper's digits say?"),
-    "08": (34.75, -11, 30.5, 8, "leakage and shortcuts", "Did the network see the answer?"),
-    "09": (68.5, -11, 30.5, 8, "trust", "When may an answer be believed?"),
+    "07": (1, -11, 46, 8, "table forensics", "What do the paper's digits say?"),
+    "08": (53, -11, 46, 8, "leakage and shortcuts", "Did the network see the answer?"),
+    "09": (1, -22, 46, 8, "trust", "When may an answer be believed?"),
+    "10": (53, -22, 46, 8, "one model", "Does one network do for three?"),
 }
 """Left, bottom, width and height of each notebook's box, its name and its question."""
 
@@ -42,7 +43,7 @@ SHOWN = 1
 
 def course_map(ax: Axes | None = None) -> Axes:
     """Show the way from slices to masks, to the three tasks and to their tables, a box for each notebook."""
-    axis = single(ax, (10, 5.6))
+    axis = single(ax, (10, 6.7))
     axis.set_axis_off()
     for number, (left, bottom, width, height, name, question) in PLACES.items():
         box = FancyBboxPatch((left, bottom), width, height, "round,pad=0.3,rounding_size=1", fc="#f4f6f8", ec="0.4")
@@ -66,6 +67,40 @@ def course_map(ax: Axes | None = None) -> Axes:
         left, bottom, width, *_ = PLACES[number]
         extent = (left + width / 2 - 7.5, left + width / 2 + 7.5, bottom + 4.2, bottom + 19.2)
         axis.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=extent, zorder=3)
-    axis.set(xlim=(0, 100), ylim=(-12, 43))  # a picture narrows them to itself
+    axis.set(xlim=(0, 100), ylim=(-23, 43))  # a picture narrows them to itself
     mark_phantom(axis)
+    return axis
+
+
+def one_or_three(ax: Axes | None = None) -> Axes:
+    """Show three networks in a row, as the paper has them, and below them one network with three answers."""
+    axis = single(ax, (9, 4.2))
+    axis.set_axis_off()
+
+    def box(left: float, bottom: float, width: float, words: str, colour: str) -> None:
+        shape = "round,pad=0.3,rounding_size=1"
+        axis.add_patch(FancyBboxPatch((left, bottom), width, 8, shape, fc=colour, ec="0.4"))
+        axis.text(left + width / 2, bottom + 4, words, ha="center", va="center", fontsize=9)
+
+    def arrow(start: tuple[float, float], end: tuple[float, float], words: str = "") -> None:
+        axis.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "0.3", "shrinkA": 0, "shrinkB": 0})
+        axis.text((start[0] + end[0]) / 2, start[1] + 1, words, ha="center", va="bottom", fontsize=8, color="0.2")
+
+    network, answer = "#dce6f2", "#f4f6f8"
+    axis.text(0, 47, "three networks", fontweight="bold")
+    for left, words in ((16, "detection"), (45, "type"), (71, "region")):
+        box(left, 32, 16, f"encoder\n→ {words}", network)
+    box(0, 32, 9, "slice", answer)
+    arrow((9.5, 36), (15.5, 36))
+    arrow((32.5, 36), (44.5, 36), "stroke?")
+    arrow((61.5, 36), (70.5, 36))
+    axis.text(0, 24, "one network", fontweight="bold")
+    box(0, 9, 9, "slice", answer)
+    box(16, 9, 16, "encoder", network)
+    arrow((9.5, 13), (15.5, 13))
+    for bottom, words in ((20, "head: detection"), (9, "head: type"), (-2, "decoder: region")):
+        box(45, bottom, 20, words, network)
+        arrow((32.5, 13), (44.5, bottom + 4))
+    axis.set(xlim=(-1, 92), ylim=(-4, 50))
+    mark_paper(axis)
     return axis

@@ -482,15 +482,18 @@ def unet_preprocess(encoder: str, pixels: str) -> Preprocess:
     return inputs.unit_range if pixels == "unit" else sm.get_preprocessing(encoder)
 
 
-def write_checkpoint(folder: str | os.PathLike, encoder: str, size: int, pixels: str) -> None:
-    """Write ``checkpoint.json`` beside ``best.weights.h5``: what :func:`load_unet` needs to build the U-Net anew."""
-    about = {"encoder": encoder, "size": size, "input": pixels, "classes": list(MASK_CLASSES)}
+def write_checkpoint(folder: str | os.PathLike, encoder: str, size: int, pixels: str, **more: object) -> None:
+    """Write ``checkpoint.json`` beside ``best.weights.h5``: what :func:`load_unet` needs to build the U-Net anew.
+
+    ``more`` is written along, for networks that need more than a U-Net does.
+    """
+    about = {"encoder": encoder, "size": size, "input": pixels, "classes": list(MASK_CLASSES), **more}
     about["sha256"] = identity.sha256(Path(folder, "best.weights.h5"))
     files.write_json(Path(folder, "checkpoint.json"), about)
 
 
-def load_unet(folder: str | os.PathLike) -> tuple[keras.Model, Preprocess, dict]:
-    """Build a U-Net anew from a folder of a run: the model with its best weights, its preprocessing, its parameters.
+def read_checkpoint(folder: str | os.PathLike) -> dict:
+    """Return what :func:`write_checkpoint` wrote, once it is sure that the weights beside it are those it speaks of.
 
     Raises:
         UserError: a file is missing, or the weights are not those that the JSON was written for.
@@ -501,8 +504,18 @@ def load_unet(folder: str | os.PathLike) -> tuple[keras.Model, Preprocess, dict]
     about = files.read_json(path)
     if identity.sha256(weights) != about["sha256"]:
         raise UserError(f"{paths.shown(weights)} is not the file that {path.name} was written for. Train it again.")
+    return about
+
+
+def load_unet(folder: str | os.PathLike) -> tuple[keras.Model, Preprocess, dict]:
+    """Build a U-Net anew from a folder of a run: the model with its best weights, its preprocessing, its parameters.
+
+    Raises:
+        UserError: of :func:`read_checkpoint`.
+    """
+    about = read_checkpoint(folder)
     model = unet(about["encoder"], about["size"])
-    model.load_weights(weights)
+    model.load_weights(Path(folder, "best.weights.h5"))
     return model, unet_preprocess(about["encoder"], about["input"]), about
 
 

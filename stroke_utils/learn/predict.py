@@ -89,6 +89,12 @@ GRID = [MaskOptions(f, n, v) for f in (False, True) for n in (0, 30, 100, 300) f
 """What :func:`choose_options` tries, the plain one first."""
 
 
+def at_size(image: np.ndarray, size: int) -> tf.Tensor:
+    """Return a slice (H, W, 3) as a batch of one at a model's size, float32 (1, size, size, 3), values 0–255."""
+    small = tf.image.resize(tf.cast(image, tf.float32), (size, size), antialias=True)
+    return tf.round(small)[None]  # training saw whole grey levels
+
+
 def soft_masks(
     model: Callable, image: np.ndarray, size: int, preprocess: models.Preprocess, flip: bool = False
 ) -> dict[bool, tf.Tensor]:
@@ -97,8 +103,7 @@ def soft_masks(
     The key ``False`` has the model's answer; with ``flip``, ``True`` has its mean with the answer for the mirror image,
     mirrored back.
     """
-    batch = tf.image.resize(tf.cast(image, tf.float32), (size, size), antialias=True)[None]
-    batch = tf.round(batch)  # training saw whole grey levels
+    batch = at_size(image, size)
     soft = {False: model(preprocess(batch))[0]}
     if flip:
         soft[True] = (soft[False] + model(preprocess(batch[:, :, ::-1]))[0, :, ::-1]) / 2

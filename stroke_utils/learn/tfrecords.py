@@ -23,6 +23,28 @@ SHARD_SLICES = 64
 WINDOW_SLICES = 128
 """Slices that are held in memory to be mixed, drawn in turn from four shards."""
 
+UNKNOWN_TYPE = "stroke"
+"""What the records call the type of a stroke that nobody has told."""
+
+UNKNOWN_MASK = 255
+"""Value of every pixel of a mask that nobody has drawn; one-hot it has no class, so that a loss can leave it out."""
+
+
+def _labels(slices: pd.DataFrame) -> pd.Series:
+    """Return the label of each slice, ``UNKNOWN_TYPE`` for a stroke without one.
+
+    Raises:
+        UserError: a slice of which not even that is known.
+    """
+    unknown = slices["label"].isna()
+    strokes = slices.loc[unknown, "stroke"].eq(1).fillna(False) if unknown.any() else unknown[unknown]
+    if not strokes.all():
+        raise UserError(
+            f"Slice {slices.loc[strokes.index[~strokes][0], 'slice_id']} has no label, and no table says that it is a "
+            "stroke. Leave out what is unlabelled."
+        )
+    return slices["label"].fillna(UNKNOWN_TYPE)
+
 
 def sources(slices: pd.DataFrame, class_masks: pd.Series) -> str:
     """Return a digest of all that a set of records is made from.
@@ -30,8 +52,9 @@ def sources(slices: pd.DataFrame, class_masks: pd.Series) -> str:
     It covers the slices' ids, types, order and sizes, and the bytes of every slice and every mask.
     """
     with files.there(), ThreadPoolExecutor(progress.cores()) as pool:
-        hashes = list(pool.map(identity.sha256, [*slices["png"], *class_masks.loc[slices.index]]))
-    about = slices[["slice_id", "label", "height", "width"]].to_numpy().tolist()
+        known = class_masks.loc[slices.index]
+        hashes = list(pool.map(lambda path: identity.sha256(path) if pd.notna(path) else "", [*slices["png"], *known]))
+    about = slices.assign(label=_labels(slices))[["slice_id", "label", "height", "width"]].to_numpy().tolist()
     return identity.digest([about, hashes], 64)
 
 
@@ -49,9 +72,13 @@ def write_records(
     2 hemorrhage), ``slice_id``, ``label``, and the original ``height`` and ``width``. The image is resized
     with antialiasing, the mask by nearest neighbour from its native size; at that size both stay as they are.
 
+    A slice without a stroke needs no mask: it gets an empty one. That of a stroke without a mask is
+    :data:`UNKNOWN_MASK` everywhere.
+
     Args:
-        slices: rows with ``slice_id``, ``png``, ``label``, ``height``, ``width``.
-        class_masks: paths of the class masks, same index.
+        slices: rows with ``slice_id``, ``png``, ``label``, ``height``, ``width``; the label may be missing where
+            ``stroke`` is 1, and is then :data:`UNKNOWN_TYPE` in the records.
+        class_masks: paths of the class masks, same index, missing where there is none.
         size: side in pixels; the paper's is 512.
         folder: a folder that does not exist yet; it appears whole or not at all.
         quiet: show no progress.
@@ -62,8 +89,10 @@ def write_records(
         each shard.
 
     Raises:
-        UserError: the folder exists, a slice's file is gone, the disk is full, or the folder above cannot be written.
+        UserError: the folder exists, a slice's file is gone, a slice has neither label nor stroke, the disk is full, or
+            the folder above cannot be written.
     """
+    slices = slices.assign(label=_labels(slices))
     rows = list(zip(slices.itertuples(), class_masks.loc[slices.index], strict=True))
     shards = [rows[k : k + SHARD_SLICES] for k in range(0, len(rows), SHARD_SLICES)]
     manifest = {"schema": SCHEMA, "size": size, "slices": len(rows)}
@@ -109,9 +138,12 @@ def ensure_records(slices: pd.DataFrame, class_masks: pd.Series, size: int, quie
     return folder
 
 
-def _example(row: object, mask_path: str, size: int) -> tf.train.Example:
-    mask = tf.constant(masks.read_class_mask(mask_path))[..., None]
-    mask = tf.image.resize(mask, (size, size), method="nearest")
+def _example(row: object, mask_path: str | None, size: int) -> tf.train.Example:
+    if pd.notna(mask_path):
+        mask = tf.constant(masks.read_class_mask(mask_path))[..., None]
+        mask = tf.image.resize(mask, (size, size), method="nearest")
+    else:
+        mask = tf.fill((size, size), tf.constant(0 if row.label == "none" else UNKNOWN_MASK, tf.uint8))
     text = {"slice_id": row.slice_id, "label": row.label}
     features = {k: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v.encode()])) for k, v in text.items()}
     for name, array in (("image", inputs.decode(tf.constant(row.png), size)), ("mask", mask)):
@@ -152,13 +184,12 @@ def check_records(folder: str | os.PathLike) -> dict:
     return manifest
 
 
-def parse_example(example: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Turn one serialised example into a uint8 image (size, size, 3) and a uint8 class mask (size, size)."""
-    parsed = tf.io.parse_single_example(
-        example, {"image": tf.io.FixedLenFeature([], tf.string), "mask": tf.io.FixedLenFeature([], tf.string)}
-    )
+def parse_example(example: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Turn one serialised example into a uint8 image (size, size, 3), a uint8 class mask (size, size) and its label."""
+    text = {name: tf.io.FixedLenFeature([], tf.string) for name in ("image", "mask", "label")}
+    parsed = tf.io.parse_single_example(example, text)
     image = tf.reshape(tf.io.decode_raw(parsed["image"], tf.uint8), (size, size, 3))
-    return image, tf.reshape(tf.io.decode_raw(parsed["mask"], tf.uint8), (size, size))
+    return image, tf.reshape(tf.io.decode_raw(parsed["mask"], tf.uint8), (size, size)), parsed["label"]
 
 
 def record_batches(
@@ -168,6 +199,7 @@ def record_batches(
     seed: int | None = None,
     epochs: int = 1,
     mirror: bool = False,
+    labels: bool = False,
 ) -> tf.data.Dataset:
     """Make batches for segmentation from a folder of TFRecords.
 
@@ -176,7 +208,8 @@ def record_batches(
     pass are mirrored with their masks, left for right; which ones depends on (seed, epoch) alone, too.
 
     Returns:
-        float32 images (b, size, size, 3) and one-hot float32 masks (b, size, size, 3). No batch spans two passes.
+        float32 images (b, size, size, 3) and one-hot float32 masks (b, size, size, 3), all 0 where a mask is unknown;
+        with ``labels`` also the slices' labels (b,), as text. No batch spans two passes.
     """
     manifest = check_records(folder)
     size, names = manifest["size"], [str(Path(folder) / name) for name in manifest["shards"]]
@@ -213,12 +246,14 @@ def record_batches(
 
         return mixed.map(shuffled).unbatch().batch(batch)
 
-    def load(examples: tf.Tensor, mirrored: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def load(examples: tf.Tensor, mirrored: tf.Tensor) -> tuple[tf.Tensor, ...]:
         signature = (tf.TensorSpec((size, size, 3), tf.uint8), tf.TensorSpec((size, size), tf.uint8))
-        images, classes = tf.map_fn(lambda e: parse_example(e, size), examples, fn_output_signature=signature)
+        signature = (*signature, tf.TensorSpec((), tf.string))
+        images, classes, names = tf.map_fn(lambda e: parse_example(e, size), examples, fn_output_signature=signature)
         images = tf.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
         classes = tf.where(mirrored[:, None, None], classes[:, :, ::-1], classes)
-        return preprocess(tf.cast(images, tf.float32)), tf.one_hot(classes, len(MASK_CLASSES))
+        both = preprocess(tf.cast(images, tf.float32)), tf.one_hot(classes, len(MASK_CLASSES))
+        return (*both, names) if labels else both
 
     passes = tf.data.Dataset.range(epochs).flat_map(one_pass)
     passes = passes.apply(tf.data.experimental.assert_cardinality(epochs * -(-manifest["slices"] // batch)))

@@ -85,7 +85,7 @@ class Adam(keras.optimizers.Adam):
         )
 
 
-def _optimizer(learning_rate: float) -> keras.optimizers.Adam:
+def optimizer(learning_rate: float) -> keras.optimizers.Adam:
     """Return the fused Adam, or Keras' own where devices share a batch: that one knows how to add their parts."""
     return keras.optimizers.Adam(learning_rate) if tf.distribute.has_strategy() else Adam(learning_rate)
 
@@ -93,14 +93,14 @@ def _optimizer(learning_rate: float) -> keras.optimizers.Adam:
 def compile_classifier(model: keras.Model, learning_rate: float) -> keras.Model:
     """Compile with Adam, accuracy, and cross-entropy: binary for one output, categorical for two."""
     loss = "binary_crossentropy" if model.output_shape[-1] == 1 else "categorical_crossentropy"
-    model.compile(optimizer=_optimizer(learning_rate), loss=loss, metrics=["accuracy"])
+    model.compile(optimizer=optimizer(learning_rate), loss=loss, metrics=["accuracy"])
     return _build_variables(model)
 
 
 def compile_unet(model: keras.Model, learning_rate: float) -> keras.Model:
     """Compile with Adam and, as in the paper, segmentation-models' dice loss, soft IoU and soft F1 with background."""
     model.compile(
-        optimizer=_optimizer(learning_rate),
+        optimizer=optimizer(learning_rate),
         loss=sm.losses.dice_loss,
         metrics=[sm.metrics.iou_score, sm.metrics.f1_score],
     )

@@ -25,6 +25,7 @@ from stroke_utils.base.vocabulary import (
     PIXEL_FORMS,
     TYPE_CLASSIFIERS,
     UNET_ENCODERS,
+    VARIANTS,
 )
 
 ROLES = {
@@ -312,15 +313,24 @@ _ROWS = (
         },
     ),
     Parameter(
+        name="encoder",
+        kind=str,
+        role="identifies",
+        choices=UNET_ENCODERS,
+        help=f"of all networks: {_or(UNET_ENCODERS)}",
+    ),
+    Parameter(
         name="size",
         kind=int,
         role="identifies",
         low=32,  # the least that Keras' networks take
         high=4096,
-        multiple_of={"05": 32, "09": 16, "": 1},  # a U-Net halves its input five times, the small one of 09 three
+        # A U-Net halves its input five times, the small one of 09 three.
+        multiple_of={"05": 32, "09": 16, "10": 32, "": 1},
         help={
             "05": "side of the images in pixels, a multiple of 32",
             "09": "side of the small networks' images in pixels, a multiple of 16",
+            "10": "side of the images in pixels, a multiple of 32",
             "": "side of the images in pixels",
         },
     ),
@@ -341,6 +351,7 @@ _ROWS = (
         help={
             "05": "passes over the training slices",
             "09": "passes of the long run; the other trainings take a fraction of it",
+            "10": "passes of the one network over its training slices; the others take as many steps",
             "": "passes over the training slices at most",
         },
     ),
@@ -362,6 +373,7 @@ _ROWS = (
         help={
             "05": "of Adam",
             "09": "of Adam",
+            "10": "of Adam",
             "": f"of Adam; from random weights, and along a cosine from ImageNet's, at least {RATE_FROM_RANDOM}",
         },
     ),
@@ -412,6 +424,7 @@ _ROWS = (
         role="identifies",
         help={
             "05": "starting weights of the encoder: none, imagenet, a file or a folder of files",
+            "10": "starting weights of the encoder: none, imagenet, a file or a folder of files",
             "": "starting weights of the backbones: none, imagenet, phantom, a file or a folder of files",
         },
     ),
@@ -432,6 +445,16 @@ _ROWS = (
             "04": "what ResNet-18 is trained from besides; an empty list leaves it out",
             "": "what the smallest network is trained from besides; an empty list leaves it out",
         },
+    ),
+    Parameter(
+        name="variants",
+        kind=str,
+        role="how often",
+        trains=False,
+        many=True,
+        may_be_empty=True,
+        choices=tuple(VARIANTS),
+        help=f"of the one network that are trained besides: {', '.join(VARIANTS)}",
     ),
     Parameter(
         name="experiment_seeds",

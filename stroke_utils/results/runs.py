@@ -57,7 +57,10 @@ TASKS = {
 }
 """The notebooks that train the paper's networks."""
 
-WORKSHOP = ("data.class_masks", "data.splits", "evaluate.leakage", "learn.tfrecords", "learn.training", "learn.trials")
+WORKSHOP = (
+    *("data.class_masks", "data.splits", "evaluate.leakage"),
+    *("learn.joint", "learn.tfrecords", "learn.training", "learn.trials"),
+)
 """What the notebooks beyond the paper train through, in their cells tagged ``training``."""
 
 

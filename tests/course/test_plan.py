@@ -166,3 +166,17 @@ def test_data_that_nothing_can_be_trained_on_are_refused_before_anything_runs(da
         path.unlink()
     with pytest.raises(UserError, match="Nothing can be trained on .*no usable slice of the class none.*check"):
         make_plan(data=str(data))
+
+
+def test_a_study_is_one_notebook_with_each_seed_and_all_variants():
+    asked = make_plan(study=True)
+    assert asked.targets == [plan.STUDIED] and asked.seeds == (0, 1, 2)
+    copies = asked.outputs(plan.STUDIED)
+    assert len(set(copies)) == 3 and all(f"seed{k}-" in path for k, path in enumerate(copies))
+    given = asked.changes(plan.STUDIED, 2)
+    assert given["seed"] == "2" and given["variants"].split(",") == list(vocabulary.VARIANTS)
+    assert make_plan(study=True, seeds="4", weights="imagenet").changes(plan.STUDIED, 4)["weights"] == "imagenet"
+    assert "weights" not in make_plan(study=True, weights="phantom").changes(plan.STUDIED, 0)  # no U-Net has it
+    plain = make_plan(beyond=True)
+    assert plan.STUDIED in plain.targets and "variants" not in plain.changes(plan.STUDIED, 0)
+    assert plain.outputs(plan.STUDIED)[0] not in copies

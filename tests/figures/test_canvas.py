@@ -38,7 +38,7 @@ HELPERS = {
     "window_slider",
 }
 DRAWING = sorted(set(figures.__all__) - HELPERS)
-THE_PAPERS = {"printable_scores", "fits_by_size", "network"}  # they draw no data of ours
+THE_PAPERS = {"printable_scores", "fits_by_size", "network", "one_or_three"}  # they draw no data of ours
 THE_PHANTOMS = {"course_map", "from_head_to_numbers", "labelled_slice", "lesion_kinds"}  # heads drawn on the spot
 
 
@@ -131,6 +131,7 @@ def given(tmp_path_factory):
         "long_run": (history.assign(accuracy=0.5, val_accuracy=[0.4, 0.6]), 1),
         "loss_curves": ({"CNN": history, "ResNet-18": history},),
         "network": (models.detector("cnn", 32),),
+        "one_or_three": (),
         "operating_curves": (truths, {"CNN": answered}, {"CNN": {"rule": 0.3, "0.5": 0.5}}),
         "outlined": (ramp, np.eye(9, 256), "a"),
         "predictions_gallery": (answers, slices, ("none", "stroke"), 2),

@@ -186,7 +186,7 @@ def test_a_home_without_profiles_says_what_it_needs(tmp_path, monkeypatch):
 
 def test_roles_say_what_a_run_is_named_by_and_what_the_ledger_counts():
     by_role = {role: {name for name in TABLE if parameters.role(name) == role} for role in parameters.ROLES}
-    trials = {"experiment_seeds", "other_starts"}
+    trials = {"experiment_seeds", "other_starts", "variants"}
     assert by_role["where"] == {"profile", "data_dir", "reuse"}
     sizes = {"phantom_size", "compare_slices", "audit_patients", "control_size"}
     assert by_role["how often"] == {"seed", "models", *sizes, *trials}
