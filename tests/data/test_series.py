@@ -109,7 +109,7 @@ def test_the_order_is_from_the_feet_to_the_head_whatever_the_scanner_counts(tmp_
         {"ImageOrientationPatient": None},
         {"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]},
         {"ImagePositionPatient": [0, 0, 7]},
-        {"ImagePositionPatient": [0, 0, 1e20]},
+        {"ImagePositionPatient": lambda k: [0, 0, 1e6 * (k + 1)]},
     ],
 )
 def test_the_scanners_count_is_a_fall_back_that_is_said(tmp_path, tags):
@@ -126,7 +126,8 @@ def test_series_sizes_directions_and_patients_are_kept_apart(tmp_path):
     stack(tmp_path / "b", 3, SeriesInstanceUID="1.2.4")
     stack(tmp_path / "c", 2, directions=[1, 0, 0, 0, 0, -1], way=(0, 1, 0))
     stack(tmp_path / "d", 2, PatientID="P9")
-    ct(tmp_path / "e" / "1.dcm", head(size=24), SeriesInstanceUID="1.2.4")
+    place = {"ImagePositionPatient": [0, 0, 20], "ImageOrientationPatient": AXIAL, "PixelSpacing": [0.5, 0.5]}
+    ct(tmp_path / "e" / "1.dcm", head(size=24), SeriesInstanceUID="1.2.4", **place)
     found, aside = series.read_series(tmp_path, quiet=True)
     assert [(each.uid, len(each)) for each in found] == [
         ("1.2.3", 6),
