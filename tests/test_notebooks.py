@@ -32,6 +32,7 @@ REQUIRED = [
     "07_table_forensics",
     "08_leakage_and_shortcuts",
     "09_trust",
+    "11_read_a_scan",
 ]
 CLOSING = ["What to remember", "Exercises", "The record of this run"]
 """Second-level headings that end a notebook and are no lesson."""

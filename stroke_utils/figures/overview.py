@@ -16,9 +16,10 @@ PLACES = {
     "04": (50, 18, 21, 7.5, "type", "Ischemia or hemorrhage?"),
     "05": (50, 2, 21, 7.5, "segmentation", "Where is it?"),
     "06": (78, 8, 21, 33.5, "results", "Ours beside the paper's"),
-    "07": (1, -11, 30.5, 8, "table forensics", "What do the paper's digits say?"),
-    "08": (34.75, -11, 30.5, 8, "leakage and shortcuts", "Did the network see the answer?"),
-    "09": (68.5, -11, 30.5, 8, "trust", "When may an answer be believed?"),
+    "07": (1, -11, 23, 8, "table forensics", "What do the paper's digits say?"),
+    "08": (26, -11, 23, 8, "leakage, shortcuts", "Did it see the answer?"),
+    "09": (51, -11, 23, 8, "trust", "When to believe an answer?"),
+    "11": (76, -11, 23, 8, "read a scan", "What does a person get?"),
 }
 """Left, bottom, width and height of each notebook's box, its name and its question."""
 
