@@ -20,9 +20,9 @@ EXPECTED = "test_expected.py"
 PROFILES = ("smoke", "quick")
 OTHERS_DONE = "others-done"
 UNTESTED = {"data", "results", "figures"}  # at the root only: the tests have folders of these names
-LONGEST = ("03_phase1_detection", "09_trust", "06_results_figures")
+LONGEST = ("03_phase1_detection", "09_trust", "11_read_a_scan", "06_results_figures")
 """Notebooks of one of two processes, in order, and with them the scores; what the others lack of them they make."""
-NEED_ALL = ("06_results_figures.ipynb", EXPECTED)
+NEED_ALL = ("11_read_a_scan.ipynb", "06_results_figures.ipynb", EXPECTED)
 SESSION, LAST_OF_OTHERS = pytest.StashKey[dict](), pytest.StashKey[bool]()
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from stroke_utils.data import masks
 from stroke_utils.phantom import make_phantom, render, writer
+from tests import scans
 
 BESIDE = Path(__file__).resolve().parents[2] / "shared"  # a folder beside the checkout, for what may not enter it
 
@@ -75,3 +76,9 @@ def layout_phantoms(tiny_phantom, tiny_layout):
     """Folders of the tiny phantom in every layout, by name: read them, never write to them."""
     others = {layout: tiny_layout(layout) for layout in writer.LAYOUTS if layout != "portal"}
     return {"portal": tiny_phantom} | others
+
+
+@pytest.fixture(scope="session")
+def scan(tmp_path_factory):
+    """A drawn scan of 30 slices as a disc holds it (`tests.scans.Scan`): read it, never write to it."""
+    return scans.write_scan(tmp_path_factory.mktemp("disc") / "scan")

@@ -33,6 +33,7 @@ REQUIRED = [
     "08_leakage_and_shortcuts",
     "09_trust",
     "10_one_model",
+    "11_read_a_scan",
 ]
 CLOSING = ["What to remember", "Exercises", "The record of this run"]
 """Second-level headings that end a notebook and are no lesson."""

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "stroke_utils"
 
 # In the order data walks through them: a wing imports from those before it only.
-ORDER = ["base", "phantom", "data", "evaluate", "learn", "results", "figures", "course"]
+ORDER = ["base", "phantom", "data", "evaluate", "learn", "results", "figures", "reading", "course"]
 LEAVES = {"phantom": {"data.opening", "learn.pretrain", "figures", "course"}}  # and who alone may import each
 FRAMEWORKS = {"tensorflow", "keras", "segmentation_models", "classification_models", "efficientnet"}
 

@@ -302,6 +302,46 @@ def _nnunet_score(given: argparse.Namespace) -> int:
     return 1 if len(scored.problems) else 0
 
 
+def read_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``read``."""
+    parser.add_argument("path", metavar="FILE|FOLDER", help="a PNG, a DICOM file, or a folder of such files")
+    runs = "run, network's folder in it or its best.weights.h5, one a task at most; default: the last finished runs"
+    parser.add_argument("--weights", nargs="+", default=[], metavar="RUN", help=runs)
+    parser.add_argument("--out", metavar="DIR", help="gets the answers; default: results/read/NAME")
+    parser.add_argument("--profile", default="quick", help="whose last finished runs answer; default: quick")
+    data = "what the networks learned from, to know what is usual; default: STROKE_DATA, else the phantom"
+    parser.add_argument("--data", default="", metavar="DIR", help=data)
+
+
+def read(given: argparse.Namespace) -> int:
+    """Read a scan: is there a stroke, of which type, where and how large? A page, JSON, masks and DICOM-SEG tell.
+
+    What is no head CT slice is refused, with the reason. A reading that was stopped goes on where it was. Not a medical
+    device. The exit status is 1 where no slice could be answered.
+    """
+    from pathlib import Path
+
+    from stroke_utils.base import paths
+    from stroke_utils.reading import report, scan
+
+    out = Path(given.out or paths.results_root() / "read" / Path(given.path).resolve().name).expanduser()
+    found = scan.find(given.path, out)
+    from stroke_utils.reading import networks  # after the look for slices: this loads TensorFlow
+
+    start = time.monotonic()
+    loaded = networks.Networks(networks.find(given.weights, given.profile), given.data)
+    print(f"{loaded.remark}. Networks loaded in {time.monotonic() - start:.0f} s; {len(found.jobs)} files to read.")
+    try:
+        told = scan.read(found, loaded, out)
+    except KeyboardInterrupt:
+        print(f"\nStopped. The same command goes on from here; answers so far lie in {out}.", file=sys.stderr)
+        return 130
+    page, pdf = report.write(found, told, out)
+    print(scan.summary(told))
+    print(f"{page}\n{pdf}\n{out / 'answer.json'}")
+    return 0 if told["answered"] else 1
+
+
 def no_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare nothing."""
 
@@ -373,6 +413,16 @@ COMMANDS = {
         "bind the executed notebooks into one HTML file",
         ("book", "book --profile paper --data /path/to/data --seeds 0,1,2"),
         plan_arguments,
+    ),
+    "read": Command(
+        read,
+        "read a scan: a page, JSON, masks and DICOM-SEG",
+        (
+            "read slice.png",
+            "read /path/to/series --out answers",
+            "read /path/to/series --weights results/quick/05_segmentation/RUN",
+        ),
+        read_arguments,
     ),
     "pretrain": Command(
         pretrain,

@@ -28,13 +28,18 @@ AFTER = {
     "05_segmentation": ("02_mask_extraction",),
     "09_trust": ("02_mask_extraction", "03_phase1_detection"),
     "10_one_model": ("02_mask_extraction",),
+    "11_read_a_scan": ("03_phase1_detection", "04_phase2_classification", "05_segmentation"),
 }
-"""Notebooks that use what another leaves on disk. Each could make it itself, save the networks that 09 looks at; in
-this order it is made once."""
+"""Notebooks that use what another leaves on disk. Each could make it itself, save the networks that 09 and 11 look at;
+in this order it is made once."""
 
 UNETS = "05_segmentation", "10_one_model"
 
-STARTS = {"04_phase2_classification": ("03_phase1_detection",), "09_trust": ("03_phase1_detection",)}
+STARTS = {
+    "04_phase2_classification": ("03_phase1_detection",),
+    "09_trust": ("03_phase1_detection",),
+    "11_read_a_scan": AFTER["11_read_a_scan"],
+}
 """Of these, the notebooks whose networks another starts from or looks at: it runs again when they do."""
 
 STARTED = "resnet18"
@@ -293,6 +298,7 @@ NEEDS = {
     "08_leakage_and_shortcuts": "detection heads",
     "09_trust": "detection type regions heads",
     "10_one_model": "detection type regions heads",
+    "11_read_a_scan": "detection type regions",
 }
 """What notebooks need of a data folder: tasks of ``data.verdict`` that can be trained, overlays of both types, or heads
 enough for a split by head."""

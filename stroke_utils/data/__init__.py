@@ -5,7 +5,7 @@ It knows folders, labels, colours and integrity, and no network.
 ``pixels``, ``dicom``, ``checks`` and ``tables`` read files; ``cohort`` makes the table, ``verdict`` judges it,
 ``opening`` finds the folder; ``masks`` has the rules of a single mask, ``class_masks`` those of a whole cohort;
 ``splits``, ``duplicates`` and ``describe`` work on the table; ``regions`` finds the head, ``tags`` reads headers;
-``changes`` alters slices, ``causes`` says what is hard.
+``changes`` alters slices, ``causes`` says what is hard; ``series`` puts the slices of a scan in order.
 """
 
 from stroke_utils.data.cohort import Cohort, DataSet, read_cohort
@@ -32,6 +32,7 @@ __all__ = [
     "pixels",
     "read_cohort",
     "regions",
+    "series",
     "splits",
     "tables",
     "tags",

@@ -1,6 +1,7 @@
 """Opens whichever cohort a person asks for: a folder of theirs, or the phantom."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from stroke_utils.data.class_masks import true_mask
 from stroke_utils.data.cohort import Cohort, read_cohort
 from stroke_utils.data.masks import from_mask_file
 from stroke_utils.data.pixels import read_rgb
-from stroke_utils.phantom import lesions, render, spec, writer
+from stroke_utils.phantom import lesions, render, scan, spec, writer
 from stroke_utils.phantom.patient import Patient
 
 TISSUES = render.TISSUES
@@ -99,6 +100,21 @@ def open_control(size: str = "quick", seed: int = 0, quiet: bool = False) -> Coh
             if not folder.exists():  # else another process has just made it
                 raise
     return read_cohort(folder, quiet=quiet)
+
+
+def drawn_scan(folder: str | os.PathLike, sick: bool = True) -> scan.Scan:
+    """Draw one head's scan into a new folder, as a disc holds it: 30 DICOM slices, two localizers and a text.
+
+    Names and counts are shuffled, the gantry is tilted, one file is cut short.
+
+    Args:
+        folder: written anew; an older one of this function is removed.
+        sick: whether it has a bleeding below and an ischemia above.
+    """
+    folder = Path(folder)
+    if (folder / "README").is_file() and (folder / "README").read_text() == scan.NOTE:
+        shutil.rmtree(folder)
+    return scan.write_scan(folder, lesions=tuple(scan.LESIONS) if sick else ())
 
 
 def drawn_tissue(cohort: Cohort, slice_ids: list[str]) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ them it makes a figure. Both return what they drew on, axes or a flat array of a
 ``canvas`` makes, stamps and saves figures, ``style`` has colours and the grid of images; ``overview`` draws the map of
 the course, ``anatomy`` the phantom's own heads, ``data`` slices, ``networks`` what is inside networks, ``training`` the
 course of trainings, ``curves`` what thresholds give, ``segmentation`` and ``results`` what networks found, ``audits``
-leakage and shortcuts, ``trust`` how far to believe networks.
+leakage and shortcuts, ``trust`` how far to believe networks, ``reading`` the page on a scan that was read.
 """
 
 from stroke_utils.figures.anatomy import from_head_to_numbers, labelled_slice, lesion_kinds
@@ -27,6 +27,7 @@ from stroke_utils.figures.data import (
 )
 from stroke_utils.figures.networks import attention, network, network_stages, responses
 from stroke_utils.figures.overview import course_map, one_or_three
+from stroke_utils.figures.reading import report_page, save_pdf, with_outlines
 from stroke_utils.figures.results import (
     batch_preview,
     beside_the_paper,
@@ -104,9 +105,11 @@ __all__ = [
     "probe_intervals",
     "reliability",
     "reliability_panels",
+    "report_page",
     "responses",
     "samples",
     "save",
+    "save_pdf",
     "seed_losses",
     "segmentation_demo",
     "threshold_choice",
@@ -116,4 +119,5 @@ __all__ = [
     "window_slider",
     "window_widths",
     "windows",
+    "with_outlines",
 ]

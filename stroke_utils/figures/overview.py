@@ -16,10 +16,11 @@ PLACES = {
     "04": (50, 18, 21, 7.5, "type", "Ischemia or hemorrhage?"),
     "05": (50, 2, 21, 7.5, "segmentation", "Where is it?"),
     "06": (78, 8, 21, 33.5, "results", "Ours beside the paper's"),
-    "07": (1, -11, 46, 8, "table forensics", "What do the paper's digits say?"),
-    "08": (53, -11, 46, 8, "leakage and shortcuts", "Did the network see the answer?"),
-    "09": (1, -22, 46, 8, "trust", "When may an answer be believed?"),
-    "10": (53, -22, 46, 8, "one model", "Does one network do for three?"),
+    "07": (1, -11, 31, 8, "table forensics", "What do the paper's digits say?"),
+    "08": (34, -11, 31, 8, "leakage, shortcuts", "Did the network see the answer?"),
+    "09": (67, -11, 32, 8, "trust", "When may an answer be believed?"),
+    "10": (1, -22, 48, 8, "one model", "Does one network do for three?"),
+    "11": (51, -22, 48, 8, "read a scan", "What does a person get?"),
 }
 """Left, bottom, width and height of each notebook's box, its name and its question."""
 

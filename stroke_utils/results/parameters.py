@@ -223,6 +223,7 @@ _ROWS = (
             "07": "nothing here is random; part of the run's name",
             "08": "of the audit: patients, folds, forests and intervals",
             "09": "of the finished networks that are looked at, of the split and of the long run",
+            "11": "of the strange pictures and of the choice of slices",
             "": "of the split, the starting weights, the order and the augmentation",
         },
     ),
@@ -264,6 +265,7 @@ _ROWS = (
         high=1_000_000,
         help={
             "09": "test slices at most that are changed, and that are segmented",
+            "11": "slices of session 2 at most that are read, to count those refused",
             "": "overlays on which the rules are compared",
         },
     ),

@@ -125,6 +125,15 @@ def test_what_looks_at_finished_networks_waits_for_all_of_them(split):
     assert asked.outputs("09_trust") != other.outputs("09_trust"), "other networks are looked at"
 
 
+def test_a_scan_is_read_after_all_three_tasks_were_learned():
+    asked = make_plan(seeds="3,1", beyond=True)
+    copies = set(asked.copies_before("11_read_a_scan", 1))
+    for stem in ("03_phase1_detection", "04_phase2_classification", "05_segmentation"):
+        assert asked.output(stem, 1) in copies
+    other = make_plan(seeds="3,1", weights="none", beyond=True)
+    assert asked.outputs("11_read_a_scan") != other.outputs("11_read_a_scan"), "other networks answer"
+
+
 @pytest.mark.parametrize("need", ["detection", "type", "regions"])
 def test_trust_needs_all_three_tasks(data, monkeypatch, need):
     lacks = dict.fromkeys(("detection", "type", "regions", "overlays", "heads"), "") | {need: "Nothing."}

@@ -1,0 +1,390 @@
+"""From a PNG, a DICOM file or a folder of them to answers: each slice its own file, then one answer per patient.
+
+Slices go through one at a time, and each answer is written whole before the next slice is opened. So memory stays flat,
+and a reading that was stopped goes on where it was.
+"""
+
+import itertools
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stroke_utils.base import files, identity, progress
+from stroke_utils.base.errors import UserError
+from stroke_utils.base.vocabulary import TYPES
+from stroke_utils.data import checks, dicom, layouts, masks, pixels, series
+from stroke_utils.reading import seg, strange
+from stroke_utils.reading.networks import DETECTION, TYPE, Networks
+from stroke_utils.reading.strange import Refused
+
+WINDOW = dicom.BRAIN_WINDOW
+"""Centre and width in HU by which DICOM slices are shown to the networks, whatever their headers say."""
+
+RULE = (
+    "A patient is called a stroke where two neighbouring slices of a series are, or the only slice that was answered. "
+    "The type is that of the mean probability over the called slices. The volume is that of the series with the "
+    "largest. Nobody measured this rule on patients."
+)
+"""How the answers of slices become one of a patient."""
+
+PICTURES = "pictures"
+"""Name of the folder of answers to PNG files, which belong to no series and tell no patient."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to answer.
+
+    Attributes:
+        path: the file.
+        group: name of its series among the answers, or :data:`PICTURES`.
+        name: of its answer and its mask.
+        slice: where it lies; None for a PNG.
+    """
+
+    path: Path
+    group: str
+    name: str
+    slice: series.Slice | None = None
+
+    def answer_in(self, out: Path) -> Path:
+        """Return the path of its answer."""
+        return out / self.group / "slices" / f"{self.name}.json"
+
+    def mask_in(self, out: Path) -> Path:
+        """Return the path of its mask, in the pixels of the file."""
+        return out / self.group / "masks" / f"{self.name}.png"
+
+    def grey(self) -> np.ndarray:
+        """Decode it and apply the window: uint8 (H, W, 3), as the file has it.
+
+        Raises:
+            Refused: it can't be decoded, or holds what no slice has.
+        """
+        if self.slice is None:
+            return _picture(self.path)
+        try:
+            hounsfield = dicom.read_hounsfield(self.path)
+            with dicom._explained(self.path):
+                dicom._require_ct_values(self.slice.header, hounsfield)
+        except dicom.DicomError as error:
+            raise Refused("broken", str(error)) from error
+        return np.repeat(dicom.window(hounsfield, *WINDOW)[..., None], 3, axis=2)
+
+
+def _picture(path: Path) -> np.ndarray:
+    facts = checks.inspect(layouts.SliceFile(path, "png", "session1", None, path.stem), True, {})
+    for kind, detail, used in facts.findings:
+        if not used:
+            raise Refused("colours" if kind == "painted_original" else kind.replace("_", " "), detail)
+    return pixels.read_rgb(facts.copy or path)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a path holds.
+
+    Attributes:
+        path: the file or folder that was asked for.
+        series: of CT slices, by the name of their group.
+        jobs: all that is answered, series after series in anatomical order, then the PNG files.
+        aside: what is not, with the reasons.
+    """
+
+    path: Path
+    series: dict[str, series.Series]
+    jobs: tuple[Job, ...]
+    aside: tuple[series.Aside, ...]
+
+
+def find(path: str | os.PathLike, out: str | os.PathLike = "", quiet: bool = False) -> Scan:
+    """Find the slices that a path holds; no pixels are decoded.
+
+    Args:
+        path: a PNG, a DICOM file, or a folder of such files.
+        out: folder of the answers, which is left out where it lies in ``path``.
+        quiet: show no progress.
+
+    Raises:
+        UserError: nothing is there, or nothing that could be a slice.
+    """
+    path = Path(path).expanduser()
+    found, aside = series.read_series(path, quiet)
+    if out:
+        inside = Path(out).resolve()
+        aside = [each for each in aside if not each.path.resolve().is_relative_to(inside)]
+    pngs = [each.path for each in aside if each.kind == "no DICOM" and layouts.content(each.path) == "PNG"]
+    rest = tuple(_named(each) for each in aside if each.path not in set(pngs))
+    groups = {f"series-{k}": each for k, each in enumerate(found, 1)}
+    jobs = [
+        Job(one.path, group, f"{k:05d}-{one.path.stem[:80]}", one)
+        for group, each in groups.items()
+        for k, one in enumerate(each.slices, 1)
+    ]
+    jobs += [Job(each, PICTURES, f"{k:05d}-{each.stem[:80]}") for k, each in enumerate(pngs, 1)]
+    if not jobs:
+        first = f" The first: {rest[0].reason}" if rest else ""
+        raise UserError(f"{path} holds no slice: {len(rest)} files, none a PNG or a CT slice in DICOM.{first}")
+    return Scan(path, groups, tuple(jobs), rest)
+
+
+def _named(aside: series.Aside) -> series.Aside:
+    """Say of a file that is no DICOM what else it is."""
+    kind = layouts.content(aside.path) if aside.kind == "no DICOM" else ""
+    if not kind:
+        return aside
+    lost = " JPEG has changed its grey values." if kind == "JPEG" else ""
+    return replace(aside, reason=f"{aside.path.name} is a {kind}; expected a PNG or a DICOM file.{lost}")
+
+
+def answers(found: Scan, networks: Networks, out: str | os.PathLike, quiet: bool = False) -> Iterator[dict]:
+    """Answer one slice after the other, and write each answer and mask; one that is there and still holds is read.
+
+    Yields:
+        The answers, as `answer` gives them.
+
+    Raises:
+        UserError: the disk is full, or ``out`` cannot be written.
+    """
+    out = Path(out)
+    for job in progress.track(found.jobs, "Reading slices", quiet=quiet):
+        target, file = job.answer_in(out), _relative(job.path, found.path)
+        try:
+            whole = {"file": file, "sha256": identity.sha256(job.path), "by": networks.digest}
+        except OSError as error:
+            yield {"file": file, "group": job.group, "refused": {"kind": "gone", "reason": str(error)}}
+            continue
+        kept = _kept(target, whole, job.mask_in(out))
+        if kept is None:
+            given, mask = answer(job, networks)
+            kept = whole | {"group": job.group, "name": job.name} | given
+            if mask is not None:
+                masks.write_class_mask(job.mask_in(out), mask)
+            files.write_json(target, kept)
+        yield kept
+
+
+def _kept(target: Path, whole: dict, mask: Path) -> dict | None:
+    """Return the answer that a file has, where it is of these bytes and these networks."""
+    if not target.is_file():
+        return None
+    try:
+        kept = files.read_json(target)
+    except UserError:
+        return None
+    same = all(kept.get(name) == value for name, value in whole.items())
+    return kept if same and (kept.get("refused") or mask.is_file()) else None
+
+
+def _relative(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path != root and path.is_relative_to(root) else path.name
+
+
+def answer(job: Job, networks: Networks) -> tuple[dict, np.ndarray | None]:
+    """Answer one slice.
+
+    Returns:
+        The answer and the class mask, uint8 (H, W) in the file's own pixels. A refused slice has ``refused``, with kind
+        and reason, and no mask. Others have ``stroke`` and, where they are called, ``hemorrhage`` (probabilities after
+        temperature), ``type``, the areas in pixels and, where the spacing is known, in mm², and how unusual they look.
+        The regions are looked for on called slices only, because the network learned from no others.
+    """
+    position = job.slice.position if job.slice else None
+    given = {"position_mm": position, "refused": None, "turned": 0, "stroke": None, "called": False}
+    given |= {"hemorrhage": None, "type": None}
+    try:
+        upright, rgb = _prepared(job, networks, given)
+        raw, features = networks.look(rgb)
+        if networks.usual:
+            given["unusual"] = networks.usual.distance(features)
+            if given["unusual"] > networks.usual.limit:
+                how = f"{given['unusual']:.1f}, and 95 % of the validation slices stay below {networks.usual.limit:.1f}"
+                raise Refused("unusual", f"It looks unlike the slices that the network knows: its distance is {how}.")
+    except Refused as refused:
+        given.pop("shape", None)
+        return given | {"refused": {"kind": refused.kind, "reason": refused.reason}}, None
+    shape = given.pop("shape")
+    given |= {"stroke": networks.calibrated(DETECTION, raw), "called": raw >= networks.threshold}
+    mask = np.zeros(shape, np.uint8)
+    if given["called"]:
+        given["hemorrhage"] = networks.calibrated(TYPE, networks.type_of(rgb))
+        given["type"] = TYPES[int(given["hemorrhage"] >= 0.5)]
+        mask = strange.turned_back(upright, shape, networks.regions_of(rgb))
+    counts = {name: int(np.count_nonzero(mask == value)) for value, name in enumerate(TYPES, 1)}
+    pixel = job.slice.pixel if job.slice else None
+    given["area_px"] = counts
+    given["area_mm2"] = None if pixel is None else {name: number * pixel for name, number in counts.items()}
+    return given, mask
+
+
+def _prepared(job: Job, networks: Networks, given: dict) -> tuple[Callable, np.ndarray]:
+    """Return what lays a slice upright, and the slice so laid; refuse by name what is none."""
+    upright = lambda array: array  # noqa: E731
+    if job.slice is not None:
+        strange.look_at_tags(job.path)
+        upright = strange.way_up(job.slice)
+    rgb = job.grey()
+    given["shape"] = rgb.shape[:2]
+    strange.look_at_picture(upright(rgb))
+    if networks.usual and (quarters := networks.usual.turns(upright(rgb))):
+        given["turned"] = 90 * quarters
+        laid = upright
+        upright = lambda array: np.rot90(laid(array), -quarters)  # noqa: E731
+    return upright, np.ascontiguousarray(upright(rgb))
+
+
+def read(found: Scan, networks: Networks, out: str | os.PathLike, quiet: bool = False) -> dict:
+    """Answer all slices, then measure volumes, write a DICOM-SEG of each series, and give one answer per patient.
+
+    Args:
+        found: of :func:`find`.
+        networks: loaded once.
+        out: gets ``<group>/slices``, ``<group>/masks``, ``<series>/segmentation.dcm``, ``slices.csv`` and
+            ``answer.json``.
+        quiet: show no progress.
+
+    Returns:
+        What ``answer.json`` holds: who answers, the rule, patients, series, counts of what was refused, and the slices
+        in the order of :func:`worst_first`.
+    """
+    out, rows = Path(out), []
+    for row in answers(found, networks, out, quiet):
+        rows.append(row)
+    by_group: dict[str, list[dict]] = {}
+    for row in rows:
+        by_group.setdefault(row["group"], []).append(row)
+    told = [_series(group, each, by_group[group], networks, out) for group, each in found.series.items()]
+    whole = {
+        "input": found.path.resolve().name,
+        **networks.about(),
+        "window_hu": list(WINDOW),
+        "rule": RULE,
+        "patients": _patients(told),
+        "series": told,
+        "answered": sum(not row["refused"] for row in rows),
+        "refused": dict(Counter(row["refused"]["kind"] for row in rows if row["refused"])),
+        "aside": [{"file": _relative(a.path, found.path), "kind": a.kind, "reason": a.reason} for a in found.aside],
+        "slices": worst_first(rows),
+    }
+    files.write_table(
+        out / "slices.csv", pd.json_normalize(whole["slices"]).drop(columns=["by", "refused"], errors="ignore")
+    )
+    files.write_json(out / "answer.json", whole)
+    return whole
+
+
+def worst_first(rows: list[dict]) -> list[dict]:
+    """Sort answers: called slices first, then by probability of stroke and by area, refused ones last."""
+    return sorted(
+        rows,
+        key=lambda row: (
+            bool(row["refused"]),
+            not row.get("called"),
+            -(row.get("stroke") or 0),
+            -sum((row.get("area_px") or {}).values()),
+        ),
+    )
+
+
+def _series(group: str, whole: series.Series, rows: list[dict], networks: Networks, out: Path) -> dict:
+    """Measure a series and write its DICOM-SEG."""
+    read = [k for k, row in enumerate(rows) if not row["refused"]]
+    told = {
+        "group": group,
+        "uid": whole.uid,
+        "patient": whole.slices[0].header.patient,
+        "slices": len(whole),
+        "answered": len(read),
+        "called": sum(rows[k]["called"] for k in read),
+        "distance_mm": whole.distance,
+        "notes": list(whole.notes),
+        "stroke": _called(rows),
+        "hemorrhage": _mean([rows[k]["hemorrhage"] for k in read if rows[k]["called"]]),
+        "volume_ml": None,
+        "segmentation": None,
+    }
+    if not read:
+        return told
+    if len(read) < len(whole):
+        told["notes"].append(
+            f"{len(whole) - len(read)} slices were refused; the volume counts each as the mean of its neighbours."
+        )
+    part = replace(whole, slices=tuple(whole.slices[k] for k in read))
+    paths = [out / group / "masks" / f"{rows[k]['name']}.png" for k in read]
+    told["volume_ml"] = series.volumes(part, map(masks.read_class_mask, paths))
+    if None in told["volume_ml"].values():
+        told["volume_ml"] = None
+    target = out / group / "segmentation.dcm"
+    made_of = identity.digest([[rows[k]["sha256"], rows[k]["by"]] for k in read], 12)
+    note = target.with_suffix(".json")
+    if not (target.is_file() and note.is_file() and files.read_json(note).get("made_of") == made_of):
+        try:
+            seg.write_segmentation(target, part, map(masks.read_class_mask, paths), networks.run, networks.remark)
+            files.write_json(note, {"made_of": made_of})
+        except UserError as error:
+            told["notes"].append(str(error))
+            return told
+    told["segmentation"] = f"{group}/segmentation.dcm"
+    return told
+
+
+def _called(rows: list[dict]) -> bool | None:
+    """Apply the rule to a series in anatomical order; None where no slice was answered."""
+    read = [row for row in rows if not row["refused"]]
+    if len(read) < 2:
+        return read[0]["called"] if read else None
+    return any(a["called"] and b["called"] for a, b in itertools.pairwise(read))
+
+
+def _mean(values: list[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _patients(told: list[dict]) -> list[dict]:
+    """Give one answer per patient; a series that names none stands for one."""
+    by: dict[str, list[dict]] = {}
+    for each in told:
+        by.setdefault(each["patient"] or f"not named ({each['group']})", []).append(each)
+    given = []
+    for patient, each in by.items():
+        calls = [one["stroke"] for one in each if one["stroke"] is not None]
+        stroke = any(calls) if calls else None
+        sure = _mean([one["hemorrhage"] for one in each if one["stroke"] and one["hemorrhage"] is not None])
+        known = [one["volume_ml"] for one in each if one["volume_ml"]]
+        given.append(
+            {
+                "patient": patient,
+                "series": [one["group"] for one in each],
+                "stroke": stroke,
+                "type": TYPES[int(sure >= 0.5)] if stroke and sure is not None else None,
+                "hemorrhage": sure if stroke else None,
+                "volume_ml": max(known, key=lambda ml: sum(ml.values())) if known else None,
+            }
+        )
+    return given
+
+
+def summary(told: dict) -> str:
+    """Say in a few lines what `read` found."""
+    lines = [f"{told['remark']}."]
+    for each in told["patients"]:
+        if each["stroke"] is None:
+            lines.append(f"Patient {each['patient']}: no answer, every slice was refused.")
+            continue
+        what = f"stroke, {each['type']}" if each["stroke"] else "no stroke found"
+        ml = each["volume_ml"]
+        size = "; " + ", ".join(f"{name} {value:.1f} ml" for name, value in ml.items()) if ml else ""
+        lines.append(f"Patient {each['patient']}: {what}{size}")
+    called = sum(bool(row.get("called")) for row in told["slices"])
+    lines.append(f"{told['answered']} slices answered, {called} called a stroke.")
+    if told["refused"]:
+        lines.append("Refused: " + ", ".join(f"{kind} {number}" for kind, number in told["refused"].items()))
+    if told["aside"]:
+        counted = Counter(each["kind"] for each in told["aside"])
+        lines.append("Set aside: " + ", ".join(f"{kind} {number}" for kind, number in counted.items()))
+    return "\n".join(lines)

@@ -1,0 +1,331 @@
+"""Reading scans: order, resume, patients, DICOM-SEG equal to the masks, the page; and what is refused by name."""
+
+import json
+from dataclasses import replace
+
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+
+from stroke_utils.base.errors import UserError
+from stroke_utils.data import dicom, masks, pixels, regions
+from stroke_utils.data.series import Slice, read_series
+from stroke_utils.reading import kinds, networks, report, strange
+from stroke_utils.reading import scan as reading
+from tests import scans
+from tests.data.test_odd_dicom import ct, head
+
+
+class Stub:
+    """Networks that call what is bright a bleeding and mark it; they count how often they are asked."""
+
+    usual, threshold, run, remark, digest = None, 0.5, "a-run", "Not a medical device, trained on drawn heads", "d1"
+
+    def __init__(self):
+        self.asked = 0
+
+    def about(self):
+        network = {"task": "detection", "network": "<Stub>", "run": "quick/03/a-run", "weights_sha256": "ab" * 32}
+        calibration = {"detection": {"temperature": 1.2, "ece": 0.031, "slices": 200, "part": "test"}}
+        about = {"remark": self.remark, "learned_from": "Phantom", "networks": [network], "stroke_from": 0.5}
+        return about | {"calibration": calibration, "unusual_from": 9.0}
+
+    def calibrated(self, notebook, probability):
+        return probability
+
+    def look(self, rgb):
+        self.asked += 1
+        return float(self.regions_of(rgb).any()), np.zeros(3)
+
+    def type_of(self, rgb):
+        return 0.9
+
+    def regions_of(self, rgb):
+        inside = regions.depth(regions.whole_head(rgb[..., 0])) > 25
+        return np.uint8(2 * (inside & (rgb[..., 0] >= 190)))
+
+
+@pytest.fixture(scope="module")
+def answered(scan, tmp_path_factory):
+    """The drawn scan read by the stub: what was found, the stub, what it told, and the folder."""
+    return read_all(scan.folder, tmp_path_factory.mktemp("read"))
+
+
+def read_all(path, out, stub=None):
+    stub = stub or Stub()
+    found = reading.find(path, out, quiet=True)
+    return found, stub, reading.read(found, stub, out, quiet=True), out
+
+
+def test_a_scan_is_read_in_order_and_named_aside(answered, scan):
+    found, stub, told, _ = answered
+    assert [job.path for job in found.jobs] == [f for k, f in enumerate(scan.files) if k != scans.TORN]
+    assert told["answered"] == stub.asked == 29 and told["refused"] == {}
+    assert sorted(each["kind"] for each in told["aside"]) == ["broken", "no CT slice", "no CT slice", "no DICOM"]
+    (patient,) = told["patients"]
+    assert (patient["patient"], patient["stroke"], patient["type"]) == ("P0002", True, "hemorrhage")
+    order = [(row["called"], row["stroke"]) for row in told["slices"]]
+    assert order == sorted(order, reverse=True)
+
+
+def test_areas_and_volume_follow_from_the_masks(answered):
+    found, _, told, out = answered
+    (series,) = found.series.values()
+    pixel, total = scans.PIXEL**2, 0
+    for job in found.jobs:
+        row = json.loads(job.answer_in(out).read_text())
+        count = np.count_nonzero(masks.read_class_mask(job.mask_in(out)) == 2)
+        assert row["area_px"]["hemorrhage"] == count
+        assert row["area_mm2"]["hemorrhage"] == pytest.approx(count * pixel)
+        total += count
+    assert told["patients"][0]["volume_ml"]["hemorrhage"] == pytest.approx(total * pixel * 3.0 / 1000, rel=0.05)
+    assert total > 0 and len(series) == 29
+
+
+def test_the_segmentation_has_the_pixels_of_the_masks(answered):
+    found, _, told, out = answered
+    read = highdicom.seg.segread(out / told["series"][0]["segmentation"])
+    uids = [pydicom.dcmread(job.path, stop_before_pixels=True).SOPInstanceUID for job in found.jobs]
+    pixel_array = read.get_pixels_by_source_instance(uids, combine_segments=True)
+    assert np.array_equal(pixel_array, [masks.read_class_mask(job.mask_in(out)) for job in found.jobs])
+    assert read.ContentDescription == Stub.remark
+
+
+def test_a_second_reading_asks_nothing_and_a_changed_file_alone_is_asked_again(scan, tmp_path):
+    folder = tmp_path / "in"
+    for k, file in enumerate(scan.files[:4]):
+        (folder / f"{k}").parent.mkdir(exist_ok=True)
+        (folder / f"{k}").write_bytes(file.read_bytes())
+    _, first, told, out = read_all(folder, folder / "out")
+    assert first.asked == 4
+    before = (out / "answer.json").read_text()
+    made = (out / "series-1/segmentation.dcm").stat().st_mtime_ns
+    _, second, _, _ = read_all(folder, folder / "out")
+    assert second.asked == 0 and (out / "answer.json").read_text() == before
+    assert (out / "series-1/segmentation.dcm").stat().st_mtime_ns == made
+    (out / "series-1/masks" / f"{told['slices'][0]['name']}.png").unlink()
+    next((out / "series-1/slices").glob("*.json")).write_text('{"file": ')
+    assert read_all(folder, folder / "out")[1].asked in (1, 2)
+    other = Stub()
+    other.digest = "d2"
+    assert read_all(folder, folder / "out", other)[1].asked == 4, "answers of other networks do not hold"
+
+
+def test_a_stopped_reading_goes_on(scan, tmp_path):
+    class Stopped(Stub):
+        def look(self, rgb):
+            if self.asked == 3:
+                raise KeyboardInterrupt
+            return super().look(rgb)
+
+    with pytest.raises(KeyboardInterrupt):
+        read_all(scan.folder, tmp_path, Stopped())
+    assert len(list(tmp_path.glob("series-1/slices/*.json"))) == 3 and not (tmp_path / "answer.json").exists()
+    assert read_all(scan.folder, tmp_path)[1].asked == 26
+
+
+def test_the_page_says_all_and_loads_nothing(answered):
+    found, _, told, out = answered
+    page, pdf = report.write(found, told, out)
+    html = page.read_text()
+    assert html.count(f"{Stub.remark}.") >= 2 and "http" not in html and "&lt;Stub&gt;" in html
+    assert html.count("data:image/png;base64,") == report.SHOWN and html.count('alt="CT slice') == report.SHOWN
+    for said in (
+        "P0002",
+        "hemorrhage",
+        " ml",
+        "mm²",
+        "0.031 off on average",
+        "a localizer",
+        "ab" * 8,
+        reading.RULE[:40],
+    ):
+        assert said in html
+    assert pdf.read_bytes().startswith(b"%PDF") and pdf.read_bytes().count(b"/Type /Page\n") <= 1
+
+
+def test_pngs_are_answered_without_a_patient_and_others_refused_by_name(tmp_path, tiny_phantom):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    png = next(path for path in sorted(tiny_phantom.rglob("PNG/*.png")))
+    (folder / "a.png").write_bytes(png.read_bytes())
+    made = kinds.strange(pixels.read_rgb(png))
+    Image.fromarray(made["photo"]).save(folder / "b.png")
+    Image.fromarray(made["overlay of a lesion"]).save(folder / "c.png")
+    Image.fromarray(made["photo"]).save(folder / "d.jpg")
+    (folder / "e.png").write_bytes(png.read_bytes()[:2000])
+    Image.fromarray(np.uint16(made["noise"][..., 0]) * 200).save(folder / "f.png")
+    _, _, told, _ = read_all(folder, tmp_path / "out")
+    refused = {row["file"]: row["refused"]["kind"] for row in told["slices"] if row["refused"]}
+    assert refused.pop("b.png") == "colours" and refused.pop("c.png") == "colours"
+    assert refused == {"e.png": "unreadable png", "f.png": "unexpected mode"}
+    assert told["patients"] == [] and told["answered"] == 1
+    (jpeg,) = told["aside"]
+    assert jpeg["reason"].startswith("d.jpg is a JPEG; expected a PNG or a DICOM file.")
+
+
+def test_nothing_to_read_is_one_message(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(UserError, match="holds no slice: 1 files, none a PNG or a CT slice"):
+        reading.find(tmp_path, quiet=True)
+    with pytest.raises(UserError, match="is not there"):
+        reading.find(tmp_path / "nowhere", quiet=True)
+
+
+def test_one_called_slice_among_many_is_no_stroke():
+    def row(called, refused=None):
+        return {"called": called, "refused": refused}
+
+    assert reading._called([row(False), row(True), row(False)]) is False
+    assert reading._called([row(True), row(False, {"kind": "x"}), row(True)]) is True
+    assert reading._called([row(True)]) is True and reading._called([row(False, {"kind": "x"})]) is None
+
+
+@pytest.mark.parametrize(
+    ("tags", "kind"),
+    [
+        ({"BodyPartExamined": "CHEST"}, "another body part"),
+        ({"ContrastBolusAgent": "Iohexol"}, "contrast"),
+        ({"SeriesDescription": "CTA Head 1.0"}, "contrast"),
+        ({"ProtocolName": "Beyin BT Anjiyografi"}, "contrast"),
+        ({"StudyDescription": "HEAD WITH CONTRAST"}, "contrast"),
+        ({"SeriesDescription": "Head_perfusion_4D"}, "contrast"),
+    ],
+)
+def test_tags_of_other_scans_are_refused_by_name(tmp_path, tags, kind):
+    ct(tmp_path / "a.dcm", head(), **tags)
+    with pytest.raises(strange.Refused) as refused:
+        strange.look_at_tags(tmp_path / "a.dcm")
+    assert refused.value.kind == kind and next(iter(tags.values())) in refused.value.reason
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"BodyPartExamined": "HEAD", "ContrastBolusAgent": "NONE"},
+        {"BodyPartExamined": "Beyin", "SeriesDescription": "Non-Contrast Head"},
+        {"SeriesDescription": "kontrastsız beyin", "StudyDescription": "CT HEAD W/O CONTRAST"},
+        {},
+    ],
+)
+def test_tags_of_plain_heads_are_not(tmp_path, tags):
+    ct(tmp_path / "a.dcm", head(), **tags)
+    strange.look_at_tags(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize("along", [(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_slice_is_laid_upright_by_its_directions_and_back(tmp_path, along, sign):
+    down = sign * np.array([along[1], along[0], 0]) if along[0] else sign * np.array([along[1] != 0, 0, 0])
+    one = Slice(tmp_path, header=None, directions=(*map(float, along), *map(float, down)))
+    row, column = np.mgrid[:5, :7]
+    # x (left) and y (back) of each pixel, in steps
+    x, y = (column * along[axis] + row * down[axis] for axis in (0, 1))
+    upright = strange.way_up(one)
+    assert (np.diff(upright(x), axis=1) == 1).all() and (np.diff(upright(y), axis=0) == 1).all()
+    assert np.array_equal(strange.turned_back(upright, x.shape, upright(x)), x)
+
+
+def test_a_side_view_is_refused(tmp_path):
+    with pytest.raises(strange.Refused, match="side view"):
+        strange.way_up(Slice(tmp_path, header=None, directions=(1.0, 0, 0, 0, 0, -1.0)))
+
+
+def test_masks_of_a_turned_scan_lie_on_its_own_pixels(scan, tmp_path):
+    """The same slices, stored upside down by other directions, give the same masks upside down."""
+    folder = tmp_path / "in"
+    for k in range(5, 8):
+        dataset = pydicom.dcmread(scan.files[k])
+        dataset.PixelData = dataset.pixel_array[::-1, ::-1].tobytes()
+        turned = [-float(each) for each in dataset.ImageOrientationPatient]
+        scans.save(dataset, folder / str(k), ImageOrientationPatient=turned)
+    found, _, told, out = read_all(folder, tmp_path / "out")
+    plain = tmp_path / "plain"
+    for k in range(5, 8):
+        scans.save(pydicom.dcmread(scan.files[k]), plain / str(k))
+    other, _, same, there = read_all(plain, tmp_path / "there")
+    assert told["answered"] == same["answered"] == 3
+    ours = {job.path.name: masks.read_class_mask(job.mask_in(out)) for job in found.jobs}
+    theirs = {job.path.name: masks.read_class_mask(job.mask_in(there)) for job in other.jobs}
+    assert all(np.array_equal(ours[name], theirs[name][::-1, ::-1]) for name in theirs) and ours["6"].any()
+
+
+def test_a_usual_reader_refuses_far_features_and_turns_heads(scan):
+    (series,), _ = read_series(scan.folder, quiet=True)
+    slices = [
+        np.repeat(dicom.window(dicom.read_hounsfield(each.path), *reading.WINDOW)[..., None], 3, axis=2)
+        for each in series.slices
+    ]
+
+    def features(rgb):
+        return np.array([rgb[..., 0].mean(), (rgb[..., 0] > 250).mean() * 100, rgb[::2, ::2, 0].std()])
+
+    usual = strange.Usual.fit(slices[::2], slices[1::2], features)
+    near = [usual.distance(features(rgb)) for rgb in slices[1::2]]
+    assert np.mean(np.array(near) <= usual.limit) == pytest.approx(strange.COVERAGE, abs=0.08)
+    assert usual.distance(features(255 - slices[7])) > usual.limit
+    for quarters in range(4):
+        turned = [usual.turns(np.rot90(rgb, quarters)) for rgb in slices[5:20]]
+        assert set(turned) <= {0, quarters}, "none is turned the wrong way"
+        assert np.mean(np.array(turned) == quarters) >= 0.2
+
+
+def test_what_is_usual_is_read_as_it_was_written(tmp_path):
+    rng = np.random.default_rng(0)
+    parts = {name: rng.random((3,)) for name in ("mean", "spread", "pixel_mean", "pixel_spread")}
+    usual = strange.Usual(**parts, precision=np.eye(3), limit=2.5, ways=rng.random((4, 4)))
+    usual.write(tmp_path / "u.npz")
+    read = strange.Usual.read(tmp_path / "u.npz")
+    assert read.limit == 2.5 and read.distance(np.ones(3)) == usual.distance(np.ones(3))
+
+
+def test_no_weights_is_one_message(tmp_path, monkeypatch):
+    monkeypatch.setenv("STROKE_RESULTS", str(tmp_path))
+    with pytest.raises(UserError, match="no finished run for segmentation .*make reproduce.*--weights RUN"):
+        networks.find()
+    with pytest.raises(UserError, match="is no network of a finished run"):
+        networks.find([tmp_path])
+
+
+def test_there_are_thirty_kinds_of_strange_pictures(tiny_phantom):
+    rgb = pixels.read_rgb(next(path for path in sorted(tiny_phantom.rglob("PNG/*.png"))))
+    made = kinds.strange(rgb)
+    assert len(made) == 30 and all(each.dtype == np.uint8 and each.shape[2] == 3 for each in made.values())
+    assert all(not np.array_equal(each, rgb) for each in made.values())
+    named = 0
+    for picture in made.values():
+        try:
+            strange.look_at_picture(picture)
+        except strange.Refused:
+            named += 1
+    assert named >= 15
+    strange.look_at_picture(rgb)
+
+
+def test_slices_of_the_real_data_are_taken_for_heads(real_samples):
+    found = [*real_samples.rglob("PNG/*.png"), *real_samples.rglob("*PNG/*.png"), *real_samples.glob("odd/*.png")]
+    for path in found:
+        strange.look_at_picture(pixels.read_rgb(path))
+    assert found
+
+
+def test_a_refused_slice_leaves_the_volume_to_its_neighbours(scan, tmp_path):
+    class Choosy(Stub):
+        def look(self, rgb):
+            self.asked += 1
+            if self.asked == 7:
+                raise strange.Refused("unusual", "As a test.")
+            return float(self.regions_of(rgb).any()), np.zeros(3)
+
+    _, _, told, _ = read_all(scan.folder, tmp_path, Choosy())
+    assert told["refused"] == {"unusual": 1} and "1 slices were refused" in " ".join(told["series"][0]["notes"])
+    _, _, whole, _ = read_all(scan.folder, tmp_path / "whole")
+    ours, theirs = (each["patients"][0]["volume_ml"]["hemorrhage"] for each in (told, whole))
+    assert ours == pytest.approx(theirs, rel=0.1)
+
+
+def test_a_reader_is_told_who_answers():
+    source = networks.Source("03_phase1_detection", "cnn", None, {"metrics": {"cnn": {}}})
+    assert source.title == "CNN" and replace(source, model="resnet18").title == "ResNet-18"
