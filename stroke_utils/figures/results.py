@@ -73,7 +73,8 @@ def _cut_above(axis: Axes, history: pd.DataFrame, names: list[str], top: float) 
     """Let the axis end at ``top`` where a curve goes above it, and write the highest value of each curve there."""
     for name, colour in zip(names, ("C0", "C1"), strict=True):
         if (highest := history[name].max()) > top:
-            axis.set_ylim(top=top)
+            least = history[names].min().min()
+            axis.set_ylim(max(0, least - 0.2 * (top - least)), top)  # the margin below was that of the whole curve
             place = history.loc[history[name].idxmax(), "epoch"], 1
             side = -1 if place[0] > len(history) / 2 else 1  # inside the axes
             axis.annotate(
