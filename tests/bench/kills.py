@@ -1,4 +1,4 @@
-"""Kill trainings at random moments and see that they end as unbroken ones: ``python -m tests.bench.kills [KILLS [NOTEBOOK]]``.
+"""Kill trainings at random and see that they end as unbroken ones: ``python -m tests.bench.kills [KILLS [NOTEBOOK]]``.
 
 A detector (notebook 3) and a U-Net (notebook 5) are trained on a small phantom by the runner of notebooks, once
 unbroken and then KILLS times each (10) with a SIGKILL at a random moment between the first epoch's start and the
