@@ -362,7 +362,7 @@ _ROWS = (
         help={
             "05": "of Adam",
             "09": "of Adam",
-            "": f"of Adam; at least {RATE_FROM_RANDOM} from random weights, from ImageNet's too where reduce_after is 0",
+            "": f"of Adam; at least {RATE_FROM_RANDOM} from random weights, from ImageNet's too if reduce_after is 0",
         },
     ),
     Parameter(
