@@ -86,7 +86,7 @@ def formula(body: str, block: bool = False) -> str:
     picture = base64.b64encode(stream.getvalue()).decode()
     place = "display:block;margin:1em auto" if block else f"vertical-align:{-depth / POINTS:.2f}em"
     style = f"width:{width / POINTS:.2f}em;{place}"
-    return f'<img class="formula" alt="{html.escape(text)}" style="{style}" src="data:image/svg+xml;base64,{picture}">'
+    return f'<img alt="{html.escape(text)}" class="formula" style="{style}" src="data:image/svg+xml;base64,{picture}">'
 
 
 class Renderer(IPythonRenderer):

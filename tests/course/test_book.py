@@ -135,7 +135,7 @@ def test_pictures_tables_formulas_and_outputs(shelf):
     assert re.search(r'<img alt="The curve of this model." src="data:image/png', page)
     assert '<img alt="A red box, 40 pixels wide" src="data:image/png' in page
     assert '<div class="scroll"><table>' in page and "H<sub>2</sub>O" in page
-    assert re.search(r'<img class="formula" alt="\$2b/\(a\+b\)\$" [^>]*data:image/svg', page)
+    assert re.search(r'<img alt="\$2b/\(a\+b\)\$" class="formula" [^>]*data:image/svg', page)
     assert "<code>$\\begin{x}$</code>" in page
     contents = page[page.index("<nav") : page.index("</nav>")]
     assert "Training" in contents and "Inside an output" not in contents
