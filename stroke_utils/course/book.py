@@ -86,7 +86,7 @@ def formula(body: str, block: bool = False) -> str:
     picture = base64.b64encode(stream.getvalue()).decode()
     place = "display:block;margin:1em auto" if block else f"vertical-align:{-depth / POINTS:.2f}em"
     style = f"width:{width / POINTS:.2f}em;{place}"
-    return f'<img alt="{html.escape(text)}" style="{style}" src="data:image/svg+xml;base64,{picture}">'
+    return f'<img alt="{html.escape(text)}" class="formula" style="{style}" src="data:image/svg+xml;base64,{picture}">'
 
 
 class Renderer(IPythonRenderer):
@@ -248,8 +248,10 @@ def bind(plan: Plan) -> tuple[Path, list[str]]:
     }
     front = templates.render(TEMPLATES / "front.md.j2", **facts)
     chapters = render({FRONT: front, **pages, **further}, absent, folder)
-    colours = HtmlFormatter(style="default").get_style_defs(".highlight")
-    page = templates.render(TEMPLATES / "book.html.j2", chapters=chapters, profile=profile, colours=colours)
+    colours, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in ("default", "github-dark"))
+    page = templates.render(
+        TEMPLATES / "book.html.j2", chapters=chapters, profile=profile, colours=colours, dark_colours=dark
+    )
     return files.write_text(root / "book.html", page), missing + problems(page)
 
 

@@ -111,7 +111,7 @@ FIXED = (
     ("03", "threshold", "of those with a recall of at least 0.88 on validation, the one of highest precision",
      "threshold: recall of at least 88 %; ours: on validation, and the highest precision"),
     ("03, 04", "rate from random weights", "at least 0.001", "not stated; ours: Adam's usual rate"),
-    ("03, 04", "rate from ImageNet weights, along a cosine", "at least 0.001", "no cosine there; ours: see record 009"),
+    ("03, 04", "rate from ImageNet weights on a cosine", "at least 0.001", "the paper has no cosine; see record 009"),
     ("03", "CNN", "3 × 3 convolutions of 16, 32, 32, 64, 64, 96, 96, 96, each with BatchNorm; global maximum",
      "not stated; ours: the smallest that learned the phantom, see docs/decisions/002"),
     ("03, 04", "light augmentation", "mirrored, ± 8°, ± 8 % zoom, ± 4 % shift", "amounts not stated; ours"),

@@ -376,7 +376,7 @@ _ROWS = (
             "05": "of Adam",
             "09": "of Adam",
             "10": "of Adam",
-            "": f"of Adam; from random weights, and along a cosine from ImageNet's, at least {RATE_FROM_RANDOM}",
+            "": f"of Adam; at least {RATE_FROM_RANDOM} from random weights, from ImageNet's too if reduce_after is 0",
         },
     ),
     Parameter(

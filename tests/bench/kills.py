@@ -1,4 +1,4 @@
-"""Kill trainings at random moments and see that they end as unbroken ones: ``python -m tests.bench.kills [KILLS]``.
+"""Kill trainings at random and see that they end as unbroken ones: ``python -m tests.bench.kills [KILLS [NOTEBOOK]]``.
 
 A detector (notebook 3) and a U-Net (notebook 5) are trained on a small phantom by the runner of notebooks, once
 unbroken and then KILLS times each (10) with a SIGKILL at a random moment between the first epoch's start and the
@@ -84,14 +84,14 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def main(kills: int = 10) -> int:
+def main(kills: str = "10", *notebooks: str) -> int:
     """Print one line a kill; the exit status is the number of runs that did not end as the unbroken one."""
     random.seed(0)
     wrong = 0
-    for notebook in RUNS:
+    for notebook in notebooks or RUNS:
         with tempfile.TemporaryDirectory() as folder:
             expected, seconds = unbroken(notebook, Path(folder))
-        for _ in range(kills):
+        for _ in range(int(kills)):
             after = random.uniform(0, seconds)
             with tempfile.TemporaryDirectory() as folder:
                 said = killed(notebook, Path(folder), after)
@@ -103,4 +103,4 @@ def main(kills: int = 10) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    sys.exit(main(*sys.argv[1:]))

@@ -135,9 +135,27 @@ def test_pictures_tables_formulas_and_outputs(shelf):
     assert re.search(r'<img alt="The curve of this model." src="data:image/png', page)
     assert '<img alt="A red box, 40 pixels wide" src="data:image/png' in page
     assert '<div class="scroll"><table>' in page and "H<sub>2</sub>O" in page
-    assert re.search(r'<img alt="\$2b/\(a\+b\)\$" [^>]*data:image/svg', page) and "<code>$\\begin{x}$</code>" in page
+    assert re.search(r'<img alt="\$2b/\(a\+b\)\$" class="formula" [^>]*data:image/svg', page)
+    assert "<code>$\\begin{x}$</code>" in page
     contents = page[page.index("<nav") : page.index("</nav>")]
     assert "Training" in contents and "Inside an output" not in contents
+
+
+def test_text_in_columns_is_told_from_text_that_may_wrap(shelf):
+    write(copy_of("01_exploration"), "# 1", code("a", printed("CNN     0.92")), code("b", printed("one  two")))
+    page, _ = bound()
+    kinds = dict(re.findall(r'<div class="(output[^"]*)">(?:(?!<div class="output[ "]).)*?(CNN|one) ', page, re.S))
+    assert kinds == {"output columns": "CNN", "output": "one"}
+
+
+def test_a_dark_screen_gets_colours_of_its_own(shelf):
+    page, _ = bound()
+    style = page[page.index("<style>") : page.index("</style>")]
+    light, *dark = style.split("@media screen and (prefers-color-scheme: dark) {")
+    assert "color-scheme: light dark" in light and len(dark) == 2
+    for name in ("ink", "quiet", "line", "paper", "shade", "link", "note", "edge"):  # all of them, or none fits
+        assert f"--{name}:" in light and f"--{name}:" in dark[0].partition("}")[0]
+    assert ".highlight .k {" in dark[1] and ".formula { filter: invert" in dark[0]
 
 
 def test_what_is_missing_is_said_and_linked(shelf):
