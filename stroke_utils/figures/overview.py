@@ -6,7 +6,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from stroke_utils.figures.anatomy import LESIONS, drawn_slice, square
-from stroke_utils.figures.canvas import mark_paper, mark_phantom, single
+from stroke_utils.figures.canvas import leave_unstamped, mark_phantom, single
 from stroke_utils.figures.style import OUTLINES
 
 PLACES = {
@@ -103,5 +103,5 @@ def one_or_three(ax: Axes | None = None) -> Axes:
         box(45, bottom, 20, words, network)
         arrow((32.5, 13), (44.5, bottom + 4))
     axis.set(xlim=(-1, 92), ylim=(-4, 50))
-    mark_paper(axis)
+    leave_unstamped(axis)
     return axis

@@ -38,7 +38,7 @@ LEAST_HIGH, MOST_HIGH = 0.95, 1.5
 MOST_WHITE, MOST_BLACK = 0.6, 0.5
 
 _CONTRAST = re.compile(r"\b(cta|cteph|angio\w*|anjiyo\w*|venogra\w*|perfu\w*|contrast\w*|kontrast\w*)\b")
-_WITHOUT = re.compile(r"\b(non|no|not|without|w/o|unenhanced)[\s_-]*(iv)?[\s_-]*(contrast\w*)|\bkontrasts ?\w?z\w*")
+_WITHOUT = re.compile(r"\b(non|no|not|without|w o|wo|unenhanced)[\s_-]*(iv)?[\s_-]*(contrast\w*)|\bkontrasts ?\w?z\w*")
 _NO_AGENT = {"", "no", "none", "non", "without", "n", "0", "yok", "n/a", "na", "unknown"}
 _SMALL = 24  # pixels a side of the pictures in which the way up is looked for
 _COLOURED = 0.002  # share of coloured pixels that a slice may have beside markers

@@ -50,7 +50,7 @@ def one_model(profile: str = "quick", seeds: tuple[int, ...] = SEEDS) -> pd.Data
     Raises:
         UserError: a seed has no such run.
     """
-    found, _ = runs.records(profile, NOTEBOOK)
+    found, _ = runs.read_records(profile, NOTEBOOK)
     newest = {r["seed"]: r for r in found if set(r["parameters"].get("variants", ())) == set(VARIANTS)}
     if lacking := [seed for seed in seeds if seed not in newest]:
         raise UserError(
