@@ -16,7 +16,7 @@ from stroke_utils.data.pixels import read_rgb
 from stroke_utils.evaluate.metrics import ANSWERS
 from stroke_utils.figures.canvas import leave_unstamped, nothing, several, single
 from stroke_utils.figures.style import COLOURS, OUTLINES, crop, image_grid
-from stroke_utils.results.select import one_a_head
+from stroke_utils.results.select import one_a_head, with_patients
 
 
 def _row_of(figure: Figure | SubFigure | None, number: int, width: float, height: float) -> np.ndarray:
@@ -71,9 +71,9 @@ def loss_curves(
 
 def _cut_above(axis: Axes, history: pd.DataFrame, names: list[str], top: float) -> None:
     """Let the axis end at ``top`` where a curve goes above it, and write the highest value of each curve there."""
+    least = history[names].min().min()
     for name, colour in zip(names, ("C0", "C1"), strict=True):
         if (highest := history[name].max()) > top:
-            least = history[names].min().min()
             axis.set_ylim(max(0, least - 0.2 * (top - least)), top)  # the margin below was that of the whole curve
             place = history.loc[history[name].idxmax(), "epoch"], 1
             side = -1 if place[0] > len(history) / 2 else 1  # inside the axes
@@ -189,14 +189,13 @@ def predictions_gallery(
     if predictions.empty:
         return np.array([nothing("prediction", "left by a run", figure=figure)])
     pngs = slices.set_index("slice_id")["png"]
-    patients = slices.set_index("slice_id").reindex(columns=["patient"])["patient"]
     titles = {outcome: title for outcome, title in titles.items() if (predictions["outcome"] == outcome).any()}
     axes = several(figure, len(titles), each, (1.8 * each + 0.7, 1.95 * len(titles)))
     for row, (outcome, title) in zip(axes, titles.items(), strict=True):
         # Surest is farthest on its side of the threshold, wherever that lies.
         chosen = predictions[predictions["outcome"] == outcome]
         chosen = chosen.sort_values("probability", ascending=outcome in ("TN", "FN"), kind="stable")
-        chosen = one_a_head(chosen.assign(patient=chosen["slice_id"].map(patients))).head(each)
+        chosen = one_a_head(with_patients(chosen, slices)).head(each)
         for axis in row:
             axis.axis("off")
         for axis, p in zip(row, chosen.itertuples(), strict=False):

@@ -11,7 +11,7 @@ from stroke_utils.data.masks import read_class_mask
 from stroke_utils.data.pixels import read_rgb
 from stroke_utils.figures.canvas import single
 from stroke_utils.figures.style import COLOURS, agreement, agreement_key, image_grid
-from stroke_utils.results.select import one_a_head
+from stroke_utils.results.select import one_a_head, with_patients
 
 
 def dice_by_level(table: pd.DataFrame, chosen: dict[str, int], ax: Axes | None = None) -> Axes:
@@ -74,8 +74,7 @@ def failure_gallery(
         each: slices of a type at most.
     """
     rows, truths = slices.set_index("slice_id"), references.set_axis(slices["slice_id"])
-    patients = rows.reindex(columns=["patient"])["patient"]
-    worst = table.assign(patient=table["slice_id"].map(patients)).sort_values(["typed_dice", "slice_id"])
+    worst = with_patients(table, slices).sort_values(["typed_dice", "slice_id"])
     worst = pd.concat([one_a_head(of_type) for _, of_type in worst.groupby("label")])
     each = min(each, worst["label"].value_counts().min())  # rows of one length
     worst = worst.groupby("label").head(each)

@@ -13,6 +13,12 @@ from stroke_utils.results.outputs import TABLE_NOTEBOOKS
 from stroke_utils.results.parameters import role
 
 
+def with_patients(rows: pd.DataFrame, slices: pd.DataFrame) -> pd.DataFrame:
+    """Give rows, by their ``slice_id``, the column ``patient`` of a table of slices, missing where unknown."""
+    patients = slices.set_index("slice_id").reindex(columns=["patient"])["patient"]
+    return rows.assign(patient=rows["slice_id"].map(patients))
+
+
 def one_a_head(rows: pd.DataFrame) -> pd.DataFrame:
     """Keep the first row of each ``patient``, for slices of one head look alike; rows of an unknown one all stay."""
     codes = cluster_codes(len(rows), rows["patient"].to_numpy(dtype=object))
