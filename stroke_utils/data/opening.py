@@ -102,7 +102,7 @@ def open_control(size: str = "quick", seed: int = 0, quiet: bool = False) -> Coh
     return read_cohort(folder, quiet=quiet)
 
 
-def drawn_scan(folder: str | os.PathLike, sick: bool = True) -> scan.Scan:
+def drawn_scan(folder: str | os.PathLike, sick: bool = True, number: int = 5) -> scan.Scan:
     """Draw one head's scan into a new folder, as a disc holds it: 30 DICOM slices, two localizers and a text.
 
     Names and counts are shuffled, the gantry is tilted, one file is cut short.
@@ -110,11 +110,12 @@ def drawn_scan(folder: str | os.PathLike, sick: bool = True) -> scan.Scan:
     Args:
         folder: written anew; an older one of this function is removed.
         sick: whether it has a bleeding below and an ischemia above.
+        number: of the head.
     """
     folder = Path(folder)
     if (folder / "README").is_file() and (folder / "README").read_text() == scan.NOTE:
         shutil.rmtree(folder)
-    return scan.write_scan(folder, lesions=tuple(scan.LESIONS) if sick else ())
+    return scan.write_scan(folder, number=number, lesions=tuple(scan.LESIONS) if sick else ())
 
 
 def drawn_tissue(cohort: Cohort, slice_ids: list[str]) -> dict[str, np.ndarray]:

@@ -18,12 +18,12 @@ SLICES, SHAPE = 30, (240, 224)
 PIXEL, DISTANCE, TILT = 0.98, 3.0, 20.0
 """Side of a pixel and distance of the slices along their normal, mm; degrees by which the gantry is tilted."""
 
-LESIONS = {"hemorrhage": range(4, 12), "ischemia": range(15, 24)}
+LESIONS = {"hemorrhage": range(10, 18), "ischemia": range(19, 28)}
 """On which slices from below each lesion lies."""
 
 NOTE = "A disc of pictures."
 
-TORN = 18
+TORN = 22
 """The slice whose file is cut short; it lies in a lesion."""
 
 
@@ -65,7 +65,7 @@ def save(dataset: pydicom.Dataset, path: Path, **tags: object) -> Path:
 
 
 def write_scan(
-    folder: Path, seed: int = 700, number: int = 2, lesions: Sequence[str] = ("hemorrhage", "ischemia")
+    folder: Path, seed: int = 700, number: int = 5, lesions: Sequence[str] = ("hemorrhage", "ischemia")
 ) -> Scan:
     """Write 30 slices of one drawn head with a bleeding below and an ischemia above, two localizers and a text.
 

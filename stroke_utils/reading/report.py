@@ -56,7 +56,10 @@ def write(found: Scan, told: dict, out: str | os.PathLike) -> tuple[Path, Path]:
         distance=distance(told),
     )
     page, pdf = files.write_text(out / "report.html", html), out / "report.pdf"
-    lines = [f"Patient {each['patient']}: {words(each)}; {volume(each)}" for each in told["patients"][:6]]
+    lines = [
+        f"Patient {each['patient']}: {'; '.join(filter(None, (words(each), volume(each))))}"
+        for each in told["patients"][:6]
+    ]
     lines.append(f"{told['answered']} slices answered, {sum(row['called'] for row in rows)} called a stroke.")
     small = [told["rule"], "", *(_network(told, each) for each in told["networks"]), distance(told), ""]
     small += [f"Not answered: {each['kind']} {each['number']}: {each['first']}" for each in refusals(told)[:6]]
@@ -96,12 +99,13 @@ def words(patient: dict) -> str:
         return "no answer: every slice was refused"
     if not patient["stroke"]:
         return "no stroke found"
-    sure = patient["hemorrhage"] if patient["type"] == "hemorrhage" else 1 - patient["hemorrhage"]
-    return f"stroke, {patient['type']} (probability of this type {sure:.2f})"
+    return f"stroke, {' and '.join(patient['types'])}"
 
 
 def volume(patient: dict) -> str:
-    """Say a patient's volumes."""
+    """Say a patient's volumes; empty where there is no stroke."""
+    if not patient["stroke"]:
+        return ""
     if patient["volume_ml"] is None:
         return "volume not known"
     return ", ".join(f"{name} {value:.1f} ml" for name, value in patient["volume_ml"].items())

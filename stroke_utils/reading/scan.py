@@ -27,8 +27,8 @@ WINDOW = dicom.BRAIN_WINDOW
 
 RULE = (
     "A patient is called a stroke where two neighbouring slices of a series are, or the only slice that was answered. "
-    "The type is that of the mean probability over the called slices. The volume is that of the series with the "
-    "largest. Nobody measured this rule on patients."
+    "Each type counts that two such neighbours have; where they have different ones, both count. The volume is that of "
+    "the series with the largest. Nobody measured this rule on patients."
 )
 """How the answers of slices become one of a patient."""
 
@@ -304,7 +304,7 @@ def _series(group: str, whole: series.Series, rows: list[dict], networks: Networ
         "distance_mm": whole.distance,
         "notes": list(whole.notes),
         "stroke": _called(rows),
-        "hemorrhage": _mean([rows[k]["hemorrhage"] for k in read if rows[k]["called"]]),
+        "types": _types(rows),
         "volume_ml": None,
         "segmentation": None,
     }
@@ -341,8 +341,13 @@ def _called(rows: list[dict]) -> bool | None:
     return any(a["called"] and b["called"] for a, b in itertools.pairwise(read))
 
 
-def _mean(values: list[float]) -> float | None:
-    return float(np.mean(values)) if values else None
+def _types(rows: list[dict]) -> list[str]:
+    """Apply the rule for types to a series in anatomical order; empty where it is no stroke."""
+    read = [row for row in rows if not row["refused"]]
+    pairs = itertools.pairwise(read) if len(read) > 1 else [(row, row) for row in read]
+    called = [{a["type"], b["type"]} for a, b in pairs if a["called"] and b["called"]]
+    alike = set().union(*(types for types in called if len(types) == 1))
+    return [name for name in TYPES if name in (alike or set().union(*called))]
 
 
 def _patients(told: list[dict]) -> list[dict]:
@@ -354,15 +359,13 @@ def _patients(told: list[dict]) -> list[dict]:
     for patient, each in by.items():
         calls = [one["stroke"] for one in each if one["stroke"] is not None]
         stroke = any(calls) if calls else None
-        sure = _mean([one["hemorrhage"] for one in each if one["stroke"] and one["hemorrhage"] is not None])
         known = [one["volume_ml"] for one in each if one["volume_ml"]]
         given.append(
             {
                 "patient": patient,
                 "series": [one["group"] for one in each],
                 "stroke": stroke,
-                "type": TYPES[int(sure >= 0.5)] if stroke and sure is not None else None,
-                "hemorrhage": sure if stroke else None,
+                "types": [name for name in TYPES if any(name in one["types"] for one in each)],
                 "volume_ml": max(known, key=lambda ml: sum(ml.values())) if known else None,
             }
         )
@@ -376,8 +379,8 @@ def summary(told: dict) -> str:
         if each["stroke"] is None:
             lines.append(f"Patient {each['patient']}: no answer, every slice was refused.")
             continue
-        what = f"stroke, {each['type']}" if each["stroke"] else "no stroke found"
-        ml = each["volume_ml"]
+        what = f"stroke, {' and '.join(each['types'])}" if each["stroke"] else "no stroke found"
+        ml = each["stroke"] and each["volume_ml"]
         size = "; " + ", ".join(f"{name} {value:.1f} ml" for name, value in ml.items()) if ml else ""
         lines.append(f"Patient {each['patient']}: {what}{size}")
     called = sum(bool(row.get("called")) for row in told["slices"])

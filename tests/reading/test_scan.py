@@ -65,7 +65,7 @@ def test_a_scan_is_read_in_order_and_named_aside(answered, scan):
     assert told["answered"] == stub.asked == 29 and told["refused"] == {}
     assert sorted(each["kind"] for each in told["aside"]) == ["broken", "no CT slice", "no CT slice", "no DICOM"]
     (patient,) = told["patients"]
-    assert (patient["patient"], patient["stroke"], patient["type"]) == ("P0002", True, "hemorrhage")
+    assert (patient["patient"], patient["stroke"], patient["types"]) == ("P0005", True, ["hemorrhage"])
     order = [(row["called"], row["stroke"]) for row in told["slices"]]
     assert order == sorted(order, reverse=True)
 
@@ -133,7 +133,7 @@ def test_the_page_says_all_and_loads_nothing(answered):
     assert html.count(f"{Stub.remark}.") >= 2 and "http" not in html and "&lt;Stub&gt;" in html
     assert html.count("data:image/png;base64,") == report.SHOWN and html.count('alt="CT slice') == report.SHOWN
     for said in (
-        "P0002",
+        "P0005",
         "hemorrhage",
         " ml",
         "mm²",
@@ -181,6 +181,17 @@ def test_one_called_slice_among_many_is_no_stroke():
     assert reading._called([row(False), row(True), row(False)]) is False
     assert reading._called([row(True), row(False, {"kind": "x"}), row(True)]) is True
     assert reading._called([row(True)]) is True and reading._called([row(False, {"kind": "x"})]) is None
+
+
+def test_a_bleeding_on_neighbouring_slices_is_named_however_many_others_show_an_ischemia():
+    def rows(letters):
+        names = {"i": "ischemia", "h": "hemorrhage"}
+        return [{"called": c in names, "refused": None, "type": names.get(c)} for c in letters]
+
+    assert reading._types(rows("iiiiii..hh")) == ["ischemia", "hemorrhage"]
+    assert reading._types(rows("iiihiii")) == ["ischemia"], "a single slice among others is not believed"
+    assert reading._types(rows(".hi.")) == ["ischemia", "hemorrhage"], "two that differ: both"
+    assert reading._types(rows("h")) == ["hemorrhage"] and reading._types(rows("..h.i")) == []
 
 
 @pytest.mark.parametrize(
@@ -236,20 +247,20 @@ def test_a_side_view_is_refused(tmp_path):
 def test_masks_of_a_turned_scan_lie_on_its_own_pixels(scan, tmp_path):
     """The same slices, stored upside down by other directions, give the same masks upside down."""
     folder = tmp_path / "in"
-    for k in range(5, 8):
+    for k in range(12, 15):
         dataset = pydicom.dcmread(scan.files[k])
         dataset.PixelData = dataset.pixel_array[::-1, ::-1].tobytes()
         turned = [-float(each) for each in dataset.ImageOrientationPatient]
         scans.save(dataset, folder / str(k), ImageOrientationPatient=turned)
     found, _, told, out = read_all(folder, tmp_path / "out")
     plain = tmp_path / "plain"
-    for k in range(5, 8):
+    for k in range(12, 15):
         scans.save(pydicom.dcmread(scan.files[k]), plain / str(k))
     other, _, same, there = read_all(plain, tmp_path / "there")
     assert told["answered"] == same["answered"] == 3
     ours = {job.path.name: masks.read_class_mask(job.mask_in(out)) for job in found.jobs}
     theirs = {job.path.name: masks.read_class_mask(job.mask_in(there)) for job in other.jobs}
-    assert all(np.array_equal(ours[name], theirs[name][::-1, ::-1]) for name in theirs) and ours["6"].any()
+    assert all(np.array_equal(ours[name], theirs[name][::-1, ::-1]) for name in theirs) and ours["13"].any()
 
 
 def test_a_usual_reader_refuses_far_features_and_turns_heads(scan):
