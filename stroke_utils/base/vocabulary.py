@@ -87,6 +87,9 @@ TYPE_CLASSIFIERS = ("cnn", "resnet18", "efficientnetv2b0")
 UNET_ENCODERS = tuple(UNET_TITLES)
 """Names of the encoders of the U-Nets that segment lesions in phase 2."""
 
+JOINT_ENCODERS = (*UNET_ENCODERS, "mobilenetv2")
+"""Names of the encoders of networks of several heads."""
+
 HEADS = ("detection", "type", "mask")
 """What one network of several heads answers: is there a stroke, of which type, and where."""
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from stroke_utils.base import files, identity, paths
 from stroke_utils.base.errors import UserError, check_known, reason
-from stroke_utils.base.vocabulary import MASK_CLASSES, MODEL_TITLES, PIXEL_FORMS, UNET_TITLES
+from stroke_utils.base.vocabulary import JOINT_ENCODERS, MASK_CLASSES, MODEL_TITLES, PIXEL_FORMS, UNET_TITLES
 from stroke_utils.learn import inputs, starts
 from stroke_utils.learn.backend import Classifiers, keras, sm, tf
 
@@ -159,11 +159,14 @@ def weights_for(name: str, weights: str, unet: bool = False) -> str:
 
     Raises:
         UserError: no such file or folder, a folder without the file, a file that is no Keras weights file, or
-            ``phantom`` for a U-Net.
+            ``phantom`` for an encoder that is segmentation-models' own.
     """
+    unet = unet and name in ENCODER_FILES
     if weights == "phantom":
         if unet:
-            raise UserError("There is no start from drawn heads for a U-Net. Set 'weights' to 'none' or 'imagenet'.")
+            raise UserError(
+                f"There is no start from drawn heads for the encoder {name}. Set 'weights' to 'none' or 'imagenet'."
+            )
         return str(starts.file_of(name) or "none")
     if weights in ("none", "imagenet"):
         return "none" if name == "cnn" else weights
@@ -444,7 +447,8 @@ def unet(
     """Build segmentation-models' U-Net with a softmax over background, ischemia and hemorrhage.
 
     Args:
-        encoder: a key of :data:`UNET_ENCODERS`.
+        encoder: one of the vocabulary's ``JOINT_ENCODERS``: the paper's, and MobileNetV2, which is Keras' own network
+            and so can start from all that a detector can.
         size: side of the square RGB input in pixels, a multiple of 32; the paper's is 512.
         weights: ``none``, ``imagenet``, a weights file or a folder of files, for the encoder (:func:`weights_for`).
         momentum: BatchNorm momentum; None keeps the network's own.
@@ -454,9 +458,12 @@ def unet(
     Returns:
         A model from float32 (b, size, size, 3) to class probabilities (b, size, size, 3).
     """
-    check_known(encoder, UNET_ENCODERS, "segmentation encoder")
+    check_known(encoder, {*UNET_ENCODERS, *JOINT_ENCODERS}, "segmentation encoder")
     if size % 32:
         raise UserError(f"A U-Net's input side must be a multiple of 32, found {size}.")
+    start = None
+    if encoder in BACKBONES and encoder not in UNET_ENCODERS:
+        start, weights = build_backbone(encoder, size, weights), "none"
     given = weights_for(encoder, weights, unet=True)
     published = ENCODER_FILES.get(encoder, ""), ENCODER_CHECKSUMS.get(encoder, "")
     download = _explained_download(encoder, published[0], "segmentation-models", published[1])
@@ -470,6 +477,10 @@ def unet(
             activation="softmax",
             encoder_weights=None if given == "none" else readable,
         )
+    if start:
+        for layer in start.layers:
+            if layer.weights:
+                model.get_layer(layer.name).set_weights(layer.get_weights())
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dropout) and not stochastic_depth:
             layer.rate = 0.0  # read in each trace, and there is none before the first step
@@ -479,7 +490,9 @@ def unet(
 def unet_preprocess(encoder: str, pixels: str) -> Preprocess:
     """Return the preprocessing of a U-Net's input, 0-255 in; ``pixels`` is one of the vocabulary's ``PIXEL_FORMS``."""
     check_known(pixels, PIXEL_FORMS, "input of a U-Net")
-    return inputs.unit_range if pixels == "unit" else sm.get_preprocessing(encoder)
+    if pixels == "unit":
+        return inputs.unit_range
+    return sm.get_preprocessing(encoder) if encoder in UNET_ENCODERS else BACKBONES[encoder].preprocess
 
 
 def write_checkpoint(folder: str | os.PathLike, encoder: str, size: int, pixels: str, **more: object) -> None:

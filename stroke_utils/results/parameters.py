@@ -20,6 +20,7 @@ from stroke_utils.base.errors import UserError
 from stroke_utils.base.vocabulary import (
     AUGMENTATIONS,
     DETECTORS,
+    JOINT_ENCODERS,
     MASK_METHODS,
     PHANTOM_SIZES,
     PIXEL_FORMS,
@@ -318,8 +319,8 @@ _ROWS = (
         name="encoder",
         kind=str,
         role="identifies",
-        choices=UNET_ENCODERS,
-        help=f"of all networks: {_or(UNET_ENCODERS)}",
+        choices=JOINT_ENCODERS,
+        help=f"of all networks: {_or(JOINT_ENCODERS)}",
     ),
     Parameter(
         name="size",
@@ -426,7 +427,7 @@ _ROWS = (
         role="identifies",
         help={
             "05": "starting weights of the encoder: none, imagenet, a file or a folder of files",
-            "10": "starting weights of the encoder: none, imagenet, a file or a folder of files",
+            "10": "starting weights of the encoder: none, imagenet, phantom (of MobileNetV2), a file or a folder",
             "": "starting weights of the backbones: none, imagenet, phantom, a file or a folder of files",
         },
     ),

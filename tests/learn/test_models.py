@@ -303,8 +303,19 @@ def test_a_start_from_drawn_heads_is_in_the_backbone(name):
 
 def test_networks_without_a_start_from_drawn_heads_begin_at_random_and_u_nets_refuse():
     assert [models.weights_for(name, "phantom") for name in ("cnn", "resnet18")] == ["none", "none"]
-    with pytest.raises(UserError, match="no start from drawn heads for a U-Net"):
+    with pytest.raises(UserError, match="no start from drawn heads for the encoder resnet50"):
         models.weights_for("resnet50", "phantom", unet=True)
+
+
+def test_a_unet_on_mobilenetv2_sees_what_its_detector_sees_at_the_start():
+    unet, start = models.unet("mobilenetv2", 64, "phantom"), models.build_backbone("mobilenetv2", 64, "phantom")
+    features = keras.Model(unet.input, unet.get_layer("decoder_stage0_upsampling").input)
+    seen = np.random.default_rng(0).uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32)
+    assert np.array_equal(features(seen), start(seen))
+    assert not np.array_equal(models.unet("mobilenetv2", 64).get_layer("Conv1").kernel, start.get_layer("Conv1").kernel)
+    pixels = np.float32(np.arange(48).reshape(1, 4, 4, 3) * 5)
+    form = models.unet_preprocess("mobilenetv2", "imagenet")
+    assert np.allclose(form(pixels.copy()), models.BACKBONES["mobilenetv2"].preprocess(pixels.copy()))
 
 
 def test_what_a_network_starts_from_is_said_in_words(tmp_path):
