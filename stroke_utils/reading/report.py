@@ -117,7 +117,8 @@ def caption(row: dict) -> str:
     if row["position_mm"] is not None:
         said[0] += f" at {row['position_mm']:.1f} mm"
     if row["called"]:
-        said.append(f"hemorrhage {row['hemorrhage']:.2f}")
+        sure = row["hemorrhage"] if row["type"] == "hemorrhage" else 1 - row["hemorrhage"]
+        said.append(f"type {row['type']} ({sure:.2f})")
         for name in TYPES:
             if number := row["area_px"][name]:
                 square = f" = {row['area_mm2'][name]:.0f} mm²" if row["area_mm2"] else ""

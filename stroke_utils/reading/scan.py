@@ -312,7 +312,7 @@ def _series(group: str, whole: series.Series, rows: list[dict], networks: Networ
         return told
     if len(read) < len(whole):
         told["notes"].append(
-            f"{len(whole) - len(read)} slices were refused; the volume counts each as the mean of its neighbours."
+            f"Slices refused: {len(whole) - len(read)}. The volume counts each as the mean of its neighbours."
         )
     part = replace(whole, slices=tuple(whole.slices[k] for k in read))
     paths = [out / group / "masks" / f"{rows[k]['name']}.png" for k in read]

@@ -331,7 +331,7 @@ def test_a_refused_slice_leaves_the_volume_to_its_neighbours(scan, tmp_path):
             return float(self.regions_of(rgb).any()), np.zeros(3)
 
     _, _, told, _ = read_all(scan.folder, tmp_path, Choosy())
-    assert told["refused"] == {"unusual": 1} and "1 slices were refused" in " ".join(told["series"][0]["notes"])
+    assert told["refused"] == {"unusual": 1} and "Slices refused: 1." in " ".join(told["series"][0]["notes"])
     _, _, whole, _ = read_all(scan.folder, tmp_path / "whole")
     ours, theirs = (each["patients"][0]["volume_ml"]["hemorrhage"] for each in (told, whole))
     assert ours == pytest.approx(theirs, rel=0.1)
