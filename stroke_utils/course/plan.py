@@ -124,6 +124,17 @@ class Plan:
         """Whether a notebook is run as a study."""
         return self.study and notebook == STUDIED
 
+    def made(self, record: dict) -> bool:
+        """Whether a run's record has this plan's settings and, where the plan names no data, the phantom's slices.
+
+        What is up to date is not made again, so the newest record of a profile may be of another plan.
+        """
+        changed = self.changes(record["notebook"], record["seed"])
+        wanted = self.values(record["notebook"]) | {k: v for k, v in changed.items() if k == "weights"}
+        names = [name for name in wanted if parameters.role(name) == "identifies" and name != "seed"]
+        drawn = (record["cohort"]["origin"] or {}).get("phantom")
+        return bool(self.data or drawn) and all(record["parameters"].get(name) == wanted[name] for name in names)
+
     def per_seed(self, notebook: str) -> bool:
         """Whether a notebook has an executed copy for each seed."""
         return notebook in PER_SEED or self.studies(notebook)

@@ -48,7 +48,7 @@ def summary(plan: Plan) -> str:
 
 def _studied(plan: Plan) -> str:
     """Write the table of a study, and say where it is: the tracked one for what a reader can repeat without data."""
-    table = studies.one_model(plan.profile, plan.seeds)
+    table = studies.one_model(plan.profile, plan.seeds, plan.made)
     tracked = plan.profile == "quick" and not (plan.data or plan.weights) and plan.seeds == studies.SEEDS
     kept = studies.table_path()
     path = kept if tracked else paths.results_root() / plan.profile / "studies" / kept.name

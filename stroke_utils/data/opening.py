@@ -30,8 +30,12 @@ def open_cohort(data_dir: str | os.PathLike = "", size: str = "quick", seed: int
         UserError: as :func:`stroke_utils.data.read_cohort` and :func:`stroke_utils.phantom.make_phantom`.
     """
     chosen = data_dir or os.environ.get("STROKE_DATA")
-    folder = Path(chosen).expanduser() if chosen else phantom.ensure_phantom(size, seed, quiet)
-    return read_cohort(folder, quiet=quiet)
+    return read_cohort(Path(chosen).expanduser(), quiet=quiet) if chosen else open_phantom(size, seed, quiet)
+
+
+def open_phantom(size: str = "quick", seed: int = 0, quiet: bool = False) -> Cohort:
+    """Read the phantom, which is made when it is missing, whatever ``STROKE_DATA`` names."""
+    return read_cohort(phantom.ensure_phantom(size, seed, quiet), quiet=quiet)
 
 
 def data_at_hand(size: str = "quick", seed: int = 0) -> tuple[str, str]:
@@ -108,12 +112,19 @@ def drawn_scan(folder: str | os.PathLike, sick: bool = True, number: int = 5) ->
     Names and counts are shuffled, the gantry is tilted, one file is cut short.
 
     Args:
-        folder: written anew; an older one of this function is removed.
+        folder: written anew; an older one of this function, whole or not, is removed.
         sick: whether it has a bleeding below and an ischemia above.
         number: of the head.
+
+    Raises:
+        UserError: the folder has something else in it.
     """
     folder = Path(folder)
-    if (folder / "README").is_file() and (folder / "README").read_text() == scan.NOTE:
+    if folder.exists():
+        if not (folder / "README").is_file() or (folder / "README").read_bytes() != scan.NOTE.encode():
+            raise UserError(
+                f"{folder} is no drawn scan, and one is to be drawn there. Remove it, or give another folder."
+            )
         shutil.rmtree(folder)
     return scan.write_scan(folder, number=number, lesions=tuple(scan.LESIONS) if sick else ())
 

@@ -10,7 +10,7 @@ import numpy as np
 from stroke_utils.base import errors, progress
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.vocabulary import TYPES
-from stroke_utils.data import dicom
+from stroke_utils.data import dicom, leftovers
 
 ALIKE = 0.002  # by which cosines of one direction may differ: they are written with few digits
 NEAR = 0.05  # mm; slices closer than this lie at one place
@@ -52,7 +52,13 @@ class Slice:
 
 @dataclass(frozen=True)
 class Aside:
-    """A file that is in no series; ``kind`` is ``no DICOM``, ``no CT slice``, ``broken`` or ``double``."""
+    """A file that is in no series.
+
+    Attributes:
+        path: the file, or a folder that cannot be opened or that a program left.
+        kind: ``no DICOM``, ``no CT slice``, ``broken``, ``double`` or ``left over``, as thumbnails are.
+        reason: a sentence that names it.
+    """
 
     path: Path
     kind: str
@@ -127,16 +133,19 @@ def volumes(series: Series, masks: Iterable[np.ndarray]) -> dict[str, float | No
     return {name: float(ml) if known else None for name, ml in zip(TYPES, total / 1000, strict=True)}
 
 
-def read_series(path: str | os.PathLike, quiet: bool = False) -> tuple[list[Series], list[Aside]]:
+def read_series(
+    path: str | os.PathLike, quiet: bool = False, skipped: str | os.PathLike = ""
+) -> tuple[list[Series], list[Aside]]:
     """Find the series of CT slices in a folder and the folders in it, or in one file; no pixels are decoded.
 
-    Files may have any names. Slices are ordered by their position along the normal of their plane, never by name; by
-    the scanner's count only where they state no position, which a note says. Slices of one series that differ in size
-    or direction become several, because they are no stack.
+    Files may have any names; links to folders are followed, each folder once. Slices are ordered by their position
+    along the normal of their plane, never by name; by the scanner's count only where they state no position, which a
+    note says. Slices of one series that differ in size or direction become several, because they are no stack.
 
     Args:
         path: folder or file.
         quiet: show no progress.
+        skipped: a folder that is not looked into, and not told of.
 
     Returns:
         The series, in the order of their first files' paths, and the files that are in none, in the order of their
@@ -148,7 +157,7 @@ def read_series(path: str | os.PathLike, quiet: bool = False) -> tuple[list[Seri
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path} is not there. Give a DICOM file, or a folder that holds a series of them.")
-    paths, aside = ([path], []) if not path.is_dir() else _files(path)
+    paths, aside = _files(path, skipped) if path.is_dir() else ([path], [])
     found: dict[tuple, list[list[Slice]]] = {}
     for each in progress.in_threads(_look, paths, "Reading DICOM headers", quiet):
         if isinstance(each, Aside):
@@ -165,12 +174,36 @@ def read_series(path: str | os.PathLike, quiet: bool = False) -> tuple[list[Seri
     return read, sorted(aside, key=lambda each: each.path)
 
 
-def _files(folder: Path) -> tuple[list[Path], list[Aside]]:
-    found, closed = [], []
-    for here, _, names in os.walk(folder, onerror=closed.append):
-        found += [Path(here, name) for name in names]
-    unread = [Aside(Path(e.filename), "broken", f"{e.filename} cannot be opened: {errors.reason(e)}") for e in closed]
-    return sorted(found), unread
+def _files(folder: Path, skipped: str | os.PathLike) -> tuple[list[Path], list[Aside]]:
+    """List the files in a folder and in those below it; set aside what programs leave, copies, and what is closed."""
+    found, aside, seen, out = [], [], set(), skipped and Path(skipped).resolve()
+
+    def closed(error: OSError) -> None:
+        reason = f"{error.filename} cannot be opened: {errors.reason(error)}"
+        aside.append(Aside(Path(error.filename), "broken", reason))
+
+    for place, folders, names in os.walk(folder, onerror=closed, followlinks=True):
+        here, status, known = Path(place), os.stat(place), {*names}
+        if (status.st_dev, status.st_ino) in seen or (out and here.resolve() == out):
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        left = {name: leftovers.who_left(name, folder=True) for name in folders}
+        # Links last, so that a folder is read under its own name rather than under a link's.
+        folders[:] = sorted((n for n in folders if not left[n]), key=lambda n: ((here / n).is_symlink(), n))
+        for name in names:
+            left[name] = leftovers.who_left(name, folder=False)
+            original = None if left[name] else leftovers.original_of(here / name, known)
+            if original:
+                aside.append(Aside(here / name, "double", f"{name} is a copy of {original} beside it"))
+            elif not left[name]:
+                found.append(here / name)
+        aside += [
+            Aside(here / name, "left over", f"{name} was left by {who}: it is no slice of its own")
+            for name, who in left.items()
+            if who
+        ]
+    return sorted(found), aside
 
 
 def _look(path: Path) -> Slice | Aside:

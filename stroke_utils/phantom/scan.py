@@ -79,6 +79,7 @@ def write_scan(
     )
     folder = Path(folder)
     folder.mkdir(parents=True)
+    (folder / "README").write_text(NOTE)  # first: what is left of a stopped drawing is known by it
     patient = draw_patient(seed, number, SLICES, spec)
     planned = PlannedPatient(number, "train", "none", ())
     drawn_lesions = {label: draw_lesion(seed, number, label, patient, spec) for label in lesions}
@@ -106,5 +107,4 @@ def write_scan(
         scout = {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], "ImageOrientationPatient": [1, 0, 0, 0, 0, -1]}
         save(pydicom.dcmread(files[k]), folder / f"S0/IM9{k}", **scout)
     files[TORN].write_bytes(files[TORN].read_bytes()[:60_000])
-    (folder / "README").write_text(NOTE)
     return Scan(folder, np.stack(truth), files)

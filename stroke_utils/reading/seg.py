@@ -62,18 +62,18 @@ def write_segmentation(
     """
     import highdicom  # here, because importing it takes a third of a second
 
+    spacing = {each.spacing for each in series.slices}
+    if None in spacing or len(spacing) > 1 or any(each.position is None for each in series.slices):  # before any mask
+        raise UserError(
+            f"No segmentation can be laid over series {series.uid}: it needs the place of each slice and one pixel "
+            f"spacing for all. {' '.join(series.notes)}"
+        )
     pixels = np.stack([np.asarray(mask, np.uint8) for mask in masks])
     first = series.slices[0].header
     if pixels.shape != (expected := (len(series), first.rows, first.columns)):
         raise ValueError(f"The masks have the shape {pixels.shape}, their series {expected}.")
     if pixels.max() > len(TYPES) or len(remark) > LONGEST:
         raise ValueError(f"Masks hold 0 to {len(TYPES)}, not {pixels.max()}; a remark has {LONGEST} letters at most.")
-    spacing = {each.spacing for each in series.slices}
-    if None in spacing or len(spacing) > 1 or any(each.position is None for each in series.slices):
-        raise UserError(
-            f"No segmentation can be laid over series {series.uid}: it needs the place of each slice and one pixel "
-            f"spacing for all. {' '.join(series.notes)}"
-        )
     named = run[-LONGEST + len(PROGRAM) + 1 :]
     with _explained(series), files.atomic_path(target) as path:
         with files.there():

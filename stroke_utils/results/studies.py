@@ -4,6 +4,7 @@
 hours.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -35,12 +36,15 @@ def stored() -> pd.DataFrame | None:
     return pd.read_csv(table_path()) if table_path().is_file() else None
 
 
-def one_model(profile: str = "quick", seeds: tuple[int, ...] = SEEDS) -> pd.DataFrame:
+def one_model(
+    profile: str = "quick", seeds: tuple[int, ...] = SEEDS, counts: Callable[[dict], bool] = lambda record: True
+) -> pd.DataFrame:
     """Compare one network with the pipeline, and its variants with it, over the seeds of a study.
 
     Args:
         profile: whose records are read.
         seeds: of the newest run of each of them that made all of ``vocabulary.VARIANTS``.
+        counts: tells of a record whether it is of this study, and not of other data or settings.
 
     Returns:
         One row a comparison and measure, as :func:`stroke_utils.evaluate.together.compared` has them, with ``of`` and
@@ -51,7 +55,8 @@ def one_model(profile: str = "quick", seeds: tuple[int, ...] = SEEDS) -> pd.Data
         UserError: a seed has no such run.
     """
     found, _ = runs.read_records(profile, NOTEBOOK)
-    newest = {r["seed"]: r for r in found if set(r["parameters"].get("variants", ())) == set(VARIANTS)}
+    whole = (r for r in found if set(r["parameters"].get("variants", ())) == set(VARIANTS))
+    newest = {r["seed"]: r for r in whole if counts(r)}
     if lacking := [seed for seed in seeds if seed not in newest]:
         raise UserError(
             f"No run of {NOTEBOOK} with all variants has seed {lacking[0]} in {paths.results_root() / profile}. "

@@ -189,3 +189,13 @@ def test_a_study_is_one_notebook_with_each_seed_and_all_variants():
     plain = make_plan(beyond=True)
     assert plan.STUDIED in plain.targets and "variants" not in plain.changes(plan.STUDIED, 0)
     assert plain.outputs(plan.STUDIED)[0] not in copies
+
+
+def test_records_of_other_data_or_settings_are_not_of_a_study():
+    asked = make_plan(study=True)
+    record = {"notebook": plan.STUDIED, "seed": 1, "cohort": {"origin": {"phantom": True}}}
+    record |= {"parameters": asked.values(plan.STUDIED) | {"seed": 1, "variants": list(vocabulary.VARIANTS)}}
+    started = record | {"parameters": record["parameters"] | {"weights": "imagenet"}}
+    assert asked.made(record) and not asked.made(started)
+    assert make_plan(study=True, weights="imagenet").made(started)
+    assert not asked.made(record | {"cohort": {"origin": None}})

@@ -3,8 +3,10 @@
 from types import SimpleNamespace
 
 import pandas as pd
+import pytest
 from PIL import Image
 
+from stroke_utils.base.errors import UserError
 from stroke_utils.data import opening
 from stroke_utils.phantom import SPEC_VERSION, spec, writer
 
@@ -43,3 +45,26 @@ def test_the_lesion_is_the_data_sets_own_mask(tmp_path):
     found = opening.lesion(unknown, SimpleNamespace(slice_id="1", mask=str(tmp_path / "1.png")))
     assert (found == 1).all()
     assert opening.lesion(unknown, SimpleNamespace(slice_id="1", mask=None)) is None
+
+
+def test_a_stopped_drawing_of_a_scan_stops_no_later_one_and_nothing_else_is_removed(monkeypatch, tmp_path):
+    def stopped(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(opening.scan.render, "draw_slice", stopped)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            opening.drawn_scan(tmp_path / "disc")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README").write_text("Mine.")
+    with pytest.raises(UserError, match="mine is no drawn scan.*give another folder"):
+        opening.drawn_scan(tmp_path / "mine")
+    assert (tmp_path / "mine" / "README").is_file()
+
+
+def test_the_phantom_is_opened_whatever_else_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("STROKE_DATA", str(tmp_path / "other"))
+    monkeypatch.setattr(opening.phantom, "ensure_phantom", lambda size, seed, quiet: tmp_path / f"{size}-{seed}")
+    monkeypatch.setattr(opening, "read_cohort", lambda folder, quiet: folder)
+    assert opening.open_phantom("tiny", 3) == tmp_path / "tiny-3"
+    assert opening.open_cohort() == tmp_path / "other"

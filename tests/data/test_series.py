@@ -210,6 +210,28 @@ def test_one_file_is_a_series_and_nothing_is_a_message(tmp_path):
         series.read_series(tmp_path / "nowhere")
 
 
+def test_what_programs_leave_is_set_aside_and_links_are_followed_once(tmp_path):
+    root = stack(tmp_path / "in", 2)
+    good = (root / "001.dcm").read_bytes()
+    for name in ("@eaDir/001.dcm/SYNOPHOTO_THUMB_M.png", "#recycle/9.dcm", "._001.dcm", "001 (1).dcm"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(good)
+    ct(tmp_path / "elsewhere" / "a.dcm", head(), SeriesInstanceUID="1.2.9")
+    (root / "a-link").symlink_to(tmp_path / "elsewhere")
+    (root / "around").symlink_to(root)
+    (root / "out").mkdir()
+    (root / "out" / "x.dcm").write_bytes(good)
+    found, aside = series.read_series(root, quiet=True, skipped=root / "out")
+    assert [[each.path.name for each in one.slices] for one in found] == [["002.dcm", "001.dcm"], ["a.dcm"]]
+    assert {each.path.name: each.kind for each in aside} == {
+        "#recycle": "left over",
+        "@eaDir": "left over",
+        "._001.dcm": "left over",
+        "001 (1).dcm": "double",
+    }
+    assert "001 (1).dcm is a copy of 001.dcm beside it" in [each.reason for each in aside]
+
+
 def test_what_cannot_be_read_is_told(tmp_path):
     stack(tmp_path, 2)
     os.mkfifo(tmp_path / "pipe")

@@ -106,6 +106,13 @@ def test_a_series_that_can_carry_none_is_refused_in_words(tmp_path, tags, said):
     assert not (tmp_path / "a.dcm").exists()
 
 
+def test_no_mask_is_read_of_a_series_without_places(tmp_path):
+    """A folder of ten thousand slices without places is one such series."""
+    (series,), _ = read_series(stack(tmp_path / "a", 2, ImagePositionPatient=None), quiet=True)
+    with pytest.raises(UserError, match="needs the place of each slice"):
+        seg.write_segmentation(tmp_path / "a.dcm", series, (pytest.fail("read for nothing") for _ in "ab"), "run")
+
+
 def test_the_end_of_a_long_run_is_shown_and_all_of_it_kept(tmp_path):
     (series,), _ = read_series(stack(tmp_path / "a", 2, FrameOfReferenceUID="1.9"), quiet=True)
     run = "+".join(["efficientnetv2b0"] * 5) + "-seed0-d1522bc8"

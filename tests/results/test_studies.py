@@ -49,7 +49,7 @@ def records(tmp_path, monkeypatch):
         cost |= {name: {"minutes": 2.0 + seed} for name in variants}
         about = {"profile": "quick", "run_id": run_id, "seed": seed, "parameters": {"variants": variants}}
         found.append(about | {"metrics": {"cost": cost}})
-    monkeypatch.setattr(runs, "records", lambda profile, notebook: (found, []))
+    monkeypatch.setattr(runs, "read_records", lambda profile, notebook: (found, []))
     return found
 
 
@@ -80,6 +80,11 @@ def test_a_seed_without_all_variants_is_refused(records):
     records[2]["parameters"]["variants"] = ["no-mask"]
     with pytest.raises(UserError, match=r"has seed 1 in .*make study"):
         studies.one_model()
+
+
+def test_a_newer_record_of_another_study_does_not_count(records):
+    with pytest.raises(UserError, match="has seed 0 in"):
+        studies.one_model(counts=lambda record: record["seed"])
 
 
 def test_the_stored_table_is_that_of_three_seeds_or_is_not_there():
