@@ -30,7 +30,7 @@ REPRODUCE = $(COMMAND) reproduce --profile "$$PROFILE" --data "$$DATA" --seeds "
 	--weights "$$WEIGHTS" --split "$$SPLIT" --cores "$$CORES" --executor "$$EXECUTOR" --jobs "$$JOBS"
 
 .DEFAULT_GOAL := help
-.PHONY: help env reproduce beyond study test verify lab refresh bench lock clean clean-derived
+.PHONY: help env reproduce beyond study recipes test verify lab refresh bench lock clean clean-derived
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ beyond: env  ## run the notebooks that go beyond the paper, 08 and later, and wh
 
 study: env  ## notebook 10 with seeds 0, 1, 2 and all variants, and its table docs/studies/one_model.csv; hours
 	@$(REPRODUCE) --study
+
+recipes: env  ## notebook 05 with each recipe, seeds 0, 1, 2, and its table docs/studies/recipes.csv; hours
+	@$(COMMAND) recipes
 
 test: env  ## unit tests, then every notebook (in profile smoke) against its stored outputs, then the expected scores
 	@$(PY) -m pytest -n 2 --dist loadfile tests

@@ -116,6 +116,12 @@ STARTING_WEIGHTS = ("none", "imagenet", "phantom")
 PIXEL_FORMS = ("unit", "imagenet")
 """Pixels of a U-Net: [0, 1] as in the paper, or what segmentation-models prepares its ImageNet encoders for."""
 
+RECIPE_STEPS = ("patients", "crop", "entropy", "average")
+"""Steps from the paper's way to train a U-Net to a stronger one; `learn.recipes` says what they are."""
+
+RECIPES = {"paper": (), **{f"paper+{step}": (step,) for step in RECIPE_STEPS}, "strong": RECIPE_STEPS}
+"""Ways to train a U-Net, and the steps of each: the paper's, with one of the steps, with all."""
+
 PHANTOM_SIZES = ("tiny", "quick", "paper")
 """Names of the sizes of the phantom cohort."""
 

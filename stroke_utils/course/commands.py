@@ -342,6 +342,42 @@ def read(given: argparse.Namespace) -> int:
     return 0 if told["answered"] else 1
 
 
+def recipes_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``recipes``."""
+    parser.add_argument("--seeds", default="0,1,2", metavar="0,1,2", help="default: 0,1,2, those of the tracked table")
+
+
+def recipes(given: argparse.Namespace) -> int:
+    """Train the U-Net of notebook 05 on the phantom with each recipe and seed, and write what each step gains.
+
+    Networks that are there already are not trained again. The table of seeds 0,1,2 on the phantom goes to docs/studies,
+    which git tracks; any other (STROKE_DATA counts) to results/recipes/studies.
+    """
+    from stroke_utils.base import files, paths
+    from stroke_utils.base.vocabulary import RECIPES
+    from stroke_utils.course import headless
+    from stroke_utils.results import studies
+
+    try:
+        seeds = tuple(int(seed) for seed in given.seeds.split(","))
+    except ValueError as error:
+        raise UserError(f"--seeds is {given.seeds!r}; expected whole numbers, comma-separated.") from error
+    notebook, root = f"{studies.SEGMENTATION}.ipynb", paths.results_root() / studies.RECIPE_RUNS
+    same = {"profile": studies.RECIPE_RUNS, "models": studies.ENCODER, "reuse": "true"}
+    for seed in seeds:
+        for recipe in RECIPES:
+            output = root / "executed" / f"{studies.SEGMENTATION}-{recipe}-seed{seed}.ipynb"
+            values = same | {"recipe": recipe, "seed": str(seed)}
+            if not headless.run(paths.home() / "notebooks" / notebook, values, output):
+                return 1
+    tracked = studies.table_path("recipes")
+    phantom = not os.environ.get("STROKE_DATA")
+    target = tracked if phantom and seeds == studies.SEEDS else root / "studies" / tracked.name
+    written = files.write_table(target, studies.recipes(seeds).round(4))
+    print(f"The study's table: {paths.shown(written)}")
+    return 0
+
+
 def no_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare nothing."""
 
@@ -429,6 +465,12 @@ COMMANDS = {
         "teach backbones on drawn heads, as a start without ImageNet",
         ("pretrain mobilenetv2 --out /tmp/starts", "pretrain --heads 2000 --steps 500"),
         pretrain_arguments,
+    ),
+    "recipes": Command(
+        recipes,
+        "measure what each step of the strong recipe gains; hours",
+        ("recipes", "recipes --seeds 0"),
+        recipes_arguments,
     ),
     "clean-derived": Command(
         clean_derived,

@@ -11,6 +11,9 @@ BRIDGE = 3
 """Pixels of a picture 256 wide: bright things thinner than twice this are no head, even where they touch it, as a
 head-rest or a tube does."""
 
+MARGIN = 8
+"""Pixels of a slice that are left around the head's box."""
+
 
 def head(grey: np.ndarray) -> np.ndarray:
     """Find the head: the largest bright object, without thin things that touch it, its holes filled.
@@ -34,6 +37,27 @@ def whole_head(grey: np.ndarray) -> np.ndarray:
     """Find the head of a slice of any size: :func:`head` of the slice squeezed to a square, bool (H, W)."""
     found = Image.fromarray(head(squeezed(grey, SIDE))).resize(grey.shape[::-1], Image.Resampling.NEAREST)
     return np.asarray(found)
+
+
+def head_box(image: np.ndarray) -> tuple[slice, slice]:
+    """Find the box around the head of a slice, from its pixels alone.
+
+    Args:
+        image: uint8 RGB array (H, W, 3); of a coloured marker the darkest colour counts, which is black.
+
+    Returns:
+        Rows and columns, with :data:`MARGIN` around the head, cut at the slice's edges; the whole slice where there is
+        no head.
+    """
+    grey = image.min(axis=-1)
+    found = head(squeezed(grey, SIDE))
+    if not found.any():
+        return slice(0, grey.shape[0]), slice(0, grey.shape[1])
+    box = []
+    for axis, length in enumerate(grey.shape):
+        on = np.flatnonzero(found.any(axis=1 - axis)) * length / SIDE
+        box.append(slice(max(0, int(on[0] - MARGIN)), min(length, int(on[-1] + length / SIDE + MARGIN) + 1)))
+    return box[0], box[1]
 
 
 def squeezed(grey: np.ndarray, side: int) -> np.ndarray:

@@ -59,6 +59,25 @@ def split_by(groups: pd.Series, truth: pd.Series, validation: float, seed: int) 
     return pd.Series(split, groups.index)
 
 
+def by_patient(slices: pd.DataFrame, validation: float, seed: int) -> pd.Series:
+    """Divide training and validation anew, so that no patient is in both.
+
+    Args:
+        slices: rows with ``split``, ``label``, ``slice_id`` and, where it is known, ``patient``; a slice of an unknown
+            patient is a group of its own.
+        validation, seed: as for :func:`split_by`.
+
+    Returns:
+        The column ``split``; ``test`` stays as it is.
+
+    Raises:
+        UserError: too few patients of a type.
+    """
+    ours = slices[slices["split"] != "test"]
+    people = ours["patient"].fillna(ours["slice_id"])
+    return split_by(people, ours["label"], validation, seed).reindex(slices.index).fillna("test")
+
+
 def known_heads(split: pd.Series, patients: pd.Series) -> float:
     """Return the share of validation slices whose patient is in training too; of those whose patient is known."""
     asked = patients[(split == "validation") & patients.notna()]

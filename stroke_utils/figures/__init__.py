@@ -43,7 +43,7 @@ from stroke_utils.figures.results import (
     segmentation_demo,
     threshold_choice,
 )
-from stroke_utils.figures.segmentation import convention_ranges, dice_by_level, failure_gallery
+from stroke_utils.figures.segmentation import convention_ranges, dice_by_level, failure_gallery, recipe_gains
 from stroke_utils.figures.style import COLOURS, agreement, agreement_key, crop, image_grid, use_style
 from stroke_utils.figures.training import augmentation_curves
 from stroke_utils.figures.trust import (
@@ -103,6 +103,7 @@ __all__ = [
     "predictions_gallery",
     "printable_scores",
     "probe_intervals",
+    "recipe_gains",
     "reliability",
     "reliability_panels",
     "report_page",

@@ -58,6 +58,12 @@ def decode(path: tf.Tensor, size: int) -> tf.Tensor:
     return tf.ensure_shape(image, (size, size, 3))
 
 
+def at_size(image: np.ndarray, size: int) -> tf.Tensor:
+    """Return a slice (H, W, 3) as a batch of one at a model's size, float32 (1, size, size, 3), values 0–255."""
+    small = tf.image.resize(tf.cast(image, tf.float32), (size, size), antialias=True)
+    return tf.round(small)[None]  # training saw whole grey levels
+
+
 def resized(slices: pd.DataFrame, size: int, fingerprint: str, quiet: bool = False) -> pd.Series:
     """Write every slice once at the size a model takes; later epochs read these small files.
 

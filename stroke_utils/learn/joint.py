@@ -278,7 +278,7 @@ class Net:
 
     def __call__(self, image: np.ndarray) -> tf.Tensor | dict[str, tf.Tensor]:
         """Return the network's answer to a slice (H, W, 3) of any size."""
-        return self.ask(self.preprocess(predict.at_size(image, self.size)))
+        return self.ask(self.preprocess(inputs.at_size(image, self.size)))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from stroke_utils.base import progress
 from stroke_utils.base.errors import UserError
-from stroke_utils.data import masks, pixels
+from stroke_utils.data import masks, pixels, regions
 from stroke_utils.evaluate import overlap
 from stroke_utils.learn import inputs, models
 from stroke_utils.learn.backend import keras, tf
@@ -89,12 +89,6 @@ GRID = [MaskOptions(f, n, v) for f in (False, True) for n in (0, 30, 100, 300) f
 """What :func:`choose_options` tries, the plain one first."""
 
 
-def at_size(image: np.ndarray, size: int) -> tf.Tensor:
-    """Return a slice (H, W, 3) as a batch of one at a model's size, float32 (1, size, size, 3), values 0–255."""
-    small = tf.image.resize(tf.cast(image, tf.float32), (size, size), antialias=True)
-    return tf.round(small)[None]  # training saw whole grey levels
-
-
 def soft_masks(
     model: Callable, image: np.ndarray, size: int, preprocess: models.Preprocess, flip: bool = False
 ) -> dict[bool, tf.Tensor]:
@@ -103,11 +97,23 @@ def soft_masks(
     The key ``False`` has the model's answer; with ``flip``, ``True`` has its mean with the answer for the mirror image,
     mirrored back.
     """
-    batch = at_size(image, size)
+    batch = inputs.at_size(image, size)
     soft = {False: model(preprocess(batch))[0]}
     if flip:
         soft[True] = (soft[False] + model(preprocess(batch[:, :, ::-1]))[0, :, ::-1]) / 2
     return soft
+
+
+def seen(image: np.ndarray, crop: bool) -> tuple[slice, slice]:
+    """Return the rows and columns of a slice (H, W, 3) that a network is shown: all, or the box around the head."""
+    return regions.head_box(image) if crop else (slice(0, image.shape[0]), slice(0, image.shape[1]))
+
+
+def laid_back(part: np.ndarray, box: tuple[slice, slice], shape: tuple[int, int]) -> np.ndarray:
+    """Return the class mask of a part of a slice as one of the whole slice, uint8 (H, W); outside is background."""
+    whole = np.zeros(shape, np.uint8)
+    whole[box] = part
+    return whole
 
 
 def class_mask(soft: tf.Tensor, shape: tuple[int, int], options: MaskOptions = PLAIN) -> np.ndarray:
@@ -128,6 +134,11 @@ def class_mask(soft: tf.Tensor, shape: tuple[int, int], options: MaskOptions = P
 def most_probable(soft: tf.Tensor, shape: tuple[int, int]) -> np.ndarray:
     """Return the most probable class of each pixel of a slice, uint8 (H, W): the slow part of :func:`class_mask`."""
     return tf.argmax(tf.image.resize(soft, shape), axis=-1).numpy().astype(np.uint8)
+
+
+def _whole(soft: tf.Tensor, box: tuple[slice, slice], image: np.ndarray) -> np.ndarray:
+    """Return the most probable class of each pixel of a slice, uint8 (H, W), of an answer for a box of it."""
+    return laid_back(most_probable(soft, image[box].shape[:2]), box, image.shape[:2])
 
 
 def tidied(classes: np.ndarray, options: MaskOptions) -> np.ndarray:
@@ -154,6 +165,7 @@ def segment(
     preprocess: models.Preprocess,
     ways: dict[str | os.PathLike, MaskOptions],
     quiet: bool = False,
+    crop: bool = False,
 ) -> dict[str | os.PathLike, pd.DataFrame]:
     """Segment slices, write each class mask as a palette PNG and score it at the slice's own size.
 
@@ -168,6 +180,8 @@ def segment(
         preprocess: as in training.
         ways: how probabilities become masks, by the folder that gets ``<slice_id>.png``.
         quiet: show no progress.
+        crop: whether the model sees the box around the head, as in training; masks and scores are of the whole slice,
+            the soft sums of what the model sees.
 
     Returns:
         A table by folder. Columns slice_id, split, label, patient, those of
@@ -177,9 +191,10 @@ def segment(
     rows, flips = {folder: [] for folder in ways}, {way.flip for way in ways.values()}
     for row in progress.track(slices.itertuples(), "Segmenting slices", total=len(slices), quiet=quiet):
         image, reference = pixels.read_rgb(row.png), masks.read_class_mask(references[row.Index])
-        soft = soft_masks(model, image, size, preprocess, True in flips)
-        classes = {flip: most_probable(soft[flip], image.shape[:2]) for flip in flips}
-        small = overlap.shrunken(reference, size)
+        box = seen(image, crop)
+        soft = soft_masks(model, image[box], size, preprocess, True in flips)
+        classes = {flip: _whole(soft[flip], box, image) for flip in flips}
+        small = overlap.shrunken(reference[box], size)
         sums = {flip: overlap.soft_sums(small, np.asarray(soft[flip])) for flip in flips}
         about = {"slice_id": row.slice_id, "split": row.split, "label": row.label}
         about["patient"] = getattr(row, "patient", None)
@@ -191,11 +206,17 @@ def segment(
 
 
 def choose_options(
-    model: Callable, slices: pd.DataFrame, references: pd.Series, size: int, preprocess: models.Preprocess
+    model: Callable,
+    slices: pd.DataFrame,
+    references: pd.Series,
+    size: int,
+    preprocess: models.Preprocess,
+    crop: bool = False,
 ) -> tuple[MaskOptions, pd.DataFrame]:
     """Choose the options of highest mean typed Dice on the validation slices; of equal ones the plainer.
 
-    Other slices than those of the split ``validation`` are not looked at.
+    Other slices than those of the split ``validation`` are not looked at. With ``crop`` the model sees the box around
+    the head, as in training.
 
     Returns:
         The choice, and one row for each of :data:`GRID`: flip, smallest, vote, lesion_dice, typed_dice.
@@ -203,8 +224,9 @@ def choose_options(
     rows = []
     for row in slices[slices["split"] == "validation"].itertuples():
         image, reference = pixels.read_rgb(row.png), masks.read_class_mask(references[row.Index])
-        soft = soft_masks(model, image, size, preprocess, flip=True)
-        classes = {flip: most_probable(values, image.shape[:2]) for flip, values in soft.items()}
+        box = seen(image, crop)
+        soft = soft_masks(model, image[box], size, preprocess, flip=True)
+        classes = {flip: _whole(values, box, image) for flip, values in soft.items()}
         for options in GRID:
             found = tidied(classes[options.flip], options)
             any_lesion, right_type = overlap.dice(reference > 0, found > 0), overlap.dice(reference, found)

@@ -10,7 +10,7 @@ import pandas as pd
 from stroke_utils.base import files, identity, paths, progress
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.vocabulary import MASK_CLASSES
-from stroke_utils.data import masks
+from stroke_utils.data import masks, pixels, regions
 from stroke_utils.learn import inputs
 from stroke_utils.learn.backend import tf
 
@@ -65,6 +65,7 @@ def write_records(
     folder: str | os.PathLike,
     quiet: bool = False,
     made_by: identity.Identity | None = None,
+    crop: bool = False,
 ) -> dict:
     """Write slices and their class masks as ZLIB TFRecords, one thread a shard and one slice in memory a thread.
 
@@ -83,6 +84,7 @@ def write_records(
         folder: a folder that does not exist yet; it appears whole or not at all.
         quiet: show no progress.
         made_by: is noted in the folder.
+        crop: keep of each slice and mask the box around the head alone (:func:`stroke_utils.data.regions.head_box`).
 
     Returns:
         The manifest, also written as ``manifest.json``: schema, size, slices, slices by type, and slices and SHA-256 of
@@ -103,7 +105,7 @@ def write_records(
         options = tf.io.TFRecordOptions(compression_type="ZLIB", compression_level=2)
         with tf.io.TFRecordWriter(str(path), options) as writer:
             for row, mask in shard:
-                writer.write(_example(row, mask, size).SerializeToString())
+                writer.write(_example(row, mask, size, crop).SerializeToString())
         return {"slices": len(shard), "sha256": identity.sha256(path)}
 
     with inputs.there(), files.atomic_folder(folder) as temporary, ThreadPoolExecutor(progress.cores()) as pool:
@@ -116,37 +118,44 @@ def write_records(
     return manifest
 
 
-def ensure_records(slices: pd.DataFrame, class_masks: pd.Series, size: int, quiet: bool = False) -> Path:
+def ensure_records(
+    slices: pd.DataFrame, class_masks: pd.Series, size: int, quiet: bool = False, crop: bool = False
+) -> Path:
     """Do :func:`write_records` where these very records are not there yet; a second process waits for the first.
 
     Returns:
-        Their folder among the derived data, named by the bytes of all slices and masks, the side and the code, and
-        checked against its manifest.
+        Their folder among the derived data, named by the bytes of all slices and masks, the side, whether they are
+        cropped, and the code, and checked against its manifest.
 
     Raises:
         UserError: of :func:`check_records`; what is there is torn or not ours; or it cannot be written.
     """
-    made_by = identity.Identity(
-        "tfrecords", ("learn.tfrecords",), {"slices": sources(slices, class_masks)}, {"size": size}
-    )
+    settings = {"size": size} | ({"crop": True} if crop else {})
+    made_by = identity.Identity("tfrecords", ("learn.tfrecords",), {"slices": sources(slices, class_masks)}, settings)
     folder = made_by.path
     with files.lock(folder, "the TFRecords"):
         if not folder.exists():
-            write_records(slices, class_masks, size, folder, quiet, made_by)
+            write_records(slices, class_masks, size, folder, quiet, made_by, crop)
     made_by.refuse_others()
     check_records(folder)
     return folder
 
 
-def _example(row: object, mask_path: str | None, size: int) -> tf.train.Example:
+def _example(row: object, mask_path: str | None, size: int, crop: bool) -> tf.train.Example:
+    if crop:
+        whole = pixels.read_rgb(row.png)
+        box = regions.head_box(whole)
+        image = tf.cast(inputs.at_size(whole[box], size)[0], tf.uint8)
+    else:
+        box, image = ..., inputs.decode(tf.constant(row.png), size)
     if pd.notna(mask_path):
-        mask = tf.constant(masks.read_class_mask(mask_path))[..., None]
+        mask = tf.constant(masks.read_class_mask(mask_path)[box])[..., None]
         mask = tf.image.resize(mask, (size, size), method="nearest")
     else:
         mask = tf.fill((size, size), tf.constant(0 if row.label == "none" else UNKNOWN_MASK, tf.uint8))
     text = {"slice_id": row.slice_id, "label": row.label}
     features = {k: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v.encode()])) for k, v in text.items()}
-    for name, array in (("image", inputs.decode(tf.constant(row.png), size)), ("mask", mask)):
+    for name, array in (("image", image), ("mask", mask)):
         features[name] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[array.numpy().tobytes()]))
     for name in ("height", "width"):
         features[name] = tf.train.Feature(int64_list=tf.train.Int64List(value=[getattr(row, name)]))

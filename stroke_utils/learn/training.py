@@ -66,8 +66,8 @@ class Adam(keras.optimizers.Adam):
     small batches.
     """
 
-    def __init__(self, learning_rate: float):
-        super().__init__(learning_rate)  # no other option of Keras', because the operation has no amsgrad
+    def __init__(self, learning_rate: float, **averages):
+        super().__init__(learning_rate, **averages)  # no other option of Keras': the operation has no amsgrad
 
     def update_step(self, gradient, variable, learning_rate):
         step, k = tf.cast(self.iterations.value + 1, variable.dtype), self._get_variable_index(variable)
@@ -85,9 +85,15 @@ class Adam(keras.optimizers.Adam):
         )
 
 
-def optimizer(learning_rate: float) -> keras.optimizers.Adam:
-    """Return the fused Adam, or Keras' own where devices share a batch: that one knows how to add their parts."""
-    return keras.optimizers.Adam(learning_rate) if tf.distribute.has_strategy() else Adam(learning_rate)
+def optimizer(learning_rate: float, average: float = 0.0) -> keras.optimizers.Adam:
+    """Return the fused Adam, or Keras' own where devices share a batch: that one knows how to add their parts.
+
+    Args:
+        learning_rate: the highest one.
+        average: share of its old value that a running average of each weight keeps at a step; 0: no average.
+    """
+    averages = {"use_ema": True, "ema_momentum": average} if average else {}
+    return (keras.optimizers.Adam if tf.distribute.has_strategy() else Adam)(learning_rate, **averages)
 
 
 def compile_classifier(model: keras.Model, learning_rate: float) -> keras.Model:
@@ -97,11 +103,21 @@ def compile_classifier(model: keras.Model, learning_rate: float) -> keras.Model:
     return _build_variables(model)
 
 
-def compile_unet(model: keras.Model, learning_rate: float) -> keras.Model:
-    """Compile with Adam and, as in the paper, segmentation-models' dice loss, soft IoU and soft F1 with background."""
+def compile_unet(
+    model: keras.Model, learning_rate: float, cross_entropy: bool = False, average: float = 0.0
+) -> keras.Model:
+    """Compile with Adam and, as in the paper, segmentation-models' dice loss, soft IoU and soft F1 with background.
+
+    Args:
+        model: a U-Net.
+        learning_rate: of Adam.
+        cross_entropy: add the mean cross-entropy of the pixels to the loss. Where Dice is near 0 it has hardly a
+            gradient, and cross-entropy has its steepest.
+        average: as for :func:`optimizer`; :func:`fit` then validates and keeps the averaged weights.
+    """
     model.compile(
-        optimizer=optimizer(learning_rate),
-        loss=sm.losses.dice_loss,
+        optimizer=optimizer(learning_rate, average),
+        loss=sm.losses.cce_dice_loss if cross_entropy else sm.losses.dice_loss,
         metrics=[sm.metrics.iou_score, sm.metrics.f1_score],
     )
     return _build_variables(model)
@@ -118,6 +134,15 @@ def _build_variables(model: keras.Model) -> keras.Model:
     model.compute_metrics(None, one, one)
     model.reset_metrics()
     return model
+
+
+AVERAGED = 0.1
+"""Share of all steps over which averaged weights are averaged: about as many steps as count for more than a third."""
+
+
+def average_over(steps: int) -> float:
+    """Return the share that a running average keeps at each of ``steps`` in all, for :func:`compile_unet`."""
+    return max(0.0, 1 - 1 / (AVERAGED * steps))
 
 
 WARM_UP = 0.1
@@ -193,6 +218,35 @@ class _Cosine(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs["learning_rate"] = _number(self.model.optimizer.learning_rate)
+
+
+class _Average(keras.callbacks.Callback):
+    """Show validation, and all that comes between two epochs, the averaged weights in place of the trained ones.
+
+    Those wait in the optimizer meanwhile, where the average was. Keras' own callback swaps by adding and subtracting,
+    which rounds.
+    """
+
+    def __init__(self, shown: bool):
+        super().__init__()
+        self.shown = shown
+
+    def _swap(self) -> None:
+        optimizer = self.model.optimizer
+        pairs = zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
+        for weight, average in pairs:
+            trained = keras.ops.copy(weight)
+            weight.assign(average)
+            average.assign(trained)
+        self.shown = not self.shown
+
+    def on_test_begin(self, logs=None):
+        if not self.shown:
+            self._swap()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.shown:
+            self._swap()
 
 
 class State(keras.callbacks.Callback):
@@ -419,7 +473,8 @@ def fit(
     begun = len(state.rows)
     save = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: files.write_table(table, state.history))
     keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: state.keep(folder) if run_id else None)
-    callbacks = [*state.callbacks, save, keep, _EpochLine(title, schedule.epochs, steps)]
+    averaged = [_Average(shown=begun > 0)] if model.optimizer.use_ema else []
+    callbacks = [*averaged, *state.callbacks, save, keep, _EpochLine(title, schedule.epochs, steps)]
     with inputs.there(), _explained_memory(model, title):
         model.fit(
             train.skip(begun * steps),

@@ -203,7 +203,7 @@ class Networks:
         typist = models.type_classifier(kind.model, kind.record["parameters"]["size"])
         typist.load_weights(kind.folder / _WEIGHTS)
         segmenter, self._prepare_unet, about = models.load_unet(sources[REGIONS].folder)
-        self._side = about["size"]
+        self._side, self._crop = about["size"], about.get("crop", False)
         self._detect = _asked(strange.with_features(detector), models.BACKBONES[detection.model].preprocess)
         self._type = _asked(typist, models.TYPE_PREPROCESS[kind.model])
         self._segment = predict.in_graph(segmenter)
@@ -261,8 +261,9 @@ class Networks:
 
     def regions_of(self, rgb: np.ndarray) -> np.ndarray:
         """Return the class mask of a slice, uint8 (H, W) of 0 background, 1 ischemia, 2 hemorrhage."""
-        soft = predict.soft_masks(self._segment, rgb, self._side, self._prepare_unet)
-        return predict.class_mask(soft[False], rgb.shape[:2])
+        box = predict.seen(rgb, self._crop)
+        soft = predict.soft_masks(self._segment, rgb[box], self._side, self._prepare_unet)
+        return predict.laid_back(predict.class_mask(soft[False], rgb[box].shape[:2]), box, rgb.shape[:2])
 
     def _usual(self, data_dir: str, quiet: bool) -> strange.Usual | None:
         """Read what is usual, or learn it from the slices of training and validation; None where they are not here."""

@@ -24,6 +24,7 @@ from stroke_utils.base.vocabulary import (
     MASK_METHODS,
     PHANTOM_SIZES,
     PIXEL_FORMS,
+    RECIPES,
     TYPE_CLASSIFIERS,
     UNET_ENCODERS,
     VARIANTS,
@@ -343,6 +344,14 @@ _ROWS = (
         role="identifies",
         choices=PIXEL_FORMS,
         help="what the networks see: unit ([0, 1], as the paper) or imagenet (as the library's weights expect)",
+    ),
+    Parameter(
+        name="recipe",
+        kind=str,
+        role="identifies",
+        choices=tuple(RECIPES),
+        kit=True,
+        help="how the networks are trained: paper, strong, or paper and one step of strong, as paper+crop",
     ),
     Parameter(name="batch", kind=int, role="identifies", low=1, high=4096, help="slices per training step"),
     Parameter(

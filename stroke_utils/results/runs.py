@@ -52,7 +52,12 @@ TASKS = {
     "03_phase1_detection": Task("detection", "I"),
     "04_phase2_classification": Task("type classification", "II"),
     "05_segmentation": Task(
-        "segmentation", "III", ("data.class_masks", "data.splits", "learn.models", "learn.tfrecords", "learn.training")
+        "segmentation",
+        "III",
+        (
+            *("data.class_masks", "data.splits", "evaluate.leakage"),
+            *("learn.models", "learn.recipes", "learn.tfrecords", "learn.training"),
+        ),
     ),
 }
 """The notebooks that train the paper's networks."""

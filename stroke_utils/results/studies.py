@@ -1,7 +1,7 @@
 """Studies: one notebook with several seeds and everything that it can compare, and the table that comes of it.
 
-``make study`` runs them. The table of the quick profile on the phantom is tracked, so that a reader has it without the
-hours.
+``make study`` runs notebook 10 with its variants, ``make recipes`` notebook 05 with each recipe. The tables of the
+quick profile on the phantom are tracked, so that a reader has them without the hours.
 """
 
 from collections.abc import Callable
@@ -11,8 +11,8 @@ import pandas as pd
 
 from stroke_utils.base import paths
 from stroke_utils.base.errors import UserError
-from stroke_utils.base.vocabulary import VARIANTS
-from stroke_utils.evaluate import together
+from stroke_utils.base.vocabulary import RECIPES, TYPES, VARIANTS
+from stroke_utils.evaluate import compare, together
 from stroke_utils.results import runs
 
 NOTEBOOK = "10_one_model"
@@ -25,15 +25,21 @@ SEEDS = (0, 1, 2)
 READ = "read.csv"
 """The notebook's table of how slices were read, in the folder of each way."""
 
+SEGMENTATION, ENCODER = "05_segmentation", "resnet50"
+"""Notebook and network of the study of recipes."""
 
-def table_path() -> Path:
-    """Return where the tracked table is."""
-    return paths.home() / "docs" / "studies" / "one_model.csv"
+RECIPE_RUNS = "recipes"
+"""Folder under ``results/`` of the runs of that study: beside those of the profiles, whose tables it must not enter."""
 
 
-def stored() -> pd.DataFrame | None:
-    """Return the tracked table of :func:`one_model`, None where no study was made."""
-    return pd.read_csv(table_path()) if table_path().is_file() else None
+def table_path(name: str = "one_model") -> Path:
+    """Return where the tracked table of :func:`one_model` or :func:`recipes` is."""
+    return paths.home() / "docs" / "studies" / f"{name}.csv"
+
+
+def stored(name: str = "one_model") -> pd.DataFrame | None:
+    """Return the tracked table of :func:`one_model` or :func:`recipes`, None where no study was made."""
+    return pd.read_csv(table_path(name)) if table_path(name).is_file() else None
 
 
 def one_model(
@@ -87,3 +93,67 @@ def _cost(made: dict[int, dict], a: str, b: str, measure: str) -> dict | None:
     ratio = pairs["a"] / pairs["b"]
     spread = {"ratio": ratio.mean(), "lowest": ratio.min(), "highest": ratio.max()}
     return {"of": a, "beside": b, "measure": measure, "seeds": len(made)} | pairs.mean().to_dict() | spread
+
+
+def recipes(seeds: tuple[int, ...] = SEEDS) -> pd.DataFrame:
+    """Compare each step beyond the paper's recipe, and all of them, with the paper's recipe.
+
+    Plain answers stand beside plain ones; so ``choice`` is what flips, smallest lesion and vote give the paper's
+    network, and ``strong`` all steps with that choice. Session 2 is compared, or validation where there is none.
+
+    Args:
+        seeds: of the newest run of each of ``vocabulary.RECIPES`` under :data:`RECIPE_RUNS`.
+
+    Returns:
+        One row a step and kind of slices: ``step``, ``slices`` (all, ischemia or hemorrhage), ``paper`` and ``with``
+        (mean lesion Dice), ``minutes`` (of training, as a ratio to the paper's, mean over seeds), and of
+        :func:`stroke_utils.evaluate.compare.pairs` difference, low, high, lowest, highest, seeds, n and unit.
+
+    Raises:
+        UserError: a seed has no run of a recipe, or runs differ in more than the recipe.
+    """
+    found, _ = runs.read_records(RECIPE_RUNS, SEGMENTATION)
+    newest = {(record["parameters"]["recipe"], record["seed"]): record for record in found}
+    for seed in seeds:
+        for recipe in RECIPES:
+            if (recipe, seed) not in newest:
+                raise UserError(f"No run of the recipe {recipe!r} has seed {seed}. Run the study: make recipes.")
+    made = [newest[recipe, seed] for seed in seeds for recipe in RECIPES]
+    if len({str({**r["parameters"], "recipe": "", "seed": "", "reuse": ""}) for r in made}) > 1:
+        raise UserError(
+            "The newest runs of the recipes differ in more than recipe and seed. Run the study: make recipes."
+        )
+    ways = {recipe: (recipe, "predictions") for recipe in RECIPES}
+    ways |= {"choice": ("paper", "predictions_chosen"), "strong": ("strong", "predictions_chosen")}
+    answers = {way: {s: _answers(newest[recipe, s], name) for s in seeds} for way, (recipe, name) in ways.items()}
+    spent = {recipe: [_minutes(newest[recipe, seed]) for seed in seeds] for recipe in RECIPES}
+    rows = []
+    for way, (recipe, _) in ways.items():
+        ratios = [one / paper for one, paper in zip(spent[recipe], spent["paper"], strict=True)]
+        for kind in ("all", *TYPES) if way != "paper" else ():
+            both = {name: {s: _of_kind(t, kind) for s, t in answers[name].items()} for name in (way, "paper")}
+            patients = both["paper"][seeds[0]].set_index("slice_id")["patient"]
+            means = {name: pd.concat(tables.values())["lesion_dice"].mean() for name, tables in both.items()}
+            about = {"step": way, "slices": kind, "paper": means["paper"], "with": means[way]}
+            about["minutes"] = sum(ratios) / len(ratios)
+            rows.append(about | compare.pairs(both, "lesion Dice", patients).iloc[0].to_dict())
+    names = ["step", "slices", "paper", "with", "difference", "low", "high", "lowest", "highest", "seeds", "n", "unit"]
+    return pd.DataFrame(rows)[[*names, "minutes"]]
+
+
+def _of_kind(table: pd.DataFrame, kind: str) -> pd.DataFrame:
+    return table if kind == "all" else table[table["label"] == kind]
+
+
+def _folder(record: dict) -> Path:
+    return paths.results_root() / record["profile"] / record["notebook"] / record["run_id"] / ENCODER
+
+
+def _answers(record: dict, name: str) -> pd.DataFrame:
+    table = pd.read_csv(_folder(record) / f"{name}.csv", dtype=dict.fromkeys(("slice_id", "patient", "label"), str))
+    test = table["split"] == "test"
+    return table[test] if test.any() else table
+
+
+def _minutes(record: dict) -> float:
+    return pd.read_csv(_folder(record) / "history.csv")["seconds"].sum() / 60

@@ -13,7 +13,9 @@ from stroke_utils.course import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
-    *("check", "audit", "phantom", "reproduce", "run", "refresh", "verify", "book", "pretrain", "clean-derived"),
+    *("check", "audit", "phantom", "reproduce", "run", "refresh", "verify", "book", "read", "pretrain"),
+    "recipes",
+    "clean-derived",
     "nnunet",
 )
 

@@ -42,3 +42,24 @@ def test_the_head_of_a_slice_of_any_size():
     large = np.kron(grey, np.ones((2, 3), np.uint8))
     found = regions.whole_head(large)
     assert found.shape == large.shape and (found == np.kron(true, np.ones((2, 3), bool))).mean() > 0.98
+
+
+def test_the_box_holds_the_head_of_any_slice_and_little_else():
+    grey, true = head()
+    image = np.kron(grey, np.ones((2, 3), np.uint8))[..., None].repeat(3, axis=-1)
+    image[10:30, 700:720] = (255, 0, 255)  # a burnt-in marker is no head
+    image[480:490, 100:600] = 120  # nor is a head-rest
+    inside = np.kron(true, np.ones((2, 3), bool))
+    rows, columns = regions.head_box(image)
+    assert inside[rows, columns].sum() == inside.sum()
+    y, x = (np.flatnonzero(inside.any(axis=1 - axis))[[0, -1]] for axis in (0, 1))
+    assert np.abs([rows.start - y[0], rows.stop - y[1]]).max() <= regions.MARGIN + 4
+    assert np.abs([columns.start - x[0], columns.stop - x[1]]).max() <= regions.MARGIN + 6
+
+
+def test_the_box_of_a_cut_head_ends_at_the_edge_and_that_of_nothing_is_the_slice():
+    grey, _ = head(radius=110)
+    image = grey[60:, :][..., None].repeat(3, axis=-1)
+    rows, columns = regions.head_box(image)
+    assert rows.start == 0 and rows.stop <= 196 and 0 <= columns.start < columns.stop <= 256
+    assert regions.head_box(np.zeros((40, 56, 3), np.uint8)) == (slice(0, 40), slice(0, 56))

@@ -80,3 +80,12 @@ def test_patients_are_drawn_into_all_splits_at_once(slices):
     one = answers(slices, np.random.default_rng(0), "slice", 0, 1)
     table = leakage.compared(pd.concat([one, one.assign(split_by="patient")]))
     assert table.loc["slice", ["inflation_low", "inflation_high"]].tolist() == [0, 0]
+
+
+def test_training_and_validation_are_divided_anew_by_patient_and_the_test_stays(slices):
+    given = slices.assign(label=slices["stroke"], split=np.where(slices.index % 10 == 0, "test", "train"))
+    split = leakage.by_patient(given, 0.2, 0)
+    assert (split[given["split"] == "test"] == "test").all() and (split[given["split"] != "test"] != "test").all()
+    ours = given[split != "test"]
+    people = ours["patient"].fillna(ours["slice_id"])
+    assert split[ours.index].groupby(people).nunique().eq(1).all() and (split == "validation").any()

@@ -137,6 +137,12 @@ def given(tmp_path_factory):
         "predictions_gallery": (answers, slices, ("none", "stroke"), 2),
         "printable_scores": (triples, triples[0]),
         "probe_intervals": ({"here": audit},),
+        "recipe_gains": (
+            pd.DataFrame(
+                [("strong", kind, 0.1, 0.05, 0.2) for kind in ("all", "ischemia", "hemorrhage")],
+                columns=["step", "slices", "difference", "low", "high"],
+            ),
+        ),
         "reliability": ({"CNN": groups},),
         "responses": (ramp, np.random.default_rng(0).normal(size=(9, 9, 3))),
         "reliability_panels": ({"CNN": groups, "ResNet-18": groups},),

@@ -143,6 +143,33 @@ def test_segment_writes_and_scores_each_slice(tmp_path):
     assert (none["lesion_dice"] == 0).all() and not masks.read_class_mask(tmp_path / "none" / "0.png").any()
 
 
+@pytest.mark.parametrize("shape", [(64, 64), (64, 96)])
+def test_what_is_found_in_the_box_around_the_head_is_laid_back_onto_the_slice(tmp_path, shape):
+    shown = []
+
+    def bright(batch, training=False):
+        shown.append(float((batch[..., 0] > 0.1).numpy().mean()))
+        return bright_is_hemorrhage(batch)
+
+    image, empty = np.zeros((*shape, 3), np.uint8), np.zeros((*shape, 3), np.uint8)
+    image[20:50, 30:60], image[24:30, 34:44] = 80, 255
+    slices = []
+    for k, pixels in enumerate((image, empty)):
+        Image.fromarray(pixels).save(tmp_path / f"{k}.png")
+        masks.write_class_mask(tmp_path / f"m{k}.png", np.where(image[..., 0] > 200, np.uint8(2), np.uint8(0)))
+        slices.append((str(k), str(tmp_path / f"{k}.png"), str(tmp_path / f"m{k}.png"), "hemorrhage", "validation"))
+    slices = pd.DataFrame(slices, columns=["slice_id", "png", "reference", "label", "split"])
+    about = slices, slices["reference"], 64, inputs.unit_range
+    ways = {tmp_path / "out": predict.MaskOptions(flip=True)}
+    found = predict.segment(bright, *about, ways, quiet=True, crop=True)[tmp_path / "out"]
+    assert found["lesion_dice"][0] > 0.85 and found["lesion_dice"][1] == 0
+    painted = masks.read_class_mask(tmp_path / "out" / "0.png")
+    assert painted.shape == shape and painted[25:29, 35:43].all() and not painted[40:].any()
+    assert shown[0] > 0.3 > 900 / np.prod(shape), "the head fills more of what is seen than of the slice"
+    _, tried = predict.choose_options(bright, *about, crop=True)
+    assert tried["lesion_dice"].max() == pytest.approx(found["lesion_dice"].mean(), abs=0.05)
+
+
 def test_a_grey_level_is_scored_as_a_network_is(slices, tmp_path):
     image = np.full((64, 64, 3), 100, np.uint8)  # all brain, and a square of blood where the truth has it
     image[10:30, 10:30] = 200

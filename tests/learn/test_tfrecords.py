@@ -27,6 +27,28 @@ def test_records_come_back_bit_for_bit(slices, tmp_path):
     assert set(np.unique(classes)) == {0, 1}
 
 
+def test_a_cropped_record_is_the_box_around_the_head_and_has_its_own_name(tmp_path):
+    image, classes = np.zeros((128, 160, 3), np.uint8), np.zeros((128, 160), np.uint8)
+    y, x = np.mgrid[:128, :160]
+    inside = (y - 50) ** 2 + (x - 100) ** 2 < 40**2
+    image[inside] = 90
+    image[40:60, 90:110], classes[40:60, 90:110] = 200, 2
+    Image.fromarray(image).save(tmp_path / "a.png")
+    masks.write_class_mask(tmp_path / "m.png", classes)
+    about = {"slice_id": "a", "png": str(tmp_path / "a.png"), "label": "hemorrhage", "height": 128, "width": 160}
+    row, paths = pd.DataFrame([about]), pd.Series([str(tmp_path / "m.png")])
+    share = {}
+    for crop in (False, True):
+        folder = tfrecords.ensure_records(row, paths, 64, quiet=True, crop=crop)
+        ((found, truth),) = tfrecords.record_batches(folder, inputs.raw).as_numpy_iterator()
+        lesion = truth[0, ..., 2] == 1
+        assert found[0, lesion].mean() > 185 and found[0, ~lesion].mean() < 100, "image and mask lie on each other"
+        share[folder] = lesion.mean()
+    whole, cropped = share.values()
+    assert len(share) == 2 and whole == pytest.approx(400 / (128 * 160), rel=0.2)
+    assert cropped == pytest.approx(400 / 96**2, rel=0.2), "the head is 80 wide, and 8 are left on each side"
+
+
 def test_record_passes_are_complete_differ_and_repeat(slices, tmp_path, monkeypatch):
     monkeypatch.setattr(tfrecords, "SHARD_SLICES", 2)
     tfrecords.write_records(slices, slices["class_mask"], 8, tmp_path / "records", quiet=True)

@@ -295,6 +295,78 @@ def test_a_killed_training_goes_on_as_an_unbroken_one_does(task, tmp_path, monke
     assert not [p for p in (tmp_path / "e").iterdir() if p.name.startswith(".")]
 
 
+def test_averaged_weights_are_validated_and_kept_and_a_killed_training_of_them_goes_on(task, tmp_path, monkeypatch):
+    paths, truth = task
+
+    class Killed(BaseException):
+        """Stands for a kill."""
+
+    def run(folder, average, killed_after=None):
+        training.set_seed(0)
+        model = network(dropout=0.5)
+        model.compile(optimizer=training.optimizer(1e-2, average), loss="binary_crossentropy", metrics=["accuracy"])
+        training._build_variables(model)
+        train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=0, epochs=4)
+        held = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8)
+        trained = []  # the weights after each step, and after the first epoch what validation sees
+
+        def begin(self, epoch, logs=None):
+            if epoch == killed_after:
+                raise Killed
+
+        def step(self, batch, logs=None):
+            trained.append([keras.ops.convert_to_numpy(w) for w in model.trainable_variables])
+
+        with monkeypatch.context() as m:
+            m.setattr(training.State, "COST", math.inf)
+            m.setattr(training._EpochLine, "on_epoch_begin", begin)
+            m.setattr(training._EpochLine, "on_train_batch_end", step)
+            about = training.Schedule(4, 0), tmp_path / folder, "cnn"
+            history = training.fit(model, train, held, *about, run_id=folder[0])
+        return model, history.drop(columns="seconds"), trained, float(model.evaluate(held, verbose=0)[0])
+
+    model, history, trained, loss = run("a", 0.8)
+    _, plain, same, _ = run("plain", 0.0)
+    for step, other in zip(trained, same, strict=True):  # to average changes nothing of what is trained
+        for a, b in zip(step, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert (history["loss"] == plain["loss"]).all() and (history["val_loss"] != plain["val_loss"]).all()
+    best = int(history["val_loss"].idxmin())
+    assert loss == pytest.approx(history["val_loss"].min(), rel=1e-5)
+    steps = trained[: 4 * (best + 1)]
+    for k, kept in enumerate(model.trainable_variables):
+        average = steps[0][k]
+        for step in steps[1:]:
+            average = 0.8 * average + 0.2 * step[k]
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(kept), average, rtol=1e-4, atol=1e-6)
+    with pytest.raises(Killed):
+        run("b", 0.8, killed_after=2)
+    (tmp_path / "b").rename(tmp_path / "again")
+    again, continued, _, _ = run("again", 0.8)
+    assert list(continued["epoch"]) == [1, 2, 3, 4]
+    pd.testing.assert_frame_equal(continued, history)
+    for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_weights_are_averaged_over_a_tenth_of_the_steps():
+    assert training.average_over(300) == pytest.approx(1 - 1 / 30) and training.average_over(4) == 0.0
+
+
+def test_cross_entropy_is_added_to_the_dice_loss():
+    image = keras.Input((8, 8, 3))
+    unet = keras.Model(image, keras.layers.Dense(3, activation="softmax")(image))
+    pixels, truth = (
+        np.random.default_rng(0).random((2, 8, 8, 3)),
+        np.eye(3)[np.random.default_rng(1).integers(0, 3, (2, 8, 8))],
+    )
+    found = unet.predict(pixels, verbose=0)
+    both = training.compile_unet(unet, 1e-3, cross_entropy=True).evaluate(pixels, truth, verbose=0)[0]
+    dice = training.compile_unet(unet, 1e-3).evaluate(pixels, truth, verbose=0)[0]
+    entropy = -np.log((found * truth).sum(axis=-1)).mean()
+    assert both - dice == pytest.approx(entropy, rel=0.01) or both - dice == pytest.approx(entropy / 3, rel=0.01)
+
+
 SHARED = """
 import sys
 from pathlib import Path

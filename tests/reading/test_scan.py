@@ -340,3 +340,20 @@ def test_a_refused_slice_leaves_the_volume_to_its_neighbours(scan, tmp_path):
 def test_a_reader_is_told_who_answers():
     source = networks.Source("03_phase1_detection", "cnn", None, {"metrics": {"cnn": {}}})
     assert source.title == "CNN" and replace(source, model="resnet18").title == "ResNet-18"
+
+
+@pytest.mark.parametrize("crop", [False, True])
+def test_a_network_that_learned_heads_alone_is_shown_the_head_alone(crop):
+    shown, asked = [], object.__new__(networks.Networks)
+
+    def bright(batch):
+        values = np.asarray(batch)[..., 0]
+        shown.append((values > 0).mean())
+        return np.stack([values < 200, 0 * values, values >= 200], axis=-1).astype(np.float32)
+
+    asked._segment, asked._side, asked._prepare_unet, asked._crop = bright, 64, lambda pixels: pixels, crop
+    image = np.zeros((128, 160, 3), np.uint8)
+    image[30:90, 50:110], image[40:60, 60:90] = 90, 255
+    found = asked.regions_of(image)
+    assert found.shape == (128, 160) and (shown[0] > 0.5) == crop
+    assert ((found == 2) == (image[..., 0] > 200)).mean() > 0.98

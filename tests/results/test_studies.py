@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from stroke_utils.base.errors import UserError
-from stroke_utils.base.vocabulary import VARIANTS
+from stroke_utils.base.vocabulary import RECIPES, VARIANTS
 from stroke_utils.results import runs, studies
 
 COST = {"one network": (3.0, 40.0), "pipeline": (6.0, 100.0)}
@@ -90,3 +90,48 @@ def test_a_newer_record_of_another_study_does_not_count(records):
 def test_the_stored_table_is_that_of_three_seeds_or_is_not_there():
     kept = studies.stored()
     assert kept is None or set(kept["seeds"]) == {len(studies.SEEDS)}
+
+
+@pytest.fixture
+def recipe_runs(tmp_path, monkeypatch):
+    """Two seeds of each recipe on six slices of three patients; an older run of the paper's recipe says nonsense."""
+    monkeypatch.setenv("STROKE_RESULTS", str(tmp_path))
+    gains, found = {"paper+crop": 0.2, "strong": 0.25}, []
+    runs_of = [("paper", 0, "old", 0.0), *((r, s, "new", gains.get(r, 0.0)) for s in (0, 1) for r in RECIPES)]
+    for recipe, seed, age, gain in runs_of:
+        record = {"profile": studies.RECIPE_RUNS, "notebook": studies.SEGMENTATION, "run_id": f"{recipe}{seed}{age}"}
+        place = studies._folder(record)
+        place.mkdir(parents=True)
+        for name, more in (("predictions", 0.0), ("predictions_chosen", 0.1)):
+            label = np.array(["ischemia", "hemorrhage"] * 4)
+            dice = np.where(label == "ischemia", 0.3 + gain + more, 0.6) + 0.01 * np.arange(8) + (age == "old")
+            about = {"slice_id": [f"{i:05d}" for i in range(8)], "split": ["test"] * 6 + ["validation"] * 2}
+            patient = [str(i // 2) for i in range(8)]
+            table = pd.DataFrame(about | {"label": label, "patient": patient, "lesion_dice": dice})
+            table.to_csv(place / f"{name}.csv", index=False)
+        seconds = [60.0, 60.0 + 12 * (recipe == "strong")]
+        pd.DataFrame({"epoch": [1, 2], "seconds": seconds}).to_csv(place / "history.csv", index=False)
+        found.append(record | {"seed": seed, "parameters": {"recipe": recipe, "seed": seed, "size": 128}})
+    monkeypatch.setattr(runs, "read_records", lambda profile, notebook: (found, []))
+    return found
+
+
+def test_each_step_is_set_beside_the_papers_recipe_by_type(recipe_runs):
+    table = studies.recipes((0, 1))
+    assert set(table["step"]) == {*RECIPES, "choice"} - {"paper"} and set(table["n"]) == {6, 3}
+    found = table.set_index(["step", "slices"])
+    for step, gain in (("paper+crop", 0.2), ("paper+entropy", 0), ("choice", 0.1), ("strong", 0.35)):
+        assert found.loc[(step, "ischemia"), "difference"] == pytest.approx(gain)
+        assert found.loc[(step, "all"), "difference"] == pytest.approx(gain / 2)
+        assert found.loc[(step, "hemorrhage"), "difference"] == pytest.approx(0)
+        assert found.loc[(step, "ischemia"), "with"] == pytest.approx(0.32 + gain)
+    assert found.loc[("strong", "all"), "minutes"] == pytest.approx(1.1)
+    assert found.loc[("choice", "all"), "minutes"] == 1.0 and set(table["unit"]) == {"patients"}
+
+
+def test_runs_that_differ_in_more_than_the_recipe_are_no_study(recipe_runs):
+    with pytest.raises(UserError, match=r"No run of the recipe 'paper' has seed 2. Run the study: make recipes"):
+        studies.recipes((0, 1, 2))
+    recipe_runs[-1]["parameters"]["size"] = 96
+    with pytest.raises(UserError, match="differ in more than recipe and seed"):
+        studies.recipes((0, 1))

@@ -1,0 +1,22 @@
+"""Recipes: the paper's has no step, each step can be taken alone, and the strong one takes all."""
+
+from dataclasses import asdict, fields
+
+import pytest
+
+from stroke_utils.base.errors import UserError
+from stroke_utils.base.vocabulary import RECIPE_STEPS, RECIPES
+from stroke_utils.learn import recipes
+
+
+def test_each_step_can_be_taken_alone_and_strong_takes_all():
+    assert tuple(field.name for field in fields(recipes.Recipe)) == RECIPE_STEPS
+    assert not any(asdict(recipes.of("paper")).values()) and all(asdict(recipes.of("strong")).values())
+    for step in RECIPE_STEPS:
+        assert [name for name, on in asdict(recipes.of(f"paper+{step}")).items() if on] == [step]
+    assert len(RECIPES) == len(RECIPE_STEPS) + 2
+
+
+def test_an_unknown_recipe_is_refused():
+    with pytest.raises(UserError, match="'best' is no recipe. Known: paper, paper\\+patients"):
+        recipes.of("best")
