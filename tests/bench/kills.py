@@ -31,7 +31,7 @@ RUNS = {
     "05_segmentation": {"models": "resnet50", "size": "64", "batch": "16", "epochs": "8"},
 }
 
-LOOKS = ("figures.network", "GradientTape", "three steps", "by_hand", "opening.", "saliency", "heats")
+LOOKS = ("figures.network", "GradientTape", "three steps", "by_hand", "opening.", "saliency.", "heats")
 """Words of cells that take long and that neither training, predictions nor record need."""
 
 SLOW = """import os, time
