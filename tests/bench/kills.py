@@ -28,7 +28,7 @@ from stroke_utils.course import commands
 LITTLE = {"own": "", "experiment_seeds": "", "other_starts": ""}
 RUNS = {
     "03_phase1_detection": {"models": "cnn", "size": "64", "epochs": "10", **LITTLE},
-    "05_segmentation": {"models": "resnet50", "size": "32", "batch": "16", "epochs": "8"},
+    "05_segmentation": {"models": "resnet50", "size": "32", "batch": "64", "epochs": "8"},
 }
 
 LOOKS = ("figures.network", "GradientTape", "three steps", "by_hand", "opening.", "saliency.", "heats")
