@@ -7,8 +7,8 @@ from pathlib import Path
 
 STATE, OLDER, MARK = "state.npz", "state.older.npz", "finished.json"
 
-WENT_ON = "went on from epoch"
-"""How a training that goes on says so; the runner of notebooks passes these lines on."""
+WENT_ON, WAS_DONE = "went on from epoch", "was finished before its run was stopped"
+"""How a training says that it goes on, or has nothing left to do; the runner of notebooks passes these lines on."""
 
 
 def forget(folder: str | Path) -> None:

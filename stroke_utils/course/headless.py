@@ -86,7 +86,7 @@ class Watch:
         """Pass on what a training said of going on."""
         for output in cell.outputs:
             for line in output.get("text", "").splitlines():
-                if unfinished.WENT_ON in line:
+                if unfinished.WENT_ON in line or unfinished.WAS_DONE in line:
                     self.line.show(f"{self.name}: {line}", final=True)
 
     def spent(self) -> str:

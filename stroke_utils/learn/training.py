@@ -456,7 +456,7 @@ def fit(
     if reuse and weights.is_file() and table.is_file():
         trained = f"reused the finished run in {paths.shown(folder)}"
     elif run_id and _finished(folder, run_id):
-        trained = "was finished before its run was stopped; not trained again"
+        trained = f"{unfinished.WAS_DONE}; not trained again"
     if trained:
         _network(model).load_weights(weights)
         print(f"{title}: {trained}")

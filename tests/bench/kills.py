@@ -1,11 +1,15 @@
-"""Kill trainings at random and see that they end as unbroken ones: ``python -m tests.bench.kills [KILLS [NOTEBOOK]]``.
+"""Kill a training again and again, and see that it ends as an unbroken one.
 
-A detector (notebook 3) and a U-Net (notebook 5) are trained on the quick phantom by the runner of notebooks, once
-unbroken and then KILLS times each (10) with a SIGKILL at a random moment between the first epoch's start and the
-record, and started again by the same command. Their predictions must be those of the unbroken run, byte for byte.
-Linux only.
+``python -m tests.bench.kills [KILLS [NOTEBOOK]]``
+
+A detector (notebook 3) and a U-Net (notebook 5) are trained on the quick phantom by the runner of notebooks: once
+unbroken, and once with KILLS (10) times a SIGKILL, each followed by the same command. In turn a kill falls at a random
+moment in an epoch, and while a state is saved; the last three while the predictions are written, at a random moment
+after that, and while the record is written. Every start must go on from what the one before has left, and at the end
+the predictions must be those of the unbroken run, byte for byte. Linux only.
 """
 
+import itertools
 import os
 import random
 import signal
@@ -15,90 +19,161 @@ import tempfile
 import time
 from pathlib import Path
 
+import nbformat
+import pandas as pd
+
 from stroke_utils.base import paths, unfinished
 from stroke_utils.course import commands
 
-SMALL = {"deterministic": "true", "profile": "quick"}  # of the quick phantom: states of shorter epochs are not saved
 LITTLE = {"own": "", "experiment_seeds": "", "other_starts": ""}
 RUNS = {
-    "03_phase1_detection": {"models": "cnn", "size": "64", "epochs": "8", **LITTLE},
-    "05_segmentation": {"models": "resnet50", "size": "64", "epochs": "5"},
+    "03_phase1_detection": {"models": "cnn", "size": "64", "epochs": "10", **LITTLE},
+    "05_segmentation": {"models": "resnet50", "size": "32", "batch": "64", "epochs": "8"},
 }
 
+LOOKS = ("figures.network", "GradientTape", "three steps", "by_hand", "opening.", "saliency.", "heats")
+"""Words of cells that take long and that neither training, predictions nor record need."""
 
-def start(notebook: str, results: Path) -> subprocess.Popen:
-    """Start the notebook in a process group of its own, with its results below ``results``."""
-    words = ["run", paths.home() / "notebooks" / f"{notebook}.ipynb", "--output", results / "copy.ipynb"]
-    for name, value in (SMALL | RUNS[notebook]).items():
-        words += ["-p", name, value]
-    environment = os.environ | {"STROKE_RESULTS": str(results)}
-    output = (results / "said.txt").open("a")
-    return subprocess.Popen(
-        commands.here(*words), env=environment, stdout=output, stderr=output, start_new_session=True, text=True
-    )
+SLOW = """import os, time
+at_once = os.replace
+os.replace = lambda *words, **more: (time.sleep(0.3), at_once(*words, **more))[1]
+"""
+"""Every file waits under its temporary name: a small one is else written too fast for a kill to fall in between."""
 
-
-def predictions(results: Path, notebook: str) -> dict[str, bytes]:
-    """Return the predictions files of a finished run, by network."""
-    return {path.parent.name: path.read_bytes() for path in results.glob(f"quick/{notebook}/*/*/predictions.csv")}
+HISTORY, PREDICTIONS, RECORD = "*/history.csv", "*/predictions.csv", "record.json"
+SAVING, PREDICTING, RECORDING = "*/.state.*.npz", "*/.predictions.*.csv", ".record.*.json"  # temporary names
+EPOCH = f"*/{unfinished.STATE}"
+LAST = [PREDICTING, PREDICTIONS, RECORDING]
 
 
-def begun(results: Path, notebook: str) -> bool:
-    """Tell whether the training has made its folder."""
-    return any(results.glob(f"quick/{notebook}/*/*/"))
+def short(notebook: str, folder: Path) -> Path:
+    """Write a copy of a notebook without its answers and the cells of ``LOOKS``, and return its path."""
+    found = nbformat.read(paths.home() / "notebooks" / f"{notebook}.ipynb", as_version=4)
+    found.cells = [
+        cell
+        for cell in found.cells
+        if cell.cell_type == "code"
+        and "solution" not in cell.metadata.get("tags", [])
+        and not any(word in cell.source for word in LOOKS)
+    ]
+    nbformat.write(found, folder / f"{notebook}.ipynb")
+    return folder / f"{notebook}.ipynb"
 
 
-def unbroken(notebook: str, results: Path) -> tuple[dict[str, bytes], float]:
-    """Return the predictions, and the seconds from the training's begin to the end."""
-    process, since = start(notebook, results), None
-    while process.poll() is None:
-        time.sleep(0.05)
-        since = since or (time.monotonic() if begun(results, notebook) else None)
-    if process.returncode or since is None:
-        sys.exit((results / "said.txt").read_text())
-    return predictions(results, notebook), time.monotonic() - since
+class Training:
+    """A run of a notebook that is started again and again.
 
+    Args:
+        notebook: the file.
+        results: folder of all that it writes.
+    """
 
-def killed(notebook: str, results: Path, after: float) -> str:
-    """Kill a run that many seconds after its training began, start it again, and return what was said of going on."""
-    process = start(notebook, results)
-    while process.poll() is None and not begun(results, notebook):
-        time.sleep(0.05)
-    time.sleep(after)
-    for its in Path("/proc").glob("[0-9]*/environ"):  # the runner and its kernel
-        if f"STROKE_RESULTS={results}".encode() in _read(its):
-            os.kill(int(its.parent.name), signal.SIGKILL)
-    process.wait()
-    (results / "said.txt").unlink()
-    if start(notebook, results).wait():
-        sys.exit((results / "said.txt").read_text())
-    return next(
-        (x.strip() for x in (results / "said.txt").read_text().splitlines() if unfinished.WENT_ON in x), "began anew"
-    )
+    def __init__(self, notebook: Path, results: Path):
+        self.notebook, self.results, self.before = notebook, results, {}
 
+    def found(self, pattern: str) -> dict[Path, int]:
+        """Return the files that match a pattern below the run's folder, with the times they were written."""
+        times = {}
+        for path in self.results.glob(f"quick/*/*/{pattern}"):
+            try:
+                times[path] = path.stat().st_mtime_ns
+            except FileNotFoundError:  # renamed meanwhile
+                continue
+        return times
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+    def new(self, pattern: str) -> list[Path]:
+        """Return those that were written since the last start."""
+        return [path for path, written in self.found(pattern).items() if self.before.get(path) != written]
+
+    def start(self, place: str | None = None, more: float = 0) -> str:
+        """Start the run, and return what it did with what was there.
+
+        Args:
+            place: pattern of a file; the run is killed once it is written. None: the run goes to its end.
+            more: seconds to wait before the kill.
+        """
+        self.before = self.found("**/*")
+        words = ["run", self.notebook, "--output", self.results / "copy.ipynb"]
+        for name, value in ({"deterministic": "true", "profile": "quick"} | RUNS[self.notebook.stem]).items():
+            words += ["-p", name, value]
+        path = os.pathsep.join([str(self.notebook.parent), str(paths.home())])  # SLOW lies beside the notebook
+        environment = os.environ | {"STROKE_RESULTS": str(self.results), "PYTHONPATH": path}
+        with (self.results / "said.txt").open("w") as output:
+            process = subprocess.Popen(
+                commands.here(*words), env=environment, stdout=output, stderr=output, start_new_session=True
+            )
+        rows = 0  # of the history, where this start first writes it: the runner passes words on after the cell only
+        while process.poll() is None and not (place and self.new(place)):
+            rows = rows or sum(len(pd.read_csv(path)) for path in self.new(HISTORY))
+            time.sleep(0.05)
+        until = time.monotonic() + more
+        while process.poll() is None and time.monotonic() < until and not self.new(RECORDING):
+            time.sleep(0.05)
+        if place:
+            self.kill()
+        if process.wait() > 0:
+            sys.exit((self.results / "said.txt").read_text())
+        said = (self.results / "said.txt").read_text().splitlines()
+        words = [line.strip() for line in said if unfinished.WAS_DONE in line or unfinished.WENT_ON in line]
+        return next(iter(words), f"{unfinished.WENT_ON} {rows - 1}" if rows > 1 else "began anew")
+
+    def kill(self) -> None:
+        """Kill the runner and its kernel."""
+        for its in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                if f"STROKE_RESULTS={self.results}\0".encode() in its.read_bytes():
+                    os.kill(int(its.parent.name), signal.SIGKILL)
+            except OSError:  # of another user, or gone
+                continue
+
+    def fell(self) -> str:
+        """Tell from what the last start has left where its kill fell."""
+        for pattern, what in ((SAVING, "a state"), (PREDICTING, "the predictions"), (RECORDING, "the record")):
+            if self.new(pattern):
+                return f"while {what} was written"
+        if self.found(RECORD):
+            return "after the record"
+        if self.new(PREDICTIONS):
+            return "between predictions and record"
+        return "after the training" if self.found(f"*/{unfinished.MARK}") else "in an epoch"
+
+    def predictions(self) -> dict[str, bytes]:
+        """Return the predictions files of the finished run, by network."""
+        return {path.parent.name: path.read_bytes() for path in self.found(PREDICTIONS)}
 
 
 def main(kills: str = "10", *notebooks: str) -> int:
-    """Print one line a kill; the exit status is the number of runs that did not end as the unbroken one."""
+    """Print one line a kill; the exit status counts the starts that began anew and the runs that ended otherwise."""
     random.seed(0)
     wrong = 0
-    for notebook in notebooks or RUNS:
-        with tempfile.TemporaryDirectory() as folder:
-            expected, seconds = unbroken(notebook, Path(folder))
-        for _ in range(int(kills)):
-            after = random.uniform(0, seconds)
-            with tempfile.TemporaryDirectory() as folder:
-                said = killed(notebook, Path(folder), after)
-                same = predictions(Path(folder), notebook) == expected
+    for stem in notebooks or RUNS:
+        with (
+            tempfile.TemporaryDirectory() as own,
+            tempfile.TemporaryDirectory() as one,
+            tempfile.TemporaryDirectory() as two,
+        ):
+            Path(own, "sitecustomize.py").write_text(SLOW)
+            whole, broken = (Training(short(stem, Path(own)), Path(folder)) for folder in (one, two))
+            whole.start()
+            (wrote,), (ended,) = whole.found(PREDICTIONS).values(), whole.found(RECORD).values()
+            (history,) = whole.found(HISTORY)
+            within = {EPOCH: pd.read_csv(history)["seconds"].median(), PREDICTIONS: (ended - wrote) / 1e9}
+            print(f"{stem}: unbroken, {within[EPOCH]:.1f} s an epoch", flush=True)
+            places = [
+                *itertools.islice(itertools.cycle([EPOCH, SAVING]), max(0, int(kills) - len(LAST))),
+                *LAST[: int(kills)],
+            ]
+            fell = ""
+            for place in [*places, None]:
+                more = random.uniform(0, within.get(place, 0))
+                did = broken.start(place, more)
+                if fell:
+                    print(f"{stem}: killed {fell}; the next start {did}", flush=True)
+                    wrong += did == "began anew"
+                fell = broken.fell()
+            same = broken.predictions() == whole.predictions()
             wrong += not same
-            moment, bytes_ = f"killed after {after:5.1f} of {seconds:.1f} s", "same" if same else "OTHER"
-            print(f"{notebook}: {moment}: {bytes_} bytes; {said}", flush=True)
+            print(f"{stem}: after {kills} kills {'the same' if same else 'OTHER'} bytes of predictions", flush=True)
     return wrong
 
 

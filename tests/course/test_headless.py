@@ -113,11 +113,13 @@ def test_a_failed_cell_is_named_and_the_copy_stays(tmp_path, capfd):
     assert "ZeroDivisionError" in (tmp_path / "log.ipynb").read_text()
 
 
-def test_a_training_that_goes_on_is_said_where_the_notebook_is_run(tmp_path, capfd):
-    path = write(tmp_path / "a.ipynb", f"print('training\\nCNN: {unfinished.WENT_ON} 3')")
+def test_a_training_that_goes_on_or_was_finished_is_said_where_the_notebook_is_run(tmp_path, capfd):
+    said = f"training\\nCNN: {unfinished.WENT_ON} 3\\nResNet18: {unfinished.WAS_DONE}"
+    path = write(tmp_path / "a.ipynb", f"print('{said}')")
     assert headless.run(path, {}, tmp_path / "out.ipynb", tmp_path / "log.ipynb")
     said = capfd.readouterr().err
-    assert "out: CNN: went on from epoch 3" in said and "out: training" not in said
+    assert "out: CNN: went on from epoch 3" in said and "out: ResNet18: was finished before" in said
+    assert "out: training" not in said
 
 
 @pytest.mark.parametrize(
