@@ -310,9 +310,10 @@ def _read(found: Scan, networks: Networks, out: Path, quiet: bool) -> dict:
     by_group: dict[str, list[dict]] = {}
     for row in rows:
         by_group.setdefault(row["group"], []).append(row)
-    for old in out.glob("series-*/segmentation.dcm"):  # of a series that is here no more
-        if old.parent.name not in found.series:
-            old.unlink()
+    for note in out.glob("series-*/segmentation.json"):  # of a series that is here no more
+        if note.parent.name not in found.series:
+            note.with_suffix(".dcm").unlink(missing_ok=True)
+            note.unlink()
     told = [_series(group, each, by_group[group], networks, out) for group, each in found.series.items()]
     whole = {
         "input": found.path.resolve().name,

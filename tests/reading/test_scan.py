@@ -15,7 +15,7 @@ from PIL import Image
 
 from stroke_utils.base.errors import UserError
 from stroke_utils.data import dicom, masks, pixels, regions
-from stroke_utils.data.series import Slice, read_series
+from stroke_utils.data.series import Aside, Slice, read_series
 from stroke_utils.reading import kinds, networks, report, strange
 from stroke_utils.reading import scan as reading
 from tests import scans
@@ -168,6 +168,22 @@ def test_pngs_are_answered_without_a_patient_and_others_refused_by_name(tmp_path
     assert told["patients"] == [] and told["answered"] == 1
     (jpeg,) = told["aside"]
     assert jpeg["reason"].startswith("d.jpg is a JPEG; expected a PNG or a DICOM file.")
+
+
+def test_the_work_to_find_slices_grows_with_their_number_alone(tmp_path, monkeypatch):
+    hashed, opened, count = [], [], 300
+
+    class Counted(type(tmp_path)):
+        def __hash__(self):
+            hashed.append(1)
+            return super().__hash__()
+
+    aside = [Aside(Counted(tmp_path / f"{k}.png"), "no DICOM", "x") for k in range(count)]
+    monkeypatch.setattr(reading.series, "read_series", lambda *given: ([], aside))
+    monkeypatch.setattr(reading.layouts, "content", lambda path: opened.append(path) or ("PNG", "PDF")[len(opened) % 2])
+    found = reading.find(tmp_path, quiet=True)
+    assert len(found.jobs) == len(found.aside) == count / 2
+    assert len(opened) == count and len(hashed) <= 5 * count
 
 
 def test_nothing_to_read_is_one_message(tmp_path):
