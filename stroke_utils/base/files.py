@@ -138,9 +138,12 @@ def atomic_folder(target: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_text(target: str | os.PathLike, text: str) -> Path:
-    """Write ``text`` as UTF-8 to ``target``, whole or not at all."""
+    """Write ``text`` as UTF-8 to ``target``, whole or not at all.
+
+    What stands in a text for bytes of a file's name that are no UTF-8 is escaped, as JSON knows it.
+    """
     with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
     return Path(target)
 
 

@@ -309,7 +309,7 @@ def read_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", nargs="+", default=[], metavar="RUN", help=runs)
     parser.add_argument("--out", metavar="DIR", help="gets the answers; default: results/read/NAME")
     parser.add_argument("--profile", default="quick", help="whose last finished runs answer; default: quick")
-    data = "what the networks learned from, to know what is usual; default: STROKE_DATA, else the phantom"
+    data = "what the networks learned from, to know what is usual; default: the phantom or STROKE_DATA, by the networks"
     parser.add_argument("--data", default="", metavar="DIR", help=data)
 
 
@@ -326,6 +326,7 @@ def read(given: argparse.Namespace) -> int:
 
     out = Path(given.out or paths.results_root() / "read" / Path(given.path).resolve().name).expanduser()
     found = scan.find(given.path, out)
+    scan.claim(found, out)
     from stroke_utils.reading import networks  # after the look for slices: this loads TensorFlow
 
     start = time.monotonic()

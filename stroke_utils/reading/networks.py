@@ -12,7 +12,7 @@ from stroke_utils.base import identity, paths
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.vocabulary import model_title
 from stroke_utils.data.cohort import Cohort
-from stroke_utils.data.opening import open_cohort
+from stroke_utils.data.opening import open_cohort, open_phantom
 from stroke_utils.data.pixels import read_rgb
 from stroke_utils.evaluate import calibration
 from stroke_utils.learn import models, predict
@@ -189,7 +189,7 @@ class Networks:
 
         Args:
             sources: of :func:`find`.
-            data_dir: the data that they learned from; empty: ``STROKE_DATA``, or the phantom.
+            data_dir: the data that they learned from; empty: the phantom where it is that, else ``STROKE_DATA``.
             quiet: show no progress.
         """
         self.sources = sources
@@ -207,10 +207,11 @@ class Networks:
         self._detect = _asked(strange.with_features(detector), models.BACKBONES[detection.model].preprocess)
         self._type = _asked(typist, models.TYPE_PREPROCESS[kind.model])
         self._segment = predict.in_graph(segmenter)
-        code = identity.code_version("reading.networks", "reading.strange", "data.dicom")
+        code = identity.code_version("reading.networks", "reading.scan")
         weights = [identity.sha256(source.folder / _WEIGHTS) for source in sources.values()]
         self.usual = self._usual(data_dir, quiet)
-        self.digest = identity.digest([code, weights, self.threshold, self.usual and self.usual.limit], 12)
+        heat = [each.temperature for each in self.calibrations.values()]
+        self.digest = identity.digest([code, weights, self.threshold, heat, self.usual and self.usual.limit], 12)
 
     @property
     def run(self) -> str:
@@ -284,7 +285,7 @@ class Networks:
         strangers = learned[~learned["patient"].isin(held["patient"].dropna())]  # else the limit knows their heads
         learned = strangers if len(strangers) >= FEWEST else learned
         learned = learned.sample(min(FITTED, len(learned)), random_state=0)
-        pictures = [[read_rgb(path) for path in rows["png"]] for rows in (learned, held)]
+        pictures = (map(read_rgb, rows["png"]) for rows in (learned, held))
         usual = strange.Usual.fit(*pictures, lambda rgb: self._detect(rgb)[1])
         usual.write(made_by.folder() / "usual.npz")
         return usual
@@ -293,11 +294,12 @@ class Networks:
 def _cohort_of(source: Source, data_dir: str, quiet: bool) -> Cohort | None:
     """Open the data that a network learned from; None where they are not at hand."""
     origin = source.record["cohort"]["origin"] or {}
-    given = data_dir or os.environ.get("STROKE_DATA", "")
-    if not given and not origin.get("phantom"):
+    if not data_dir and origin.get("phantom"):  # STROKE_DATA may name other data
+        cohort = open_phantom(origin.get("size", "quick"), origin.get("seed", 0), quiet)
+    elif data_dir or os.environ.get("STROKE_DATA"):
+        cohort = open_cohort(data_dir, quiet=quiet)
+    else:
         return None
-    size, seed = origin.get("size", "quick"), origin.get("seed", 0)
-    cohort = open_cohort(given, size, seed, quiet)
     return cohort if cohort.fingerprint == _print(source) else None
 
 

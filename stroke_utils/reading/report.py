@@ -14,14 +14,11 @@ from stroke_utils.base.templates import render
 from stroke_utils.base.vocabulary import TYPES
 from stroke_utils.data import masks
 from stroke_utils.figures.reading import report_page, save_pdf, with_outlines
-from stroke_utils.reading.scan import Job, Scan
+from stroke_utils.reading.scan import MOST, Job, Scan
 from stroke_utils.reading.strange import Refused
 
 SHOWN = 12
 """Slices on the page."""
-
-MOST = 20
-"""Patients on the page."""
 
 _TEMPLATE = Path(__file__).with_name("templates") / "report.html.j2"
 
@@ -60,15 +57,17 @@ def write(found: Scan, told: dict, out: str | os.PathLike) -> tuple[Path, Path]:
         f"Patient {each['patient']}: {'; '.join(filter(None, (words(each), volume(each))))}"
         for each in told["patients"][:6]
     ]
+    if (more := len(told["patients"]) - 6) > 0:
+        lines.append(f"{more} more patients stand in answer.json.")
     lines.append(f"{told['answered']} slices answered, {sum(row['called'] for row in rows)} called a stroke.")
     small = [told["rule"], "", *(_network(told, each) for each in told["networks"]), distance(told), ""]
     small += [f"Not answered: {each['kind']} {each['number']}: {each['first']}" for each in refusals(told)[:6]]
     figure = report_page(
-        f"{told['input']}: what the networks say",
+        *_wrapped([f"{told['input']}: what the networks say"], 80)[:1],
         f"{told['remark']}.",
         _wrapped(lines, 105)[:16],
         [picture for _, picture in shown],
-        ["\n".join(textwrap.wrap(caption(row), 34)[:3]) for row, _ in shown],
+        ["\n".join(_wrapped([caption(row)], 34)[:3]) for row, _ in shown],
         _wrapped(small, 135)[:24],
     )
     save_pdf(figure, pdf)
@@ -76,7 +75,10 @@ def write(found: Scan, told: dict, out: str | os.PathLike) -> tuple[Path, Path]:
 
 
 def _wrapped(lines: list[str], width: int) -> list[str]:
-    return [part for line in lines for part in (textwrap.wrap(line, width) or [""])]
+    known = (
+        line.encode(errors="backslashreplace").decode() for line in lines
+    )  # a PDF takes no bytes of unknown letters
+    return [part for line in known for part in (textwrap.wrap(line, width) or [""])]
 
 
 def _shown(job: Job, out: Path) -> np.ndarray | None:

@@ -6,6 +6,7 @@ and a reading that was stopped goes on where it was.
 
 import itertools
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -32,8 +33,13 @@ RULE = (
 )
 """How the answers of slices become one of a patient."""
 
+MOST = 20
+"""Patients and series that are named where all would be too many to look through."""
+
 PICTURES = "pictures"
 """Name of the folder of answers to PNG files, which belong to no series and tell no patient."""
+
+_INPUT = "input.json"  # says what a folder answers, by a digest: the page may be passed on, and the path is private
 
 
 @dataclass(frozen=True)
@@ -111,31 +117,43 @@ def find(path: str | os.PathLike, out: str | os.PathLike = "", quiet: bool = Fal
         quiet: show no progress.
 
     Raises:
-        UserError: nothing is there, or nothing that could be a slice.
+        UserError: nothing is there, or nothing that could be a slice; or the answers would lie among what is read.
     """
     path = Path(path).expanduser()
-    found, aside = series.read_series(path, quiet)
-    if out:
-        inside = Path(out).resolve()
-        aside = [each for each in aside if not each.path.resolve().is_relative_to(inside)]
-    pngs = [each.path for each in aside if each.kind == "no DICOM" and layouts.content(each.path) == "PNG"]
-    rest = tuple(_named(each) for each in aside if each.path not in set(pngs))
+    if out and path.is_dir() and path.resolve().is_relative_to(Path(out).resolve()):
+        raise UserError(
+            f"The answers cannot go to {out}: what is read lies in it, and the next reading would take the masks for "
+            "slices. Give a folder of its own: --out DIR. It may lie in the folder that is read."
+        )
+    found, aside = series.read_series(path, quiet, out)
+    pngs, rest = [], []
+    for each in aside:
+        kind = layouts.content(each.path) if each.kind == "no DICOM" else ""
+        if kind == "PNG":
+            pngs.append(each.path)
+        else:
+            rest.append(_named(each, kind))
     groups = {f"series-{k}": each for k, each in enumerate(found, 1)}
     jobs = [
-        Job(one.path, group, f"{k:05d}-{one.path.stem[:80]}", one)
+        Job(one.path, group, _name(k, one.path), one)
         for group, each in groups.items()
         for k, one in enumerate(each.slices, 1)
     ]
-    jobs += [Job(each, PICTURES, f"{k:05d}-{each.stem[:80]}") for k, each in enumerate(pngs, 1)]
+    jobs += [Job(each, PICTURES, _name(k, each)) for k, each in enumerate(pngs, 1)]
     if not jobs:
         first = f" The first: {rest[0].reason}" if rest else ""
         raise UserError(f"{path} holds no slice: {len(rest)} files, none a PNG or a CT slice in DICOM.{first}")
-    return Scan(path, groups, tuple(jobs), rest)
+    return Scan(path, groups, tuple(jobs), tuple(rest))
 
 
-def _named(aside: series.Aside) -> series.Aside:
-    """Say of a file that is no DICOM what else it is."""
-    kind = layouts.content(aside.path) if aside.kind == "no DICOM" else ""
+def _name(number: int, path: Path) -> str:
+    """Name the files of an answer: by a number, and by what any file system takes of the slice's own name."""
+    own = re.sub(r"[^\w.-]+", "_", path.stem).encode()[:80]
+    return f"{number:05d}-{own.decode(errors='ignore')}"
+
+
+def _named(aside: series.Aside, kind: str) -> series.Aside:
+    """Say of a file that is no DICOM what else it is, where that is known."""
     if not kind:
         return aside
     lost = " JPEG has changed its grey values." if kind == "JPEG" else ""
@@ -238,6 +256,28 @@ def _prepared(job: Job, networks: Networks, given: dict) -> tuple[Callable, np.n
     return upright, np.ascontiguousarray(upright(rgb))
 
 
+def claim(found: Scan, out: str | os.PathLike) -> None:
+    """Keep a folder of answers for this process and for what it reads, and make it; `read` gives it up at its end.
+
+    Raises:
+        UserError: it cannot be written, another process reads into it, or it holds the answers to something else.
+    """
+    out = Path(out)
+    # As seen from there: both may be moved together.
+    mine = {"input": identity.digest(os.path.relpath(found.path.resolve(), out.resolve()), 64)}
+    with files.explained(out / _INPUT):
+        out.mkdir(parents=True, exist_ok=True)
+    files.claim(out / _INPUT, f"the answers in {out}")
+    if not (out / _INPUT).is_file():
+        files.write_json(out / _INPUT, mine)
+    elif files.read_json(out / _INPUT) != mine:
+        files.release(out / _INPUT)
+        raise UserError(
+            f"{out} holds the answers to another file or folder than {found.path}. Give another folder (--out DIR), or "
+            "remove that one."
+        )
+
+
 def read(found: Scan, networks: Networks, out: str | os.PathLike, quiet: bool = False) -> dict:
     """Answer all slices, then measure volumes, write a DICOM-SEG of each series, and give one answer per patient.
 
@@ -251,13 +291,29 @@ def read(found: Scan, networks: Networks, out: str | os.PathLike, quiet: bool = 
     Returns:
         What ``answer.json`` holds: who answers, the rule, patients, series, counts of what was refused, and the slices
         in the order of :func:`worst_first`.
+
+    Raises:
+        UserError: of :func:`claim`, or the disk is full.
     """
-    out, rows = Path(out), []
+    out = Path(out)
+    claim(found, out)
+    try:
+        return _read(found, networks, out, quiet)
+    finally:
+        files.release(out / _INPUT)
+
+
+def _read(found: Scan, networks: Networks, out: Path, quiet: bool) -> dict:
+    rows = []
     for row in answers(found, networks, out, quiet):
         rows.append(row)
     by_group: dict[str, list[dict]] = {}
     for row in rows:
         by_group.setdefault(row["group"], []).append(row)
+    for note in out.glob("series-*/segmentation.json"):  # of a series that is here no more
+        if note.parent.name not in found.series:
+            note.with_suffix(".dcm").unlink(missing_ok=True)
+            note.unlink()
     told = [_series(group, each, by_group[group], networks, out) for group, each in found.series.items()]
     whole = {
         "input": found.path.resolve().name,
@@ -308,7 +364,9 @@ def _series(group: str, whole: series.Series, rows: list[dict], networks: Networ
         "volume_ml": None,
         "segmentation": None,
     }
+    target = out / group / "segmentation.dcm"
     if not read:
+        target.unlink(missing_ok=True)
         return told
     if len(read) < len(whole):
         told["notes"].append(
@@ -319,7 +377,6 @@ def _series(group: str, whole: series.Series, rows: list[dict], networks: Networ
     told["volume_ml"] = series.volumes(part, map(masks.read_class_mask, paths))
     if None in told["volume_ml"].values():
         told["volume_ml"] = None
-    target = out / group / "segmentation.dcm"
     made_of = identity.digest([[rows[k]["sha256"], rows[k]["by"]] for k in read], 12)
     note = target.with_suffix(".json")
     if not (target.is_file() and note.is_file() and files.read_json(note).get("made_of") == made_of):
@@ -327,6 +384,7 @@ def _series(group: str, whole: series.Series, rows: list[dict], networks: Networ
             seg.write_segmentation(target, part, map(masks.read_class_mask, paths), networks.run, networks.remark)
             files.write_json(note, {"made_of": made_of})
         except UserError as error:
+            target.unlink(missing_ok=True)  # of an earlier reading: it is no answer to these files
             told["notes"].append(str(error))
             return told
     told["segmentation"] = f"{group}/segmentation.dcm"
@@ -351,7 +409,7 @@ def _types(rows: list[dict]) -> list[str]:
 
 
 def _patients(told: list[dict]) -> list[dict]:
-    """Give one answer per patient; a series that names none stands for one."""
+    """Give one answer per patient, strokes first; a series that names none stands for one."""
     by: dict[str, list[dict]] = {}
     for each in told:
         by.setdefault(each["patient"] or f"not named ({each['group']})", []).append(each)
@@ -369,13 +427,13 @@ def _patients(told: list[dict]) -> list[dict]:
                 "volume_ml": max(known, key=lambda ml: sum(ml.values())) if known else None,
             }
         )
-    return given
+    return sorted(given, key=lambda each: not each["stroke"])  # long lists are cut
 
 
 def summary(told: dict) -> str:
     """Say in a few lines what `read` found."""
     lines = [f"{told['remark']}."]
-    for each in told["patients"]:
+    for each in told["patients"][:MOST]:
         if each["stroke"] is None:
             lines.append(f"Patient {each['patient']}: no answer, every slice was refused.")
             continue
@@ -383,6 +441,8 @@ def summary(told: dict) -> str:
         ml = each["stroke"] and each["volume_ml"]
         size = "; " + ", ".join(f"{name} {value:.1f} ml" for name, value in ml.items()) if ml else ""
         lines.append(f"Patient {each['patient']}: {what}{size}")
+    if (more := len(told["patients"]) - MOST) > 0:
+        lines.append(f"{more} more patients stand in answer.json.")
     called = sum(bool(row.get("called")) for row in told["slices"])
     lines.append(f"{told['answered']} slices answered, {called} called a stroke.")
     if told["refused"]:

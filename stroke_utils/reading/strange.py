@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ STAGES = (4, 8)
 
 Deeper ones know lesions better and strange pictures worse."""
 
-HEADS = ("HEAD", "BRAIN", "SKULL", "CRANI", "CEREBR", "BEYIN", "KAFA", "NEURO")
+HEADS = ("HEAD", "BRAIN", "SKULL", "CRAN", "CEREBR", "BEYIN", "KAFA", "KOPF", "NEURO")
 """Parts of words that name a head in the tag BodyPartExamined."""
 
 SURE = 0.9
@@ -39,7 +39,8 @@ MOST_WHITE, MOST_BLACK = 0.6, 0.5
 
 _CONTRAST = re.compile(r"\b(cta|cteph|angio\w*|anjiyo\w*|venogra\w*|perfu\w*|contrast\w*|kontrast\w*)\b")
 _WITHOUT = re.compile(r"\b(non|no|not|without|w o|wo|unenhanced)[\s_-]*(iv)?[\s_-]*(contrast\w*)|\bkontrasts ?\w?z\w*")
-_NO_AGENT = {"", "no", "none", "non", "without", "n", "0", "yok", "n/a", "na", "unknown"}
+# What stands in a tag that says nothing, or no.
+_NOTHING = {"", "no", "none", "non", "without", "w/o", "n", "0", "yok", "n/a", "na", "unknown", "other", "removed"}
 _SMALL = 24  # pixels a side of the pictures in which the way up is looked for
 _COLOURED = 0.002  # share of coloured pixels that a slice may have beside markers
 _GREYS = 8  # different greys of the least varied slice
@@ -69,20 +70,28 @@ def look_at_tags(path: str | os.PathLike) -> None:
     from pydicom import dcmread  # here, because importing it takes a quarter of a second
 
     names = ["SeriesDescription", "ProtocolName", "StudyDescription", "BodyPartExamined", "ContrastBolusAgent"]
-    with errors.no_warnings():
-        dataset = dcmread(path, stop_before_pixels=True, specific_tags=names)
-        said = {name: str(dataset.get(name) or "").strip() for name in names}
+    try:
+        with errors.no_warnings():
+            dataset = dcmread(path, stop_before_pixels=True, specific_tags=names)
+            said = {name: str(dataset.get(name) or "").strip() for name in names}
+    except Exception as error:  # whatever pydicom raises of odd values
+        raise Refused("broken", f"Its tags cannot be read: {errors.reason(error)}.") from error
     part = said["BodyPartExamined"]
-    if part and not any(word in part.upper() for word in HEADS):
+    if part.lower() not in _NOTHING and not any(word in part.upper() for word in HEADS):
         raise Refused("another body part", f"Its tag BodyPartExamined says {part!r}; expected a head.")
-    if said["ContrastBolusAgent"].lower() not in _NO_AGENT:
+    agent = said["ContrastBolusAgent"].lower()
+    if agent not in _NOTHING and not _WITHOUT.fullmatch(_plain(agent)):
         raise Refused(
             "contrast", f"A contrast agent was given ({said['ContrastBolusAgent']!r}): vessels look like blood."
         )
     for name in names[:3]:
-        words = _WITHOUT.sub(" ", re.sub(r"[_\W]+", " ", said[name].lower()))
-        if _CONTRAST.search(words):
+        if _CONTRAST.search(_WITHOUT.sub(" ", _plain(said[name]))):
             raise Refused("contrast", f"Its tag {name} says {said[name]!r}: vessels with contrast look like blood.")
+
+
+def _plain(text: str) -> str:
+    """Return the words of a text in small letters, with single spaces between them."""
+    return re.sub(r"[_\W]+", " ", text.lower()).strip()
 
 
 def way_up(one: series.Slice) -> Callable[[np.ndarray], np.ndarray]:
@@ -179,19 +188,19 @@ class Usual:
 
     @classmethod
     def fit(
-        cls, learned: Sequence[np.ndarray], held: Sequence[np.ndarray], features: Callable[[np.ndarray], np.ndarray]
+        cls, learned: Iterable[np.ndarray], held: Iterable[np.ndarray], features: Callable[[np.ndarray], np.ndarray]
     ) -> "Usual":
-        """Learn what is usual.
+        """Learn what is usual. Both are gone through once, and no slice is kept.
 
         Args:
             learned: slices of training, uint8 (H, W, 3).
             held: slices of validation, which choose the limit.
             features: of one slice, (k,).
         """
-        known = np.stack([features(rgb) for rgb in learned]).astype(float)
+        found = [(features(rgb), _small(rgb[..., 0])) for rgb in learned]
+        known, small = (np.stack(part).astype(float) for part in zip(*found, strict=True))
         mean, spread = known.mean(axis=0), known.std(axis=0) + 1e-6
         precision = np.linalg.inv(LedoitWolf(assume_centered=True).fit((known - mean) / spread).covariance_)
-        small = np.stack([_small(rgb[..., 0]) for rgb in learned])
         small = np.concatenate([small, small[:, :, ::-1]])
         turns = np.concatenate([np.rot90(small, k, (1, 2)) for k in range(4)]).reshape(4 * len(small), -1)
         pixel_mean, pixel_spread = turns.mean(axis=0), turns.std(axis=0) + 1

@@ -14,9 +14,7 @@ from stroke_utils.course import commands
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
     *("check", "audit", "phantom", "reproduce", "run", "refresh", "verify", "book", "read", "pretrain"),
-    "recipes",
-    "clean-derived",
-    "nnunet",
+    *("recipes", "clean-derived", "nnunet"),
 )
 
 
@@ -171,3 +169,27 @@ def test_make_says_what_an_environment_without_the_package_lacks():
     done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "There is no /nowhere/bin/stroke-regions: install the package" in done.stderr
+
+
+def test_a_scan_is_read_and_what_stands_in_the_way_is_said_before_networks_load(tmp_path, monkeypatch, capsys):
+    from stroke_utils.reading import networks, scan
+    from tests.data.test_odd_dicom import ct, head
+    from tests.reading.test_scan import Stub
+
+    ct(tmp_path / "in" / "a.dcm", head())
+    (tmp_path / "file").write_text("")
+    words = ["read", str(tmp_path / "in"), "--out"]
+    monkeypatch.setattr(networks, "find", lambda given, profile: pytest.fail("networks are looked for"))
+    assert commands.main([*words, str(tmp_path / "file")]) == 2 and "cannot be written" in capsys.readouterr().err
+    assert commands.main([*words, str(tmp_path)]) == 2 and "--out DIR" in capsys.readouterr().err
+    monkeypatch.setattr(networks, "find", lambda given, profile: {})
+    monkeypatch.setattr(networks, "Networks", lambda found, data: Stub())
+    assert commands.main([*words, str(tmp_path / "out")]) == 0
+    assert all((tmp_path / "out" / name).is_file() for name in ("report.html", "report.pdf", "answer.json"))
+    assert "1 slices answered" in capsys.readouterr().out
+
+    def stopped(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scan, "read", stopped)
+    assert commands.main([*words, str(tmp_path / "out")]) == 130 and "goes on from here" in capsys.readouterr().err

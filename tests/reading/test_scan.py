@@ -1,6 +1,10 @@
 """Reading scans: order, resume, patients, DICOM-SEG equal to the masks, the page; and what is refused by name."""
 
 import json
+import os
+import subprocess
+import sys
+import weakref
 from dataclasses import replace
 
 import highdicom
@@ -11,7 +15,7 @@ from PIL import Image
 
 from stroke_utils.base.errors import UserError
 from stroke_utils.data import dicom, masks, pixels, regions
-from stroke_utils.data.series import Slice, read_series
+from stroke_utils.data.series import Aside, Slice, read_series
 from stroke_utils.reading import kinds, networks, report, strange
 from stroke_utils.reading import scan as reading
 from tests import scans
@@ -166,12 +170,126 @@ def test_pngs_are_answered_without_a_patient_and_others_refused_by_name(tmp_path
     assert jpeg["reason"].startswith("d.jpg is a JPEG; expected a PNG or a DICOM file.")
 
 
+def test_the_work_to_find_slices_grows_with_their_number_alone(tmp_path, monkeypatch):
+    hashed, opened, count = [], [], 300
+
+    class Counted(type(tmp_path)):
+        def __hash__(self):
+            hashed.append(1)
+            return super().__hash__()
+
+    aside = [Aside(Counted(tmp_path / f"{k}.png"), "no DICOM", "x") for k in range(count)]
+    monkeypatch.setattr(reading.series, "read_series", lambda *given: ([], aside))
+    monkeypatch.setattr(reading.layouts, "content", lambda path: opened.append(path) or ("PNG", "PDF")[len(opened) % 2])
+    found = reading.find(tmp_path, quiet=True)
+    assert len(found.jobs) == len(found.aside) == count / 2
+    assert len(opened) == count and len(hashed) <= 5 * count
+
+
 def test_nothing_to_read_is_one_message(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(UserError, match="holds no slice: 1 files, none a PNG or a CT slice"):
         reading.find(tmp_path, quiet=True)
     with pytest.raises(UserError, match="is not there"):
         reading.find(tmp_path / "nowhere", quiet=True)
+
+
+def test_odd_names_take_no_other_file_with_them(tmp_path, tiny_phantom):
+    folder, png = tmp_path / "in", next(path for path in sorted(tiny_phantom.rglob("PNG/*.png")))
+    folder.mkdir()
+    names = ["漢" * 80, "😀" * 62, "İskemi' <b>\n", os.fsdecode(b"\xddskemi"), "a"]
+    for name in names:
+        (folder / f"{name}.png").write_bytes(png.read_bytes())
+    for folders in ("in", "in"):  # the second from what the first kept
+        found, _, told, out = read_all(tmp_path / folders, tmp_path / "out")
+        html = report.write(found, told, out)[0].read_text()
+    assert told["answered"] == len(names) and "&lt;b&gt;" in html and "<b>" not in html
+    kept = {row["file"] for row in json.loads((out / "answer.json").read_text())["slices"]}
+    assert kept == {f"{name}.png" for name in names}
+
+
+def test_answers_never_lie_above_what_is_read(scan, tmp_path):
+    ct(tmp_path / "in" / "a.dcm", head())
+    for out in (tmp_path / "in", tmp_path):
+        with pytest.raises(UserError, match="The answers cannot go to .*--out DIR"):
+            reading.find(tmp_path / "in", out, quiet=True)
+    assert read_all(tmp_path / "in" / "a.dcm", tmp_path / "in")[2]["answered"] == 1, "one file is not looked around"
+
+
+def test_a_folder_of_answers_is_of_one_input(tmp_path, monkeypatch):
+    for name in "ab":
+        ct(tmp_path / name / "1.dcm", head())
+    read_all(tmp_path / "a", tmp_path / "out")
+    before = (tmp_path / "out/answer.json").read_bytes()
+    with pytest.raises(UserError, match="out holds the answers to another file or folder than .*b. Give another"):
+        read_all(tmp_path / "b", tmp_path / "out")
+    assert (tmp_path / "out/answer.json").read_bytes() == before
+    found = reading.find(tmp_path / "a", tmp_path / "out", quiet=True)
+    reading.claim(found, tmp_path / "out")
+    other = "import sys; from stroke_utils.base import files; files.claim(sys.argv[1], 'x', patience=0)"
+    run = subprocess.run([sys.executable, "-c", other, tmp_path / "out/input.json"], capture_output=True, text=True)
+    assert "two would write the same files" in run.stderr
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(UserError, match="taken.* cannot be written"):
+        reading.claim(found, tmp_path / "taken" / "out")
+
+
+def test_no_segmentation_of_an_earlier_reading_is_left(scan, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for k in range(12, 15):
+        (folder / str(k)).write_bytes(scan.files[k].read_bytes())
+    scans.save(pydicom.dcmread(scan.files[3]), folder / "z", SeriesInstanceUID="1.2.3")
+    read_all(folder, out)
+    assert len(list(out.glob("*/segmentation.dcm"))) == 2
+    (folder / "z").unlink()
+    for k in range(12, 15):  # now without places
+        scans.save(pydicom.dcmread(scan.files[k]), folder / str(k), ImagePositionPatient=None)
+    assert read_all(folder, out)[2]["series"][0]["segmentation"] is None
+    assert not list(out.glob("*/segmentation.dcm"))
+
+
+def test_a_tag_that_cannot_be_read_is_a_refusal(scan, tmp_path):
+    scans.save(pydicom.dcmread(scan.files[12]), tmp_path / "in" / "a", SeriesDescription="abcd")
+    data = (tmp_path / "in" / "a").read_bytes()
+    assert data.count(b"\x08\x00\x3e\x10LO") == 1
+    (tmp_path / "in" / "b").write_bytes(data.replace(b"\x08\x00\x3e\x10LO", b"\x08\x00\x3e\x10FD"))
+    scans.save(pydicom.dcmread(scan.files[13]), tmp_path / "in" / "a")
+    _, _, told, _ = read_all(tmp_path / "in", tmp_path / "out")
+    assert told["answered"] == 1 and told["refused"] == {"broken": 1}
+    assert "Its tags cannot be read" in told["slices"][-1]["refused"]["reason"]
+
+
+def test_long_lists_are_cut_and_begin_with_the_strokes(answered, tmp_path):
+    found, _, told, _ = answered
+    files = {job.name: job.path for job in found.jobs}
+    stroke, calm = (files[told["slices"][place]["name"]] for place in (0, -1))
+    for k in range(reading.MOST + 3):
+        file = stroke if k == reading.MOST + 2 else calm
+        about = {"PatientID": f"P{k:02d}", "SeriesInstanceUID": f"1.2.{k}"}
+        scans.save(pydicom.dcmread(file), tmp_path / "in" / f"{k:02d}", **about)
+    found, _, told, out = read_all(tmp_path / "in", tmp_path / "out")
+    assert [each["stroke"] for each in told["patients"]] == [True] + [False] * (reading.MOST + 2)
+    html = report.write(found, told, out)[0].read_text()
+    assert html.count("<h2>series-") == reading.MOST and "3 more series stand in" in html
+    said = reading.summary(told).splitlines()
+    assert said[1].startswith("Patient P22: stroke") and "3 more patients stand in answer.json." in said
+    assert sum(line.startswith("Patient") for line in said) == reading.MOST
+
+
+def test_what_is_usual_is_learned_from_one_slice_at_a_time():
+    rng, alive = np.random.default_rng(0), []
+
+    def slices(count):
+        for _ in range(count):
+            assert sum(each() is not None for each in alive) <= 2, "slices are kept"
+            rgb = rng.integers(0, 256, (64, 64, 3), np.uint8)
+            alive.append(weakref.ref(rgb))
+            yield rgb
+            del rgb
+
+    usual = strange.Usual.fit(slices(30), slices(20), lambda rgb: rgb.mean(axis=(0, 1)))
+    assert len(alive) == 50 and usual.limit > 0
 
 
 def test_one_called_slice_among_many_is_no_stroke():
@@ -217,6 +335,8 @@ def test_tags_of_other_scans_are_refused_by_name(tmp_path, tags, kind):
     [
         {"BodyPartExamined": "HEAD", "ContrastBolusAgent": "NONE"},
         {"BodyPartExamined": "Beyin", "SeriesDescription": "Non-Contrast Head"},
+        {"BodyPartExamined": "UNKNOWN", "ContrastBolusAgent": "W/O CONTRAST"},
+        {"BodyPartExamined": "CRANEO", "ContrastBolusAgent": "w/o"},
         {"SeriesDescription": "kontrastsız beyin", "StudyDescription": "CT HEAD W/O CONTRAST"},
         {},
     ],
