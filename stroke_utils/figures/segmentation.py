@@ -69,9 +69,9 @@ def recipe_gains(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     axis, steps = single(ax, (7, 3.6)), list(dict.fromkeys(table["step"]))
     for k, (kind, rows) in enumerate(table.groupby("slices", sort=False)):
         places = [steps.index(step) + 0.22 * (k - 1) for step in rows["step"]]
-        reach = [rows["difference"] - rows["low"], rows["high"] - rows["difference"]]
+        gain, low, high = (rows[name].to_numpy() for name in ("difference", "low", "high"))
         colour = COLOURS.get(kind, "0.25")
-        axis.errorbar(rows["difference"], places, xerr=reach, fmt="o", ms=5, capsize=2, color=colour, label=kind)
+        axis.errorbar(gain, places, xerr=[gain - low, high - gain], fmt="o", ms=5, capsize=2, color=colour, label=kind)
     axis.axvline(0, color="0.6", lw=1)
     axis.set(xlabel="lesion Dice gained over the paper's recipe", ylim=(len(steps) - 0.5, -0.5))
     axis.set_yticks(range(len(steps)), steps)

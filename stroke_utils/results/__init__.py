@@ -18,5 +18,6 @@ __all__ = [
     "provenance",
     "runs",
     "select",
+    "studies",
     "tables",
 ]
