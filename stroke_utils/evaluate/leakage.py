@@ -65,7 +65,8 @@ def by_patient(slices: pd.DataFrame, validation: float, seed: int) -> pd.Series:
     Args:
         slices: rows with ``split``, ``label``, ``slice_id`` and, where it is known, ``patient``; a slice of an unknown
             patient is a group of its own.
-        validation, seed: as for :func:`split_by`.
+        validation: as for :func:`split_by`; more where a type has so few patients that a part of that size has none.
+        seed: of the split.
 
     Returns:
         The column ``split``; ``test`` stays as it is.
@@ -75,7 +76,9 @@ def by_patient(slices: pd.DataFrame, validation: float, seed: int) -> pd.Series:
     """
     ours = slices[slices["split"] != "test"]
     people = ours["patient"].fillna(ours["slice_id"])
-    return split_by(people, ours["label"], validation, seed).reindex(slices.index).fillna("test")
+    fewest = people.groupby(ours["label"]).nunique().min()
+    share = max(validation, 1 / max(fewest, 2))
+    return split_by(people, ours["label"], share, seed).reindex(slices.index).fillna("test")
 
 
 def known_heads(split: pd.Series, patients: pd.Series) -> float:

@@ -18,11 +18,11 @@ from PIL import Image
 
 from stroke_utils.base import errors, files, paths, progress
 from stroke_utils.base.errors import UserError
-from stroke_utils.base.vocabulary import MASK_CLASSES, TYPES, UNET_TITLES, plain
+from stroke_utils.base.vocabulary import MASK_CLASSES, RECIPES, TYPES, UNET_TITLES, plain
 from stroke_utils.data import masks, splits
 from stroke_utils.data.class_masks import write_class_masks
 from stroke_utils.data.cohort import Cohort
-from stroke_utils.evaluate import overlap
+from stroke_utils.evaluate import leakage, overlap
 from stroke_utils.results import outputs, parameters, runs, tables
 from stroke_utils.results.outputs import TABLE_NOTEBOOKS
 
@@ -202,7 +202,7 @@ def split_slices(cohort: Cohort, settings: SimpleNamespace, run: Path | None = N
 
     Args:
         cohort: the slices.
-        settings: parameters of notebook 05: mask_method, saturation, value, and, where there is no run, seed.
+        settings: parameters of notebook 05: mask_method, saturation, value, and, where there is no run, seed, recipe.
         run: folder of a finished run on this cohort, whose ``split.csv`` is taken.
 
     Returns:
@@ -225,6 +225,8 @@ def split_slices(cohort: Cohort, settings: SimpleNamespace, run: Path | None = N
     if run is None:
         usable = strokes[mask.notna()]
         slices = splits.split(usable, None, splits.VALIDATION_OF_MASKS, settings.seed, "session2", test_optional=True)
+        if "patients" in RECIPES[getattr(settings, "recipe", "paper")]:
+            slices["split"] = leakage.by_patient(slices, splits.VALIDATION_OF_MASKS, settings.seed)
     else:
         with files.there():
             split = pd.read_csv(run / "split.csv", dtype=str).set_index("slice_id")["split"]

@@ -32,10 +32,13 @@ HELPERS = {
     "leave_unstamped",
     "agreement_key",
     "network_stages",
+    "report_page",
     "save",
+    "save_pdf",
     "use_origin",
     "use_style",
     "window_slider",
+    "with_outlines",
 }
 DRAWING = sorted(set(figures.__all__) - HELPERS)
 THE_PAPERS = {"printable_scores", "fits_by_size", "network", "one_or_three"}  # they draw no data of ours

@@ -18,7 +18,8 @@ from stroke_utils.base.vocabulary import BORDER_COLOURS, MASK_CLASSES, MASK_COLO
 from stroke_utils.course import commands, notebook_files
 from stroke_utils.data import class_masks, masks, splits
 from stroke_utils.data.cohort import read_cohort
-from stroke_utils.evaluate import overlap
+from stroke_utils.evaluate import leakage, overlap
+from stroke_utils.learn import recipes
 from stroke_utils.results import nnunet, runs
 from tests.data.test_cohort import sixteen_bits
 
@@ -240,7 +241,7 @@ def split_by_notebook(cohort, settings, folder):
     cells = notebook_files.read_notebook(ROOT / "notebooks" / "05_segmentation.ipynb").cells
     needed = ("write_class_masks(", "splits.split(", "split.csv")
     found = {"cohort": cohort, "p": settings, "folder": folder, "files": files, "TYPES": TYPES, "splits": splits}
-    found["class_masks"] = class_masks
+    found |= {"class_masks": class_masks, "recipes": recipes, "leakage": leakage}
     sources = [
         cell.source for cell in cells if cell.cell_type == "code" and any(word in cell.source for word in needed)
     ]
@@ -249,10 +250,12 @@ def split_by_notebook(cohort, settings, folder):
     return found["slices"], found["references"]
 
 
-@pytest.mark.parametrize(("seed", "method"), [(0, "difference"), (1, "difference"), (2, "border")])
-def test_the_split_is_the_one_that_notebook_05_makes(cohort, tmp_path, seed, method):
+@pytest.mark.parametrize(
+    ("seed", "method", "recipe"), [(0, "difference", "paper"), (1, "difference", "strong"), (2, "border", "paper")]
+)
+def test_the_split_is_the_one_that_notebook_05_makes(cohort, tmp_path, seed, method, recipe):
     settings = nnunet.settings_of(None, "quick", seed)
-    settings.mask_method = method
+    settings.mask_method, settings.recipe = method, recipe
     slices, references = split_by_notebook(cohort, settings, tmp_path)
     ours, left_out = nnunet.split_slices(cohort, settings)
     assert ours["slice_id"].tolist() == slices["slice_id"].tolist() and left_out == {}
