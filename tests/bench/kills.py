@@ -114,7 +114,7 @@ class Training:
         if process.wait() > 0:
             sys.exit((self.results / "said.txt").read_text())
         said = (self.results / "said.txt").read_text().splitlines()
-        words = [line.strip() for line in said if unfinished.WAS_DONE in line or unfinished.WENT_ON in line]
+        words = [x.rpartition(": ")[2] for x in said if unfinished.WAS_DONE in x or unfinished.WENT_ON in x]
         return next(iter(words), f"{unfinished.WENT_ON} {rows - 1}" if rows > 1 else "began anew")
 
     def kill(self) -> None:
@@ -130,7 +130,7 @@ class Training:
         """Tell from what the last start has left where its kill fell."""
         for pattern, what in ((SAVING, "a state"), (PREDICTING, "the predictions"), (RECORDING, "the record")):
             if self.new(pattern):
-                return f"while {what} was written"
+                return f"while it wrote {what}"
         if self.found(RECORD):
             return "after the record"
         if self.new(PREDICTIONS):
