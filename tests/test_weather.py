@@ -190,6 +190,10 @@ KNOWN = {
     "learn/training.py": {"save"},  # of a State, by its own method
     "course/headless.py": {"write"},  # the copy while it runs, which has no final name
     "course/refresh.py": {"save"},  # into memory
+    "course/commands.py": {"write"},  # of a report, by `files.write_text`
+    "phantom/scan.py": {"save_as", "write", "write_bytes", "write_text"},  # a disc that is drawn anew where it is torn
+    "reading/networks.py": {"write"},  # of what is usual, by its own method
+    "reading/report.py": {"save"},  # into memory
     "course/cards.py": {"write"}, "course/book.py": {"write"},  # of `cards`, by `files.write_text`
 }  # fmt: skip
 """What writes without :mod:`stroke_utils.base.files` in sight, and why it may."""

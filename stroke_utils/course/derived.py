@@ -9,7 +9,8 @@ from pathlib import Path
 from stroke_utils.base import files, identity, paths
 from stroke_utils.base.errors import UserError
 
-KINDS = ("bare-png", "class-masks", "from-dicom", "networks", "pixel-facts", "resized", "starts", "tfrecords", "uses")
+KINDS = ("bare-png", "class-masks", "from-dicom", "networks", "pixel-facts", "resized", "starts", "tfrecords", "uses",
+         "usual")  # fmt: skip
 """Kinds of derived data. Whatever else is in that folder is not ours and stays."""
 
 _EARLIER = {"from_dicom", "masks", "pixel_facts", "resized", "tfrecords"}  # folders of the layout before identities

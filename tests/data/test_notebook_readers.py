@@ -41,13 +41,14 @@ READERS = {
     "read_hounsfield": "checks.check_pairs decodes every DICOM",
     "tag_by_tag": "checks.check_pairs decodes every DICOM",
     "open_control": "of a phantom that it draws itself",
+    "dcmread": "of a disc that notebook 11 draws itself",
     "confirm_window": "checks.check_pairs compares every DICOM with its PNG",
     **dict.fromkeys(
         (
             *("samples", "predictions_gallery", "failure_gallery", "segmentation_demo", "segment", "limits"),
             *("resized", "image_batches", "probabilities", "train_classifier", "augmentation_trials"),
             *("ensure_records", "choose_options", "lesion", "mass_inside", "table", "views", "cause_gallery"),
-            *("audit", "small_pictures"),
+            *("audit", "small_pictures", "read_slices", "timed"),
         ),
         "checks._look_at decodes every PNG; class masks are those that write_class_masks wrote",
     ),
