@@ -64,10 +64,13 @@ MODEL_TITLES = {
 UNET_TITLES = {"resnet50": "U-Net-ResNet50", "efficientnetb3": "U-Net-EfficientNetB3"}
 """The paper's name of each segmentation network, by its encoder."""
 
+ENCODER_TITLES = {**UNET_TITLES, "mobilenetv2": "U-Net-MobileNetV2"}
+"""The name that a reader sees of each U-Net: the paper's two, and the one that has a start from drawn heads."""
+
 
 def model_title(model: str, table: str) -> str:
     """Return the name that a reader sees of a model of the paper's table ``I``, ``II`` or ``III``; an unknown stays."""
-    return (UNET_TITLES if table == "III" else MODEL_TITLES).get(model, model)
+    return (ENCODER_TITLES if table == "III" else MODEL_TITLES).get(model, model)
 
 
 LAYOUTS = {
@@ -87,8 +90,8 @@ TYPE_CLASSIFIERS = ("cnn", "resnet18", "efficientnetv2b0")
 UNET_ENCODERS = tuple(UNET_TITLES)
 """Names of the encoders of the U-Nets that segment lesions in phase 2."""
 
-JOINT_ENCODERS = (*UNET_ENCODERS, "mobilenetv2")
-"""Names of the encoders of networks of several heads."""
+ALL_ENCODERS = tuple(ENCODER_TITLES)
+"""Names of all encoders that a U-Net can have."""
 
 HEADS = ("detection", "type", "mask")
 """What one network of several heads answers: is there a stroke, of which type, and where."""

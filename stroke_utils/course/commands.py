@@ -349,13 +349,12 @@ def recipes_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def recipes(given: argparse.Namespace) -> int:
-    """Train the U-Net of notebook 05 on the phantom with each recipe and seed, and write what each step gains.
+    """Train a U-Net of notebook 05 on the phantom in each way and with each seed, and write what each step gains.
 
     Networks that are there already are not trained again. The table of seeds 0,1,2 on the phantom goes to docs/studies,
     which git tracks; any other (STROKE_DATA counts) to results/recipes/studies.
     """
     from stroke_utils.base import files, paths
-    from stroke_utils.base.vocabulary import RECIPES
     from stroke_utils.course import headless
     from stroke_utils.results import studies
 
@@ -364,11 +363,11 @@ def recipes(given: argparse.Namespace) -> int:
     except ValueError as error:
         raise UserError(f"--seeds is {given.seeds!r}; expected whole numbers, comma-separated.") from error
     notebook, root = f"{studies.SEGMENTATION}.ipynb", paths.results_root() / studies.RECIPE_RUNS
-    same = {"profile": studies.RECIPE_RUNS, "models": studies.ENCODER, "reuse": "true"}
+    same = {"profile": studies.RECIPE_RUNS, "reuse": "true"}
     for seed in seeds:
-        for recipe in RECIPES:
-            output = root / "executed" / f"{studies.SEGMENTATION}-{recipe}-seed{seed}.ipynb"
-            values = same | {"recipe": recipe, "seed": str(seed)}
+        for way, asked in studies.WAYS.items():
+            output = root / "executed" / f"{studies.SEGMENTATION}-{way}-seed{seed}.ipynb"
+            values = same | asked | {"seed": str(seed)}
             if not headless.run(paths.home() / "notebooks" / notebook, values, output):
                 return 1
     tracked = studies.table_path("recipes")

@@ -15,7 +15,7 @@ import numpy as np
 
 from stroke_utils.base import files, identity, paths
 from stroke_utils.base.errors import UserError, check_known, reason
-from stroke_utils.base.vocabulary import JOINT_ENCODERS, MASK_CLASSES, MODEL_TITLES, PIXEL_FORMS, UNET_TITLES
+from stroke_utils.base.vocabulary import ALL_ENCODERS, MASK_CLASSES, MODEL_TITLES, PIXEL_FORMS, UNET_TITLES
 from stroke_utils.learn import inputs, starts
 from stroke_utils.learn.backend import Classifiers, keras, sm, tf
 
@@ -447,7 +447,7 @@ def unet(
     """Build segmentation-models' U-Net with a softmax over background, ischemia and hemorrhage.
 
     Args:
-        encoder: one of the vocabulary's ``JOINT_ENCODERS``: the paper's, and MobileNetV2, which is Keras' own network
+        encoder: one of the vocabulary's ``ALL_ENCODERS``: the paper's, and MobileNetV2, which is Keras' own network
             and so can start from all that a detector can.
         size: side of the square RGB input in pixels, a multiple of 32; the paper's is 512.
         weights: ``none``, ``imagenet``, a weights file or a folder of files, for the encoder (:func:`weights_for`).
@@ -458,7 +458,7 @@ def unet(
     Returns:
         A model from float32 (b, size, size, 3) to class probabilities (b, size, size, 3).
     """
-    check_known(encoder, {*UNET_ENCODERS, *JOINT_ENCODERS}, "segmentation encoder")
+    check_known(encoder, dict.fromkeys((*ALL_ENCODERS, *UNET_ENCODERS)), "segmentation encoder")
     if size % 32:
         raise UserError(f"A U-Net's input side must be a multiple of 32, found {size}.")
     start = None

@@ -18,15 +18,14 @@ import yaml
 from stroke_utils.base import paths
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.vocabulary import (
+    ALL_ENCODERS,
     AUGMENTATIONS,
     DETECTORS,
-    JOINT_ENCODERS,
     MASK_METHODS,
     PHANTOM_SIZES,
     PIXEL_FORMS,
     RECIPES,
     TYPE_CLASSIFIERS,
-    UNET_ENCODERS,
     VARIANTS,
 )
 
@@ -306,13 +305,13 @@ _ROWS = (
         choices={
             "03": DETECTORS,
             "04": TYPE_CLASSIFIERS,
-            "05": UNET_ENCODERS,
-            "": tuple(dict.fromkeys(DETECTORS + TYPE_CLASSIFIERS + UNET_ENCODERS)),
+            "05": ALL_ENCODERS,
+            "": tuple(dict.fromkeys(DETECTORS + TYPE_CLASSIFIERS + ALL_ENCODERS)),
         },
         help={
             "03": "detectors to train",
             "04": "classifiers to train",
-            "05": f"encoders of the U-Nets to train: {', '.join(UNET_ENCODERS)}",
+            "05": f"encoders of the U-Nets to train: {', '.join(ALL_ENCODERS)}",
             "": "networks to train",
         },
     ),
@@ -320,8 +319,8 @@ _ROWS = (
         name="encoder",
         kind=str,
         role="identifies",
-        choices=JOINT_ENCODERS,
-        help=f"of all networks: {_or(JOINT_ENCODERS)}",
+        choices=ALL_ENCODERS,
+        help=f"of all networks: {_or(ALL_ENCODERS)}",
     ),
     Parameter(
         name="size",
@@ -435,7 +434,7 @@ _ROWS = (
         kind=str,
         role="identifies",
         help={
-            "05": "starting weights of the encoder: none, imagenet, a file or a folder of files",
+            "05": "starting weights of the encoder: none, imagenet, phantom (of MobileNetV2), a file or a folder",
             "10": "starting weights of the encoder: none, imagenet, phantom (of MobileNetV2), a file or a folder",
             "": "starting weights of the backbones: none, imagenet, phantom, a file or a folder of files",
         },

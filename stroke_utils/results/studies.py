@@ -28,6 +28,15 @@ READ = "read.csv"
 SEGMENTATION, ENCODER = "05_segmentation", "resnet50"
 """Notebook and network of the study of recipes."""
 
+START = {"models": "mobilenetv2", "weights": "phantom", "pixels": "imagenet"}
+"""The parameters of a network whose encoder has learned before: that of the one U-Net that has a start offline."""
+
+WAYS = {
+    **{recipe: {"recipe": recipe, "models": ENCODER} for recipe in RECIPES},
+    **{f"{recipe}+start": {"recipe": recipe, **START} for recipe in ("paper", "strong")},
+}
+"""What the study trains, and the parameters of each: the recipes, and two of them with the other start."""
+
 RECIPE_RUNS = "recipes"
 """Folder under ``results/`` of the runs of that study: beside those of the profiles, whose tables it must not enter."""
 
@@ -102,7 +111,7 @@ def recipes(seeds: tuple[int, ...] = SEEDS) -> pd.DataFrame:
     network, and ``strong`` all steps with that choice. Session 2 is compared, or validation where there is none.
 
     Args:
-        seeds: of the newest run of each of ``vocabulary.RECIPES`` under :data:`RECIPE_RUNS`.
+        seeds: of the newest run of each of :data:`WAYS` under :data:`RECIPE_RUNS`.
 
     Returns:
         One row a step and kind of slices: ``step``, ``slices`` (all, ischemia or hemorrhage), ``paper`` and ``with``
@@ -113,23 +122,25 @@ def recipes(seeds: tuple[int, ...] = SEEDS) -> pd.DataFrame:
         UserError: a seed has no run of a recipe, or runs differ in more than the recipe.
     """
     found, _ = runs.read_records(RECIPE_RUNS, SEGMENTATION)
-    newest = {(record["parameters"]["recipe"], record["seed"]): record for record in found}
+    asked = {(each["recipe"], each["models"]): way for way, each in WAYS.items()}
+    newest = {(asked.get(_asked(record["parameters"])), record["seed"]): record for record in found}
     for seed in seeds:
-        for recipe in RECIPES:
-            if (recipe, seed) not in newest:
-                raise UserError(f"No run of the recipe {recipe!r} has seed {seed}. Run the study: make recipes.")
-    made = [newest[recipe, seed] for seed in seeds for recipe in RECIPES]
-    if len({str({**r["parameters"], "recipe": "", "seed": "", "reuse": ""}) for r in made}) > 1:
+        for way in WAYS:
+            if (way, seed) not in newest:
+                raise UserError(f"No run of the recipe {way!r} has seed {seed}. Run the study: make recipes.")
+    made = [newest[way, seed] for seed in seeds for way in WAYS]
+    varied = dict.fromkeys(("recipe", "seed", "reuse", *START), "")
+    if len({str(sorted((record["parameters"] | varied).items())) for record in made}) > 1:
         raise UserError(
             "The newest runs of the recipes differ in more than recipe and seed. Run the study: make recipes."
         )
-    ways = {recipe: (recipe, "predictions") for recipe in RECIPES}
-    ways |= {"choice": ("paper", "predictions_chosen"), "strong": ("strong", "predictions_chosen")}
-    answers = {way: {s: _answers(newest[recipe, s], name) for s in seeds} for way, (recipe, name) in ways.items()}
-    spent = {recipe: [_minutes(newest[recipe, seed]) for seed in seeds] for recipe in RECIPES}
+    ways = {way: (way, "predictions_chosen" if way.startswith("strong") else "predictions") for way in WAYS}
+    ways["choice"] = ("paper", "predictions_chosen")
+    answers = {way: {s: _answers(newest[of, s], name) for s in seeds} for way, (of, name) in ways.items()}
+    spent = {way: [_minutes(newest[way, seed]) for seed in seeds] for way in WAYS}
     rows = []
-    for way, (recipe, _) in ways.items():
-        ratios = [one / paper for one, paper in zip(spent[recipe], spent["paper"], strict=True)]
+    for way, (of, _) in ways.items():
+        ratios = [one / paper for one, paper in zip(spent[of], spent["paper"], strict=True)]
         for kind in ("all", *TYPES) if way != "paper" else ():
             both = {name: {s: _of_kind(t, kind) for s, t in answers[name].items()} for name in (way, "paper")}
             patients = both["paper"][seeds[0]].set_index("slice_id")["patient"]
@@ -141,12 +152,17 @@ def recipes(seeds: tuple[int, ...] = SEEDS) -> pd.DataFrame:
     return pd.DataFrame(rows)[[*names, "minutes"]]
 
 
+def _asked(parameters: dict) -> tuple[str, str]:
+    return parameters["recipe"], ",".join(parameters["models"])
+
+
 def _of_kind(table: pd.DataFrame, kind: str) -> pd.DataFrame:
     return table if kind == "all" else table[table["label"] == kind]
 
 
 def _folder(record: dict) -> Path:
-    return paths.results_root() / record["profile"] / record["notebook"] / record["run_id"] / ENCODER
+    run = paths.results_root() / record["profile"] / record["notebook"] / record["run_id"]
+    return run / record["parameters"]["models"][0]
 
 
 def _answers(record: dict, name: str) -> pd.DataFrame:

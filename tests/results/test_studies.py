@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from stroke_utils.base.errors import UserError
-from stroke_utils.base.vocabulary import RECIPES, VARIANTS
+from stroke_utils.base.vocabulary import VARIANTS
 from stroke_utils.results import runs, studies
 
 COST = {"one network": (3.0, 40.0), "pipeline": (6.0, 100.0)}
@@ -96,10 +96,12 @@ def test_the_stored_table_is_that_of_three_seeds_or_is_not_there():
 def recipe_runs(tmp_path, monkeypatch):
     """Two seeds of each recipe on six slices of three patients; an older run of the paper's recipe says nonsense."""
     monkeypatch.setenv("STROKE_RESULTS", str(tmp_path))
-    gains, found = {"paper+crop": 0.2, "strong": 0.25}, []
-    runs_of = [("paper", 0, "old", 0.0), *((r, s, "new", gains.get(r, 0.0)) for s in (0, 1) for r in RECIPES)]
-    for recipe, seed, age, gain in runs_of:
+    gains, found = {"paper+crop": 0.2, "strong": 0.25, "strong+start": 0.3}, []
+    ways = [("paper", 0, "old", 0.0), *((way, s, "new", gains.get(way, 0.0)) for s in (0, 1) for way in studies.WAYS)]
+    for recipe, seed, age, gain in ways:
         record = {"profile": studies.RECIPE_RUNS, "notebook": studies.SEGMENTATION, "run_id": f"{recipe}{seed}{age}"}
+        asked = studies.WAYS[recipe]
+        record["parameters"] = {"size": 128, **asked, "models": [asked["models"]], "seed": seed}
         place = studies._folder(record)
         place.mkdir(parents=True)
         for name, more in (("predictions", 0.0), ("predictions_chosen", 0.1)):
@@ -111,16 +113,22 @@ def recipe_runs(tmp_path, monkeypatch):
             table.to_csv(place / f"{name}.csv", index=False)
         seconds = [60.0, 60.0 + 12 * (recipe == "strong")]
         pd.DataFrame({"epoch": [1, 2], "seconds": seconds}).to_csv(place / "history.csv", index=False)
-        found.append(record | {"seed": seed, "parameters": {"recipe": recipe, "seed": seed, "size": 128}})
+        found.append(record | {"seed": seed})
     monkeypatch.setattr(runs, "read_records", lambda profile, notebook: (found, []))
     return found
 
 
 def test_each_step_is_set_beside_the_papers_recipe_by_type(recipe_runs):
     table = studies.recipes((0, 1))
-    assert set(table["step"]) == {*RECIPES, "choice"} - {"paper"} and set(table["n"]) == {6, 3}
+    assert set(table["step"]) == {*studies.WAYS, "choice"} - {"paper"} and set(table["n"]) == {6, 3}
     found = table.set_index(["step", "slices"])
-    for step, gain in (("paper+crop", 0.2), ("paper+entropy", 0), ("choice", 0.1), ("strong", 0.35)):
+    for step, gain in (
+        ("paper+crop", 0.2),
+        ("paper+entropy", 0),
+        ("choice", 0.1),
+        ("strong", 0.35),
+        ("strong+start", 0.4),
+    ):
         assert found.loc[(step, "ischemia"), "difference"] == pytest.approx(gain)
         assert found.loc[(step, "all"), "difference"] == pytest.approx(gain / 2)
         assert found.loc[(step, "hemorrhage"), "difference"] == pytest.approx(0)
