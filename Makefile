@@ -34,7 +34,7 @@ REPRODUCE = $(COMMAND) reproduce --profile "$$PROFILE" --data "$$DATA" --seeds "
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
-	@echo '  PROFILE=quick|smoke|paper DATA=/path SEEDS=0,1,2 MODELS=cnn,resnet18 WEIGHTS=imagenet CORES=2 for reproduce and beyond; PYTHON=/path/to/python3.12 for all.'
+	@echo '  PROFILE=quick|smoke|paper|strong DATA=/path SEEDS=0,1,2 MODELS=cnn,resnet18 WEIGHTS=imagenet CORES=2 for reproduce and beyond; PYTHON=/path/to/python3.12 for all.'
 	@echo '  EXECUTOR=slurm JOBS=30 SPLIT=models for reproduce on a cluster, see docs/cluster.md.'
 
 env:

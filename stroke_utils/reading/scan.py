@@ -248,8 +248,9 @@ def _prepared(job: Job, networks: Networks, given: dict) -> tuple[Callable, np.n
         upright = strange.way_up(job.slice)
     rgb = job.grey()
     given["shape"] = rgb.shape[:2]
-    strange.look_at_picture(upright(rgb))
-    if networks.usual and (quarters := networks.usual.turns(upright(rgb))):
+    known = job.slice is not None and job.slice.directions is not None  # then nothing has to be guessed
+    _, quarters = strange.straightened(upright(rgb), None if known else networks.usual)
+    if quarters:
         given["turned"] = 90 * quarters
         laid = upright
         upright = lambda array: np.rot90(laid(array), -quarters)  # noqa: E731

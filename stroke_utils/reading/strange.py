@@ -156,6 +156,36 @@ def look_at_picture(rgb: np.ndarray) -> None:
         raise Refused("no brain", "Inside the skull it is white or black, not the greys of a brain window.")
 
 
+def straightened(rgb: np.ndarray, usual: "Usual | None") -> tuple[np.ndarray, int]:
+    """Turn a head that lies turned, and look at it as `look_at_picture` does.
+
+    On its side lies what is too wide for a head and is none too wide once turned: its form has to say so, too.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        usual: what tells a turn; None: nothing is turned.
+
+    Returns:
+        The picture, and by how many quarter turns of :func:`numpy.rot90` it lay turned.
+
+    Raises:
+        Refused: says what was seen.
+    """
+    chances, quarters = usual.turns(rgb) if usual else np.eye(4)[0], 0
+    try:
+        look_at_picture(rgb)
+        quarters = 2 if chances[2] >= SURE else 0
+    except Refused as refused:
+        sides = chances[[1, 3]] / max(chances[1] + chances[3], 1e-12)
+        if refused.kind != "another form" or sides.max() < SURE:
+            raise
+        quarters = (1, 3)[sides.argmax()]
+    upright = np.rot90(rgb, -quarters)
+    if quarters:
+        look_at_picture(upright)
+    return upright, quarters
+
+
 def with_features(detector: keras.Model) -> keras.Model:
     """Return a detector that also gives its encoder's features: the means of the maps of :data:`STAGES`, (b, k)."""
     side, found = detector.input_shape[1], []
@@ -216,12 +246,12 @@ class Usual:
         z = (features - self.mean) / self.spread
         return float(np.sqrt(z @ self.precision @ z))
 
-    def turns(self, rgb: np.ndarray) -> int:
-        """Return by how many quarter turns (of :func:`numpy.rot90`) a head lies turned, 0 unless it is sure."""
+    def turns(self, rgb: np.ndarray) -> np.ndarray:
+        """Return the chances (4,) that a head lies turned by 0 to 3 quarter turns of :func:`numpy.rot90`."""
         pixels_of = (_small(rgb[..., 0]).ravel() - self.pixel_mean) / self.pixel_spread
         logits = self.ways @ np.append(pixels_of, 1)
         chance = np.exp(logits - logits.max())
-        return int(chance.argmax()) if chance.max() / chance.sum() >= SURE else 0
+        return chance / chance.sum()
 
     def write(self, target: str | os.PathLike) -> None:
         """Write it to a ``.npz`` file, whole or not at all."""
