@@ -305,9 +305,7 @@ def read(found: Scan, networks: Networks, out: str | os.PathLike, quiet: bool = 
 
 
 def _read(found: Scan, networks: Networks, out: Path, quiet: bool) -> dict:
-    rows = []
-    for row in answers(found, networks, out, quiet):
-        rows.append(row)
+    rows = list(answers(found, networks, out, quiet))
     by_group: dict[str, list[dict]] = {}
     for row in rows:
         by_group.setdefault(row["group"], []).append(row)

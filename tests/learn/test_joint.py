@@ -12,6 +12,7 @@ from stroke_utils.base.vocabulary import HEADS
 from stroke_utils.data import masks
 from stroke_utils.learn import inputs, joint, models, predict, tfrecords, training
 from stroke_utils.learn.backend import keras, sm, tf
+from tests.stopped import Killed, killed_after
 
 COUNTS = {"none": 4, "ischemia": 2, "hemorrhage": 1, "stroke": 1}
 
@@ -213,31 +214,19 @@ def test_losses_add_up_by_shares_or_by_uncertainty_and_in_validation_by_shares(s
 
 
 def test_a_killed_training_of_three_heads_goes_on_to_the_same_bits(small, records, tmp_path, monkeypatch):
-    class Killed(BaseException):
-        """Stands for a kill."""
-
-    def run(folder, killed_after=None, seed=0):
+    def run(folder, stop=None, seed=0):
         training.set_seed(seed)
         model = joint.compile_joint(joint.network("any", 32, dropout=0.5), 1e-2, "uncertainty")
         train = joint.batches(records, COUNTS, batch=3, seed=0, epochs=3)
         held = joint.batches(records, COUNTS, batch=3)
-        with monkeypatch.context() as m:
-            m.setattr(training.State, "COST", math.inf)
-            begin = training._EpochLine.on_epoch_begin
-
-            def on_epoch_begin(self, epoch, logs=None):
-                if epoch == killed_after:
-                    raise Killed
-                begin(self, epoch, logs)
-
-            m.setattr(training._EpochLine, "on_epoch_begin", on_epoch_begin)
+        with killed_after(monkeypatch, stop):
             about = training.Schedule(3, 0), tmp_path / folder, "joint"
             history = training.fit(model, train, held, *about, run_id="a")
         return model, history.drop(columns="seconds")
 
     whole, history = run("a")
     with pytest.raises(Killed):
-        run("b", killed_after=2)
+        run("b", stop=2)
     broken, again = run("b", seed=9)
     pd.testing.assert_frame_equal(history, again)
     for a, b in zip(whole.get_weights(), broken.get_weights(), strict=True):

@@ -1,5 +1,4 @@
 import json
-import math
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from PIL import Image
 from stroke_utils.base import unfinished
 from stroke_utils.base.errors import UserError
 from stroke_utils.learn import inputs, models, predict, starts, training
+from tests.stopped import Killed, killed_after
 
 
 @pytest.fixture
@@ -208,25 +208,12 @@ def test_a_killed_training_goes_on_as_an_unbroken_one_does(task, tmp_path, monke
     paths, truth = task
     schedule = training.Schedule(5, reduce_after, stop_after=3)
 
-    class Killed(BaseException):
-        """Stands for a kill: nothing between two epochs may catch it."""
-
-    def run(folder, killed_after=None, seed=0, run_id="a", rate=1e-2):
+    def run(folder, stop=None, seed=0, run_id="a", rate=1e-2):
         training.set_seed(seed)
         model = training.compile_classifier(network(dropout=0.5), rate)
         train = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8, seed=0, epochs=5, augmentation="strong")
         held = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8)
-        with monkeypatch.context() as m:
-            m.setattr(training.State, "COST", math.inf)  # these epochs are shorter than their saving
-            if killed_after:
-                begin = training._EpochLine.on_epoch_begin
-
-                def on_epoch_begin(self, epoch, logs=None):
-                    if epoch == killed_after:
-                        raise Killed
-                    begin(self, epoch, logs)
-
-                m.setattr(training._EpochLine, "on_epoch_begin", on_epoch_begin)
+        with killed_after(monkeypatch, stop):
             history = training.fit(model, train, held, schedule, tmp_path / folder, "cnn", run_id=run_id)
         return model, history.drop(columns="seconds")
 
@@ -237,9 +224,9 @@ def test_a_killed_training_goes_on_as_an_unbroken_one_does(task, tmp_path, monke
 
     unbroken, history = run("a")
     with pytest.raises(Killed):
-        run("b", killed_after=1)
+        run("b", stop=1)
     with pytest.raises(Killed):
-        run("b", killed_after=3)
+        run("b", stop=3)
     assert not (tmp_path / "b" / "best.weights.h5").exists(), "it must not look finished"
     capsys.readouterr()
     same(run("b", seed=99))  # nothing may hang on seeds that were set meanwhile
@@ -257,7 +244,7 @@ def test_a_killed_training_goes_on_as_an_unbroken_one_does(task, tmp_path, monke
     def left(spoil):
         unfinished.forget(tmp_path)
         with pytest.raises(Killed):
-            run("c", killed_after=3)
+            run("c", stop=3)
         spoil(tmp_path / "c" / "state.npz")
         capsys.readouterr()
         same(run("c", seed=99))
@@ -273,14 +260,14 @@ def test_a_killed_training_goes_on_as_an_unbroken_one_does(task, tmp_path, monke
         assert "state.npz is not whole" in said and "It is not used." in said and "went on from epoch 2" in said
     assert "went on from epoch 2" in left(Path.unlink)
     with pytest.raises(Killed):
-        run("d", killed_after=3, run_id="other")
+        run("d", stop=3, run_id="other")
     run("d")
     said = capsys.readouterr().out
     assert said.count("is the state of another run. It is not used") == 2 and "went on" not in said
     # A state of a finished training, and one that stopped early, train no more: the best weights come back.
     unfinished.forget(tmp_path)
     with pytest.raises(Killed):
-        run("e", killed_after=2)
+        run("e", stop=2)
     with np.load(tmp_path / "e" / "state.npz") as kept:
         of = json.loads(str(kept["text"]))["run_id"]
     for name, wait, epochs in (("all", 0, 2), ("stopped", 3, 5)):
@@ -298,10 +285,7 @@ def test_a_killed_training_goes_on_as_an_unbroken_one_does(task, tmp_path, monke
 def test_averaged_weights_are_validated_and_kept_and_a_killed_training_of_them_goes_on(task, tmp_path, monkeypatch):
     paths, truth = task
 
-    class Killed(BaseException):
-        """Stands for a kill."""
-
-    def run(folder, average, killed_after=None):
+    def run(folder, average, stop=None):
         training.set_seed(0)
         model = network(dropout=0.5)
         model.compile(optimizer=training.optimizer(1e-2, average), loss="binary_crossentropy", metrics=["accuracy"])
@@ -310,16 +294,10 @@ def test_averaged_weights_are_validated_and_kept_and_a_killed_training_of_them_g
         held = inputs.image_batches(paths, truth[:, None], inputs.raw, 32, 8)
         trained = []  # the weights after each step, and after the first epoch what validation sees
 
-        def begin(self, epoch, logs=None):
-            if epoch == killed_after:
-                raise Killed
-
         def step(self, batch, logs=None):
             trained.append([keras.ops.convert_to_numpy(w) for w in model.trainable_variables])
 
-        with monkeypatch.context() as m:
-            m.setattr(training.State, "COST", math.inf)
-            m.setattr(training._EpochLine, "on_epoch_begin", begin)
+        with killed_after(monkeypatch, stop), monkeypatch.context() as m:
             m.setattr(training._EpochLine, "on_train_batch_end", step)
             about = training.Schedule(4, 0), tmp_path / folder, "cnn"
             history = training.fit(model, train, held, *about, run_id=folder[0])
@@ -340,7 +318,7 @@ def test_averaged_weights_are_validated_and_kept_and_a_killed_training_of_them_g
             average = 0.8 * average + 0.2 * step[k]
         np.testing.assert_allclose(keras.ops.convert_to_numpy(kept), average, rtol=1e-4, atol=1e-6)
     with pytest.raises(Killed):
-        run("b", 0.8, killed_after=2)
+        run("b", 0.8, stop=2)
     (tmp_path / "b").rename(tmp_path / "again")
     again, continued, _, _ = run("again", 0.8)
     assert list(continued["epoch"]) == [1, 2, 3, 4]
