@@ -127,7 +127,7 @@ def main() -> None:
         said = alone("tests.bench", "--rows", item, "--data", folder)
         found = pd.DataFrame(json.loads(said.splitlines()[-1])).assign(name=item)
         print(f"{item}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
-        kept = pd.concat([kept[kept["name"] != item] if len(kept) else kept, found], ignore_index=True)
+        kept = pd.concat([kept[kept["name"] != item], found], ignore_index=True) if len(kept) else found
         files.write_table(table, kept)  # what is measured stays, whatever comes next
     kept = kept.sort_values("name", key=lambda names: names.map(ITEMS.index), kind="stable")
     kept = kept.sort_values("item", key=lambda items: items.map(list(dict.fromkeys(items)).index), kind="stable")
