@@ -173,8 +173,7 @@ def what_is_compared_is_the_same_in_every_profile(notebook, path):
 
 
 def cells_are_short(notebook, path):
-    settings = tagged(notebook, "parameters")  # a list, and no code to follow
-    lengths = [len(cell.source.splitlines()) for cell in code_cells(notebook) if cell not in settings]
+    lengths = [len(cell.source.splitlines()) for cell in code_cells(notebook)]
     if max(lengths) > 20 or statistics.median(lengths) > 4:
         yield f"the longest cell has {max(lengths)} lines (20), the median is {statistics.median(lengths)} (4)"
 

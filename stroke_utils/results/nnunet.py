@@ -202,7 +202,7 @@ def split_slices(cohort: Cohort, settings: SimpleNamespace, run: Path | None = N
 
     Args:
         cohort: the slices.
-        settings: parameters of notebook 05: mask_method, saturation, value, and, where there is no run, seed, recipe.
+        settings: parameters of notebook 05: mask_method, hsv_least, and, where there is no run, seed, recipe.
         run: folder of a finished run on this cohort, whose ``split.csv`` is taken.
 
     Returns:
@@ -218,8 +218,8 @@ def split_slices(cohort: Cohort, settings: SimpleNamespace, run: Path | None = N
             f"The run {run.name} is of other data ({of['origin'].get('name', 'no name')}, fingerprint "
             f"{of['fingerprint']}) than {cohort.root} ({cohort.fingerprint}). Give the run's own by --data."
         )
-    rule = {"saturation": settings.saturation, "value": settings.value}
-    made = write_class_masks(cohort, settings.mask_method, **rule).set_index("slice_id")
+    saturation, value = settings.hsv_least
+    made = write_class_masks(cohort, settings.mask_method, saturation=saturation, value=value).set_index("slice_id")
     strokes = cohort.slices[cohort.slices["label"].isin(TYPES) & (cohort.slices["part"] != "session1")]
     mask = strokes["slice_id"].map(made["class_mask"])
     if run is None:
@@ -365,7 +365,7 @@ def _about(
     return {
         "data": {"name": cohort.origin.get("name", cohort.root.name), "fingerprint": cohort.fingerprint},
         "run": run.resolve().name if run else None,
-        "settings": {key: getattr(settings, key) for key in ("seed", "mask_method", "saturation", "value")},
+        "settings": {key: getattr(settings, key) for key in ("seed", "mask_method", "hsv_least")},
         "cases": rows,
         "left_out": left_out,
     }

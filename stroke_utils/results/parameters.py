@@ -53,6 +53,8 @@ class Parameter:
         help: the comment beside it in that cell, which papermill shows as help.
         many: whether it is a list; it may also come as comma-separated text.
         may_be_empty: whether the list may have no items.
+        parts: of a list whose every place has its own meaning, name, least and greatest value of each place. It has
+            exactly these, and two may be equal.
         low: least value, itself included.
         high: greatest value, itself included.
         multiple_of: what a whole number must be a multiple of.
@@ -67,6 +69,7 @@ class Parameter:
     help: str | dict[str, str]
     many: bool = False
     may_be_empty: bool = False
+    parts: tuple[tuple[str, float, float], ...] = ()
     low: float | None = None
     high: float | None = None
     multiple_of: int | dict[str, int] = 1
@@ -85,6 +88,9 @@ class Parameter:
         if self.kind in (str, bool):
             return ("words, comma-separated" if self.many else "text") if self.kind is str else "true or false"
         one, several = ("whole number", "whole numbers") if self.kind is int else ("number", "numbers")
+        if self.parts:
+            ranges = ", ".join(f"{part} from {low:.15g} to {high:.15g}" for part, low, high in self.parts)
+            return f"{len(self.parts)} {several}, comma-separated: {ranges}"
         words = f"{several}, comma-separated, each" if self.many else f"a {one}"
         words += f" from {self.low:.15g} to {self.high:.15g}"
         multiple = _in(notebook, self.multiple_of)
@@ -101,30 +107,34 @@ class Parameter:
         items = _listed(value) if self.many else [value]
         if not items and not self.may_be_empty:
             raise ValueError(f"{self.name!r} is empty; expected {self.expected(notebook)}.")
+        if self.parts and len(items) != len(self.parts):
+            raise ValueError(f"{self.name!r} is {value!r}; expected {self.expected(notebook)}.")
         read, wrong = [], []
-        for item in items:
+        for place, item in enumerate(items):
             try:
-                read.append(self._read_one(item, notebook))
+                read.append(self._read_one(item, notebook, place))
             except (TypeError, ValueError, OverflowError):
-                wrong.append(f"{item!r}{_near(item, _in(notebook, self.choices))}")
+                part = f"{self.parts[place][0]} " if self.parts else ""
+                wrong.append(f"{part}{item!r}{_near(item, _in(notebook, self.choices))}")
         if wrong:
             found = f"{self.name!r} {'has' if self.many else 'is'} {', '.join(wrong)}"
             raise ValueError(f"{found}; expected {self.expected(notebook)}.")
-        if len(set(read)) < len(read):
+        if len(set(read)) < len(read) and not self.parts:
             raise ValueError(f"{self.name!r} is {read}; expected nothing twice.")
         return read if self.many else read[0]
 
-    def _read_one(self, item: object, notebook: str) -> object:
+    def _read_one(self, item: object, notebook: str, place: int) -> object:
         read, choices = _READERS[self.kind](item), _in(notebook, self.choices)
-        if (choices and read not in choices) or not self._in_range(read, notebook):
+        if (choices and read not in choices) or not self._in_range(read, notebook, place):
             raise ValueError
         return read
 
-    def _in_range(self, read: object, notebook: str) -> bool:
-        if self.low is None:
+    def _in_range(self, read: object, notebook: str, place: int) -> bool:
+        low, high = self.parts[place][1:] if self.parts else (self.low, self.high)
+        if low is None:
             return True
         fits = self.kind is float or read % _in(notebook, self.multiple_of) == 0
-        return fits and self.low <= read <= self.high
+        return fits and low <= read <= high
 
 
 def _listed(value: object) -> list:
@@ -271,20 +281,12 @@ _ROWS = (
         },
     ),
     Parameter(
-        name="saturation",
+        name="hsv_least",
         kind=int,
         role="identifies",
-        low=1,  # grey has 0
-        high=255,
-        help="least saturation of the paper's rule, 1 to 255; the paper gives no number",
-    ),
-    Parameter(
-        name="value",
-        kind=int,
-        role="identifies",
-        low=0,
-        high=255,
-        help="least value (brightness) of the paper's rule, 0 to 255; the paper gives no number",
+        many=True,
+        parts=(("saturation", 1, 255), ("value", 0, 255)),  # grey has saturation 0
+        help="least saturation (1 to 255) and value (0 to 255) of the paper's rule; the paper gives no number",
     ),
     Parameter(
         name="mask_method",
@@ -514,6 +516,14 @@ def goes_beyond(notebook: str) -> bool:
 def role(name: str) -> str:
     """Return the role of a parameter; one that the table knows no more, as in an old record, ``identifies``."""
     return TABLE[name].role if name in TABLE else "identifies"
+
+
+def of_today(values: Mapping[str, object]) -> dict[str, object]:
+    """Return the parameters of an older record by today's names: ``hsv_least`` was ``saturation`` and ``value``."""
+    if not {"saturation", "value"} <= values.keys():
+        return dict(values)
+    kept = {name: value for name, value in values.items() if name not in ("saturation", "value")}
+    return kept | {"hsv_least": [values["saturation"], values["value"]]}
 
 
 def of_run(values: Mapping[str, object]) -> dict[str, object]:

@@ -284,7 +284,8 @@ def read(path: Path) -> tuple[dict | None, str]:
     """Read a record or an evaluation.
 
     Returns:
-        It and an empty text; or None and one sentence that says why it cannot be used.
+        It, with the parameters by today's names, and an empty text; or None and one sentence that says why it cannot
+        be used.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -296,7 +297,7 @@ def read(path: Path) -> tuple[dict | None, str]:
         return None, f"{found}; it was left out. Run it again."
     if wrong := fault(record):
         return None, f"{paths.shown(path)} does not fit its schema ({wrong}); it was left out. Run it again."
-    return record, ""
+    return record | {"parameters": parameters.of_today(record["parameters"])}, ""
 
 
 def records_digest(profile: str) -> str:

@@ -262,6 +262,22 @@ def test_the_split_is_the_one_that_notebook_05_makes(cohort, tmp_path, seed, met
     assert ours["split"].tolist() == slices["split"].tolist() and ours["truth"].tolist() == references.tolist()
 
 
+def test_both_hand_the_two_numbers_on_to_the_papers_rule(cohort, tmp_path, monkeypatch):
+    seen, write = [], class_masks.write_class_masks
+
+    def noted(cohort, method, **options):
+        seen.append(options)
+        return write(cohort, method, **options)
+
+    for module in (class_masks, nnunet):
+        monkeypatch.setattr(module, "write_class_masks", noted)
+    settings = nnunet.settings_of(None)
+    settings.hsv_least = [120, 60]
+    split_by_notebook(cohort, settings, tmp_path)
+    nnunet.split_slices(cohort, settings)
+    assert seen == [{"saturation": 120, "value": 60}] * 2
+
+
 def leave_a_run(cohort, predict, seed=3, models=("resnet50", "efficientnetb3")):
     """What a finished run of notebook 05 leaves; ``predict`` gives a mask for the true one and the model."""
     settings = nnunet.settings_of(None, "quick", seed)
@@ -303,6 +319,18 @@ def test_a_runs_own_split_and_masks_are_exported(cohort, finished, tmp_path):
     split.iloc[1:].to_csv(finished / "split.csv", index=False)  # one that the run did not have
     slices, left_out = nnunet.split_slices(cohort, nnunet.settings_of(record), finished)
     assert left_out == {split["slice_id"][0]: "It is not in the run's split."} and len(slices) == len(split) - 1
+
+
+def test_a_run_of_before_the_two_numbers_were_one_list_is_exported(cohort, finished, tmp_path):
+    def as_before(record):
+        saturation, value = record["parameters"].pop("hsv_least")
+        record["parameters"] |= {"saturation": saturation + 20, "value": value + 10}
+
+    edit_json(finished / "record.json", as_before)
+    settings = nnunet.settings_of(nnunet.find_run(finished)[1])
+    done = nnunet.export(cohort, tmp_path, settings, finished, quiet=True)
+    about = nnunet.read_cases(done.folder)[1]
+    assert about["settings"] == {"seed": 3, "mask_method": "difference", "hsv_least": [120, 60]}
 
 
 def test_a_run_of_other_data_or_none_is_one_message(cohort, finished, tmp_path):

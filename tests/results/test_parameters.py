@@ -27,7 +27,10 @@ def notebooks():
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
 def test_every_row_is_whole_and_of_some_notebook(row):
     assert row.role in parameters.ROLES
-    assert (row.low is None) == (row.high is None) == (row.kind in (str, bool)), "a number needs both ends"
+    ends = [(low, high) for _, low, high in row.parts] or [(row.low, row.high)]
+    for low, high in ends:
+        assert (low is None) == (high is None) == (row.kind in (str, bool)), "a number needs both ends"
+    assert row.many or not row.parts
     here = [stem for stem in notebooks() if row.name in vars(parameters.settings(stem))]
     assert here, "no notebook has it"
     for stem in here:
@@ -99,6 +102,50 @@ def test_values_are_read_in_the_type_of_the_table(name, value, expected):
 def test_what_the_table_does_not_allow_is_refused(name, value, said):
     with pytest.raises(UserError, match=said):
         parameters.check(DETECTION, {name: value}, [name], "here")
+
+
+LEAST = "expected 2 whole numbers, comma-separated: saturation from 1 to 255, value from 0 to 255."
+
+
+@pytest.mark.parametrize("given", ["100,50", " 100 , 50 ", [100, 50], (100, 50.0), ["100", "50"]])
+def test_a_list_whose_places_have_names_comes_as_list_or_text(given):
+    read = parameters.check(SEGMENTATION, {"hsv_least": given}, ["hsv_least"], "here")["hsv_least"]
+    assert read == [100, 50] and [type(number) for number in read] == [int, int]
+
+
+@pytest.mark.parametrize("ends", [[1, 0], [255, 255]])
+def test_each_place_has_its_own_ends_and_two_may_be_equal(ends):
+    assert parameters.check(SEGMENTATION, {"hsv_least": ends}, ["hsv_least"], "here") == {"hsv_least": ends}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("", "'hsv_least' is empty; "),
+        ([], "'hsv_least' is empty; "),
+        (None, "'hsv_least' is None; "),
+        (100, "'hsv_least' is 100; "),
+        ("100", "'hsv_least' is '100'; "),
+        ([100, 50, 3], "'hsv_least' is [100, 50, 3]; "),
+        ([0, 0], "'hsv_least' has saturation 0; "),
+        ("100,256", "'hsv_least' has value '256'; "),
+        ([256, -1], "'hsv_least' has saturation 256, value -1; "),
+        ([99.5, 50], "'hsv_least' has saturation 99.5; "),
+        ("100,low", "'hsv_least' has value 'low'; "),
+    ],
+)
+def test_what_a_place_does_not_allow_is_refused_by_its_name(given, said):
+    with pytest.raises(UserError) as caught:
+        parameters.check(SEGMENTATION, {"hsv_least": given}, ["hsv_least"], "here")
+    assert str(caught.value).startswith(f"here: {said}{LEAST}")
+
+
+def test_an_older_records_parameters_have_todays_names():
+    old = {"seed": 0, "saturation": 120, "value": 60}
+    assert parameters.of_today(old) == {"seed": 0, "hsv_least": [120, 60]}
+    today = vars(parameters.settings(SEGMENTATION))
+    assert parameters.of_today(today) == today
+    assert parameters.of_today({"value": 60}) == {"value": 60}, "half of a rule is none"
 
 
 def test_choices_and_ranges_may_depend_on_the_notebook():

@@ -206,8 +206,8 @@ def test_a_run_on_exact_masks_departs_from_the_paper():
 
 def test_the_ledger_counts_each_choice_of_the_recipe_once_and_no_knob_of_the_kit():
     rows = [
-        ("02", "saturation", 100, 100, "masks: no number; ours"),
-        ("05", "saturation", 100, 100, "masks: no number; ours"),  # the same choice
+        ("02", "hsv_least", [100, 50], [100, 50], "masks: no numbers; ours"),
+        ("05", "hsv_least", [100, 50], [100, 50], "masks: no numbers; ours"),  # the same choice
         ("03", "size", 96, 224, "phase 1: 224×224"),
         ("04", "size", 96, 224, "phase 2: 224×224"),
         ("04", "epochs", 6, 50, "not stated; ours: early stopping ends earlier"),
