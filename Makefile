@@ -34,7 +34,7 @@ REPRODUCE = $(COMMAND) reproduce --profile "$$PROFILE" --data "$$DATA" --seeds "
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
-	@echo '  PROFILE=quick|smoke|paper|strong DATA=/path SEEDS=0,1,2 MODELS=cnn,resnet18 WEIGHTS=imagenet CORES=2 for reproduce and beyond; PYTHON=/path/to/python3.12 for all.'
+	@echo '  PROFILE=quick|smoke|paper|strong DATA=/path SEEDS=0,1,2 MODELS=cnn,resnet18 WEIGHTS=imagenet CORES=2 for reproduce and beyond, all but MODELS for study and recipes; PYTHON=/path/to/python3.12 for all.'
 	@echo '  EXECUTOR=slurm JOBS=30 SPLIT=models for reproduce on a cluster, see docs/cluster.md.'
 
 env:
@@ -48,10 +48,10 @@ beyond: env  ## run the notebooks that go beyond the paper, 08 and later, and wh
 	@$(REPRODUCE) --beyond
 
 study: env  ## notebook 10 with seeds 0, 1, 2 and all variants, and its table docs/studies/one_model.csv; hours
-	@$(REPRODUCE) --study
+	@$(REPRODUCE) --study one_model
 
 recipes: env  ## notebook 05 with each recipe, seeds 0, 1, 2, and its table docs/studies/recipes.csv; hours
-	@$(COMMAND) recipes
+	@$(REPRODUCE) --study recipes
 
 test: env  ## unit tests, then every notebook (in profile smoke) against its stored outputs, then the expected scores
 	@$(PY) -m pytest -n 2 --dist loadfile tests

@@ -3,7 +3,7 @@
     snakemake --cores 2                                            # the quick profile on the phantom
     snakemake --cores 8 --config profile=paper data=/path seeds=0,1,2 models=cnn,resnet18
     snakemake --cores 2 --config beyond=true                       # what goes beyond the paper
-    snakemake --cores 2 --config study=true                        # notebook 10 with three seeds and all variants
+    snakemake --cores 2 --config study=recipes                     # a study of results/studies.py, three seeds
     snakemake --profile stroke_utils/course/profiles/slurm --jobs 30 --config executor=slurm split=models …
 
 Outputs are the executed copies under results/, each named by a digest of all that makes it: its cells, its parameters, the
@@ -12,6 +12,7 @@ that git tracks is an output, for Snakemake deletes those.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -34,7 +35,7 @@ RUN = commands.here("run")
 PHANTOM = str(PLAN.executed / "phantom.txt")
 CELL_TIMEOUT = {"quick": 3600, "smoke": 3600}.get(PLAN.profile, 7 * 24 * 3600)  # seconds; a hung cell must not hang the run
 
-# Seed and network of each executed copy, by notebook and by what its name has after that.
+# Seed and network, or way of a study, of each executed copy, by notebook and by what its name has after that.
 COPIES = {
     notebook: {
         Path(PLAN.output(notebook, seed, model=model)).stem.removeprefix(notebook): (seed, model)
@@ -101,7 +102,7 @@ for notebook in PLAN.notebooks:
         output:
             literal(str(PLAN.executed / notebook)) + "{which}.ipynb",
         wildcard_constraints:
-            which="|".join(COPIES[notebook]),
+            which="|".join(map(re.escape, COPIES[notebook])),  # a way has a plus in its name
         log:
             literal(str(PLAN.executed / "logs" / notebook)) + "{which}.ipynb",
         params:

@@ -126,8 +126,8 @@ def plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="", metavar="models", help=split)
     beyond = "the notebooks that go beyond the paper, and of the others what these need"
     parser.add_argument("--beyond", action="store_true", help=beyond)
-    study = "notebook 10 with three seeds and all that it can compare, and the table that comes of it"
-    parser.add_argument("--study", action="store_true", help=study)
+    study = "a study and its table: one_model (notebook 10) or recipes (notebook 05); default of its seeds: 0,1,2"
+    parser.add_argument("--study", default="", metavar="NAME", help=study)
 
 
 def asked(given: argparse.Namespace) -> dict[str, object]:
@@ -343,41 +343,6 @@ def read(given: argparse.Namespace) -> int:
     return 0 if told["answered"] else 1
 
 
-def recipes_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``recipes``."""
-    parser.add_argument("--seeds", default="0,1,2", metavar="0,1,2", help="default: 0,1,2, those of the tracked table")
-
-
-def recipes(given: argparse.Namespace) -> int:
-    """Train a U-Net of notebook 05 on the phantom in each way and with each seed, and write what each step gains.
-
-    Networks that are there already are not trained again. The table of seeds 0,1,2 on the phantom goes to docs/studies,
-    which git tracks; any other (STROKE_DATA counts) to results/recipes/studies.
-    """
-    from stroke_utils.base import files, paths
-    from stroke_utils.course import headless
-    from stroke_utils.results import studies
-
-    try:
-        seeds = tuple(int(seed) for seed in given.seeds.split(","))
-    except ValueError as error:
-        raise UserError(f"--seeds is {given.seeds!r}; expected whole numbers, comma-separated.") from error
-    notebook, root = f"{studies.SEGMENTATION}.ipynb", paths.results_root() / studies.RECIPE_RUNS
-    same = {"profile": studies.RECIPE_RUNS, "reuse": "true"}
-    for seed in seeds:
-        for way, asked in studies.WAYS.items():
-            output = root / "executed" / f"{studies.SEGMENTATION}-{way}-seed{seed}.ipynb"
-            values = same | asked | {"seed": str(seed)}
-            if not headless.run(paths.home() / "notebooks" / notebook, values, output):
-                return 1
-    tracked = studies.table_path("recipes")
-    phantom = not os.environ.get("STROKE_DATA")
-    target = tracked if phantom and seeds == studies.SEEDS else root / "studies" / tracked.name
-    written = files.write_table(target, studies.recipes(seeds).round(4))
-    print(f"The study's table: {paths.shown(written)}")
-    return 0
-
-
 def no_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare nothing."""
 
@@ -416,7 +381,8 @@ COMMANDS = {
             "reproduce",
             "reproduce --profile paper --data /path/to/data --seeds 0,1,2",
             "reproduce --beyond",
-            "reproduce --study",
+            "reproduce --study one_model",
+            "reproduce --study recipes --seeds 0",
             "reproduce --executor slurm --jobs 30 --split models --seeds 0,1,2,3,4",
             "reproduce --dry-run",
         ),
@@ -465,12 +431,6 @@ COMMANDS = {
         "teach backbones on drawn heads, as a start without ImageNet",
         ("pretrain mobilenetv2 --out /tmp/starts", "pretrain --heads 2000 --steps 500"),
         pretrain_arguments,
-    ),
-    "recipes": Command(
-        recipes,
-        "measure what each step of the strong recipe gains; hours",
-        ("recipes", "recipes --seeds 0"),
-        recipes_arguments,
     ),
     "clean-derived": Command(
         clean_derived,

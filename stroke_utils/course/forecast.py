@@ -38,7 +38,11 @@ def write_jobs(plan: Plan, notebooks: Path) -> Path:
     for notebook in plan.asked_for():
         found = STATED.search(read_notebook(notebooks / f"{notebook}.ipynb").cells[0].source)
         minutes = statistics.mean(float(x) for x in found.groups() if x) if found else SHORT
-        jobs |= {output: minutes / len(plan.parts(notebook)) for output in plan.outputs(notebook)}
+        networks = len(plan.values(notebook).get("models", [])) or 1  # a copy of one part trains one of them
+        jobs |= {
+            plan.output(notebook, seed, model=part): minutes / (networks if part else 1)
+            for seed, part in plan.jobs(notebook)
+        }
     return files.write_json(plan.executed / "course.json", {"stated": plan.profile == "quick", "jobs": jobs})
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stroke_utils.base import files, identity, paths
-from stroke_utils.base.errors import UserError
+from stroke_utils.base.errors import UserError, check_known
 from stroke_utils.base.identity import Identity
-from stroke_utils.base.vocabulary import STARTING_WEIGHTS, TYPES, VARIANTS
+from stroke_utils.base.vocabulary import STARTING_WEIGHTS, TYPES
 from stroke_utils.course.notebook_files import defaults, read_notebook
 from stroke_utils.data.cohort import Cohort, read_cohort
 from stroke_utils.results import parameters, studies
@@ -19,9 +19,6 @@ PER_SEED = tuple(TASKS)
 
 LAST = "06_results_figures"
 """The notebook that reads the records of those before it."""
-
-STUDIED = studies.NOTEBOOK
-"""The notebook that ``make study`` runs, with several seeds and all that it can compare."""
 
 AFTER = {
     "04_phase2_classification": ("03_phase1_detection",),
@@ -70,7 +67,9 @@ def trains(notebook: str) -> bool:
 
 @dataclass(frozen=True)
 class Plan:
-    """What one ``make reproduce`` or ``make beyond`` runs.
+    """What one ``make reproduce``, ``make beyond``, ``make study`` or ``make recipes`` runs.
+
+    A study's notebook has ways where others have networks: each is a job of its own, by ``model``, at any ``split``.
 
     Attributes:
         profile: folder of ``params/``.
@@ -81,7 +80,7 @@ class Plan:
         left_out: notebooks that the data folder is not enough for, with the reasons.
         split: ``models``: one executed copy for each network and seed; empty: one for each seed.
         beyond: whether the notebooks beyond the paper are run, and of the others what these need.
-        study: whether it is the study of ``results.studies``: its notebook alone, with each seed and all variants.
+        study: name of one of ``studies.STUDIES``: its notebook alone, with each seed and way; empty: no study.
     """
 
     profile: str
@@ -92,7 +91,7 @@ class Plan:
     left_out: tuple[tuple[str, str], ...] = ()
     split: str = ""
     beyond: bool = False
-    study: bool = False
+    study: str = ""
     _known: dict = field(default_factory=dict, compare=False, repr=False)  # what is asked for many times
 
     @property
@@ -116,41 +115,53 @@ class Plan:
     @property
     def targets(self) -> list[str]:
         """Stems of the notebooks that are run for their own sake; others only where one of these needs them."""
-        return [
-            stem for stem in self.notebooks if (stem == STUDIED if self.study else goes_beyond(stem) == self.beyond)
-        ]
+        if self.study:
+            return [stem for stem in self.notebooks if self.studied(stem)]
+        return [stem for stem in self.notebooks if goes_beyond(stem) == self.beyond]
 
-    def studies(self, notebook: str) -> bool:
-        """Whether a notebook is run as a study."""
-        return self.study and notebook == STUDIED
+    def studied(self, notebook: str) -> studies.Study | None:
+        """The study that a notebook is run for; None where it is run for none."""
+        study = studies.STUDIES.get(self.study)
+        return study if study and study.notebook == notebook else None
+
+    @property
+    def runs(self) -> str:
+        """Folder under ``results/`` of what its notebooks leave: the profile's, or the study's own."""
+        return (studies.STUDIES[self.study].runs if self.study else "") or self.profile
 
     def made(self, record: dict) -> bool:
         """Whether a run's record has this plan's settings and, where the plan names no data, the phantom's slices.
 
         What is up to date is not made again, so the newest record of a profile may be of another plan.
         """
-        changed = self.changes(record["notebook"], record["seed"])
-        wanted = self.values(record["notebook"]) | {k: v for k, v in changed.items() if k == "weights"}
-        names = [name for name in wanted if parameters.role(name) == "identifies" and name != "seed"]
-        drawn = (record["cohort"]["origin"] or {}).get("phantom")
-        return bool(self.data or drawn) and all(record["parameters"].get(name) == wanted[name] for name in names)
+        notebook, found = record["notebook"], record["parameters"]
+        drawn, own = (record["cohort"]["origin"] or {}).get("phantom"), self.values(notebook)
+
+        def fits(part: str) -> bool:
+            changed = self.changes(notebook, record["seed"], part)
+            wanted = own | {name: parameters.TABLE[name].read(text, notebook) for name, text in changed.items()}
+            return all(found.get(name) == wanted[name] for name in wanted if parameters.role(name) == "identifies")
+
+        return bool(self.data or drawn) and any(fits(part) for part in self.parts(notebook))
 
     def per_seed(self, notebook: str) -> bool:
         """Whether a notebook has an executed copy for each seed."""
-        return notebook in PER_SEED or self.studies(notebook)
+        return notebook in PER_SEED or self.studied(notebook) is not None
 
     def wanted(self, notebook: str) -> list[str]:
         """Those of a training notebook's models that are wanted."""
         return [name for name in self.values(notebook).get("models", []) if name in self.models]
 
     def parts(self, notebook: str) -> list[str]:
-        """The networks that have an executed copy of their own; one empty name where one copy holds all."""
+        """The networks that have an executed copy of their own, or a study's ways; one empty name: one copy has all."""
+        if study := self.studied(notebook):
+            return list(study.ways)
         if not self.split or notebook not in PER_SEED:
             return [""]
         return (self.wanted(notebook) if self.models else list(self.values(notebook).get("models", []))) or [""]
 
     def jobs(self, notebook: str) -> list[tuple[int, str]]:
-        """Seed and network (empty: all) of each executed copy of a notebook; what trains nothing has a single copy."""
+        """Seed and one of the parts of each executed copy of a notebook; what trains nothing has a single copy."""
         seeds = self.seeds if self.per_seed(notebook) else self.seeds[:1]
         return [(seed, model) for seed in seeds for model in self.parts(notebook)]
 
@@ -166,7 +177,8 @@ class Plan:
     def changes(self, notebook: str, seed: int, model: str = "") -> dict[str, str]:
         """What this plan changes in a notebook's parameters: seed, models, start, data folder, finished networks.
 
-        A job of one ``model`` leaves out the experiments that another job of the notebook makes.
+        A job of one ``model`` leaves out the experiments that another job of the notebook makes. What a study's way
+        asks for comes last, and nothing takes its place.
         """
         found = {"seed": str(seed), "models": model or (",".join(self.wanted(notebook)) if self.models else "")}
         found["reuse"] = "true" if "reuse" in self.values(notebook) else ""  # a network of this name is this network
@@ -175,8 +187,9 @@ class Plan:
         if notebook not in PER_SEED:  # one beyond the paper takes the networks of the first seed
             known = [name for name in ("seed", "reuse", "weights") if name in found and name in self.values(notebook)]
             found = {name: found[name] for name in known} if goes_beyond(notebook) else {}
-            found |= {"variants": ",".join(VARIANTS)} if self.studies(notebook) else {}
         found |= {"data_dir": self.data if self.reads_data(notebook) else ""}
+        if study := self.studied(notebook):
+            found |= study.ways[model] | {"profile": study.runs}
         found = {name: value for name, value in found.items() if value}
         return found | (dict.fromkeys(self._elsewhere(notebook, model), EMPTY) if model else {})
 
@@ -250,18 +263,22 @@ def make_plan(
     weights: str = "",
     split: str = "",
     beyond: bool = False,
-    study: bool = False,
+    study: str = "",
 ) -> Plan:
     """Check a request and every parameters file, and return the plan.
 
     ``data`` falls back to ``STROKE_DATA``; ``seeds`` (as ``0,1,2``) and ``models`` (as ``cnn,resnet18``) to the
     parameters files' own, and so does ``weights``. ``split`` is ``models`` or empty. ``beyond`` asks for the notebooks
-    beyond the paper, ``study`` for the study of one of them.
+    beyond the paper, ``study`` for one of ``studies.STUDIES``, by default with ``studies.SEEDS``.
 
     Raises:
-        UserError: unknown profile, no such data folder, ill seeds, unknown models, no such weights, an unknown split,
-            or an ill parameters file.
+        UserError: unknown profile, no such data folder or not enough in it for the study, ill seeds, unknown models or
+            any for a study, no such weights, an unknown split or study, or an ill parameters file.
     """
+    if study:
+        check_known(study, studies.STUDIES, "study")
+    if study and models:
+        raise UserError(f"MODELS={models}: a study says itself which networks it trains. Leave MODELS out.")
     if split not in ("", MODELS):
         raise UserError(
             f"SPLIT={split} is unknown. Write SPLIT={MODELS} for one job a network and seed, or leave it out."
@@ -274,7 +291,7 @@ def make_plan(
         raise UserError(f"SEEDS={seeds} is no list of whole numbers. Write for instance SEEDS=0,1,2.")
     plan = Plan(profile, data, tuple(sorted({int(word) for word in words})), beyond=True)
     _check_files(plan)  # of all notebooks
-    plan = replace(plan, beyond=bool(beyond or study), study=bool(study), _known={})
+    plan = replace(plan, beyond=bool(beyond or study), study=study, _known={})
     if data:
         folder = Path(data).expanduser().resolve()
         if not folder.is_dir() or not any(folder.iterdir()):
@@ -298,7 +315,10 @@ def make_plan(
             f"MODELS={models}: no notebook of this profile trains {', '.join(strangers)}. Known: {', '.join(known)}."
         )
     plan = replace(plan, models=names, weights=_weights(str(weights)), split=split, _known={})
-    return replace(plan, left_out=_left_out(plan), _known={}) if data else plan
+    plan = replace(plan, left_out=_left_out(plan), _known={}) if data else plan
+    if study and (lacking := dict(plan.left_out).get(studies.STUDIES[study].notebook)):
+        raise UserError(f"{plan.data} is not enough for the study {study}. {lacking}")
+    return plan
 
 
 NEEDS = {

@@ -1,4 +1,4 @@
-"""Run the course: ``stroke-regions reproduce``, which ``make reproduce``, ``make beyond`` and ``make study`` call.
+"""Run the course: ``stroke-regions reproduce``, which ``make reproduce``, ``beyond``, ``study`` and ``recipes`` call.
 
 Checks everything a person can mistype before the first notebook starts, then lets Snakemake run what is missing or out
 of date, then shows the results and binds them into a book. The Snakefile builds its rules from the same
@@ -30,15 +30,14 @@ OF_A_JOB = "CalledProcessError"
 
 def summary(plan: Plan) -> str:
     """Return the results table that the last notebook wrote, if any, and where everything is."""
-    root = paths.results_root() / plan.profile
-    copies = [Path(output) for notebook in plan.targets for output in plan.outputs(notebook)]
+    root = paths.results_root() / plan.runs
     run = _run_of(plan.outputs(LAST)[0]) if LAST in plan.targets else ""
     results = root / LAST / run / "tables" / "results.csv"
     if run and results.is_file():
         table = pd.read_csv(results, dtype=str, keep_default_na=False).to_string(index=False)
         places = [f"Figures and tables:  {short_path(results.parents[1])}"]
     else:
-        table = "\n".join(f"  {short_path(copy)}" for copy in copies)
+        table = "\n".join(f"  {short_path(Path(copy))}" for copy in _copies(plan))
         places = []
     places.append(f"Executed notebooks:  {short_path(plan.executed)}")
     places.append(f"Run records:         {short_path(root)}/<notebook>/<run>")
@@ -46,11 +45,16 @@ def summary(plan: Plan) -> str:
     return "\n".join(["", table, "", f"Data:                {origin}", *places])
 
 
+def _copies(plan: Plan) -> list[str]:
+    """List the executed copies that a plan is run for."""
+    return [copy for notebook in plan.targets for copy in plan.outputs(notebook)]
+
+
 def _studied(plan: Plan) -> str:
     """Write the table of a study, and say where it is: the tracked one for what a reader can repeat without data."""
-    table = studies.one_model(plan.profile, plan.seeds, plan.made)
+    table = studies.STUDIES[plan.study].table(plan.runs, plan.seeds, plan.made)
     tracked = plan.profile == "quick" and not (plan.data or plan.weights) and plan.seeds == studies.SEEDS
-    kept = studies.table_path()
+    kept = studies.table_path(plan.study)
     path = kept if tracked else paths.results_root() / plan.profile / "studies" / kept.name
     return f"The study's table:   {short_path(files.write_table(path, table.round(4)))}"
 
@@ -106,7 +110,7 @@ def run_all(asked: dict[str, object], cores: str, further: list[str], executor: 
             print(failed, file=sys.stderr)
         if done:
             print("\n".join(filter(None, [summary(plan), missing])))
-        if done and plan.study:
+        if done and plan.study and all(Path(copy).is_file() for copy in _copies(plan)):  # after a dry run none is there
             print(_studied(plan))
         if not stopped.is_set():
             print(_bound(plan))
@@ -160,7 +164,7 @@ def _snakemake(plan: Plan, executor: str, further: list[str]) -> tuple[bool, str
     config |= {"models": ",".join(plan.models)} if plan.models else {}
     config |= {"weights": plan.weights} if plan.weights else {}
     config |= {"split": plan.split} if plan.split else {}
-    config |= {"study": True} if plan.study else {"beyond": True} if plan.beyond else {}
+    config |= {"study": plan.study} if plan.study else {"beyond": True} if plan.beyond else {}
     command = ["--snakefile", str(home / "Snakefile"), "--directory", str(home), "--nolock"]
     command += ["--rerun-incomplete", "--keep-going"]
     # In a file: on a command line Snakemake takes it for Python, and hands it to jobs through a shell.

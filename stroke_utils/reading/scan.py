@@ -216,23 +216,23 @@ def answer(job: Job, networks: Networks) -> tuple[dict, np.ndarray | None]:
     given = {"position_mm": position, "refused": None, "turned": 0, "stroke": None, "called": False}
     given |= {"hemorrhage": None, "type": None}
     try:
-        upright, rgb = _prepared(job, networks, given)
-        raw, features = networks.look(rgb)
-        if networks.usual:
-            given["unusual"] = networks.usual.distance(features)
-            if given["unusual"] > networks.usual.limit:
-                how = f"{given['unusual']:.1f}, and 95 % of the validation slices stay below {networks.usual.limit:.1f}"
-                raise Refused("unusual", f"It looks unlike the slices that the network knows: its distance is {how}.")
+        upright, rgb = _opened(job)
+        unsure = job.slice is None or job.slice.directions is None  # else nothing has to be guessed
+        seen = strange.verdict(upright(rgb), networks.usual, networks.look, unsure)
+        given["turned"] = 90 * seen.quarters
+        given |= {} if seen.distance is None else {"unusual": seen.distance}
+        if seen.refused:
+            raise seen.refused
     except Refused as refused:
-        given.pop("shape", None)
         return given | {"refused": {"kind": refused.kind, "reason": refused.reason}}, None
-    shape = given.pop("shape")
-    given |= {"stroke": networks.calibrated(DETECTION, raw), "called": raw >= networks.threshold}
+    shape = rgb.shape[:2]
+    given |= {"stroke": networks.calibrated(DETECTION, seen.stroke), "called": seen.stroke >= networks.threshold}
     mask = np.zeros(shape, np.uint8)
     if given["called"]:
-        given["hemorrhage"] = networks.calibrated(TYPE, networks.type_of(rgb))
+        given["hemorrhage"] = networks.calibrated(TYPE, networks.type_of(seen.rgb))
         given["type"] = TYPES[int(given["hemorrhage"] >= 0.5)]
-        mask = strange.turned_back(upright, shape, networks.regions_of(rgb))
+        laid = lambda array: np.rot90(upright(array), -seen.quarters)  # noqa: E731
+        mask = strange.turned_back(laid, shape, networks.regions_of(seen.rgb))
     counts = {name: int(np.count_nonzero(mask == value)) for value, name in enumerate(TYPES, 1)}
     pixel = job.slice.pixel if job.slice else None
     given["area_px"] = counts
@@ -240,21 +240,13 @@ def answer(job: Job, networks: Networks) -> tuple[dict, np.ndarray | None]:
     return given, mask
 
 
-def _prepared(job: Job, networks: Networks, given: dict) -> tuple[Callable, np.ndarray]:
-    """Return what lays a slice upright, and the slice so laid; refuse by name what is none."""
+def _opened(job: Job) -> tuple[Callable, np.ndarray]:
+    """Return what lays a slice upright by its directions, and the slice as the file has it; refuse it by its tags."""
     upright = lambda array: array  # noqa: E731
     if job.slice is not None:
         strange.look_at_tags(job.path)
         upright = strange.way_up(job.slice)
-    rgb = job.grey()
-    given["shape"] = rgb.shape[:2]
-    known = job.slice is not None and job.slice.directions is not None  # then nothing has to be guessed
-    _, quarters = strange.straightened(upright(rgb), None if known else networks.usual)
-    if quarters:
-        given["turned"] = 90 * quarters
-        laid = upright
-        upright = lambda array: np.rot90(laid(array), -quarters)  # noqa: E731
-    return upright, np.ascontiguousarray(upright(rgb))
+    return upright, job.grey()
 
 
 def claim(found: Scan, out: str | os.PathLike) -> None:

@@ -265,6 +265,57 @@ class Usual:
             return cls(**{name: float(found[name]) if name == "limit" else found[name] for name in found.files})
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of a picture.
+
+    Attributes:
+        rgb: what was judged, uint8 (H, W, 3): the picture, upright where it lay turned.
+        quarters: quarter turns of :func:`numpy.rot90` by which it lay turned.
+        refused: why it is not answered; None where it is.
+        stroke: the detector's raw probability of stroke; None where the picture was refused by name.
+        distance: of its features from what is usual; None where it was refused by name, or nobody knows what is usual.
+    """
+
+    rgb: np.ndarray
+    quarters: int = 0
+    refused: Refused | None = None
+    stroke: float | None = None
+    distance: float | None = None
+
+    @property
+    def words(self) -> str:
+        """The kind of the refusal, else whether it lay turned, else ``answered``."""
+        if self.refused:
+            return self.refused.kind
+        return f"turned by {90 * self.quarters}°" if self.quarters else "answered"
+
+
+def verdict(
+    rgb: np.ndarray, usual: Usual | None, look: Callable[[np.ndarray], tuple[float, np.ndarray]], turned: bool = True
+) -> Verdict:
+    """Judge whether a picture is a slice to answer: first by name, then by the distance of its features.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        usual: what slices look like that the detector knows; None: nothing is turned, and no distance is asked for.
+        look: of a picture, the detector's raw probability of stroke and its features, (k,).
+        turned: whether the head may lie turned; where the file says how it lies, nothing is guessed.
+    """
+    try:
+        upright, quarters = straightened(rgb, usual if turned else None)
+    except Refused as refused:
+        return Verdict(rgb, refused=refused)
+    upright = np.ascontiguousarray(upright)
+    stroke, features = look(upright)
+    distance = usual.distance(features) if usual else None
+    far = None
+    if usual and distance > usual.limit:
+        how = f"{distance:.1f}, and {100 * COVERAGE:.0f} % of the validation slices stay below {usual.limit:.1f}"
+        far = Refused("unusual", f"It looks unlike the slices that the network knows: its distance is {how}.")
+    return Verdict(upright, quarters, far, stroke, distance)
+
+
 def _small(grey: np.ndarray) -> np.ndarray:
     """Cut out the head and squeeze it to a small square, float (_SMALL, _SMALL); what is around it is black."""
     small = regions.squeezed(grey, regions.SIDE)

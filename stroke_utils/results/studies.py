@@ -1,10 +1,11 @@
 """Studies: one notebook with several seeds and everything that it can compare, and the table that comes of it.
 
 ``make study`` runs notebook 10 with its variants, ``make recipes`` notebook 05 with each recipe. The tables of the
-quick profile on the phantom are tracked, so that a reader has them without the hours.
+quick profile on the phantom are tracked, so that a reader has them without the hours. :data:`STUDIES` has both.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -42,12 +43,12 @@ RECIPE_RUNS = "recipes"
 
 
 def table_path(name: str = "one_model") -> Path:
-    """Return where the tracked table of :func:`one_model` or :func:`recipes` is."""
+    """Return where the tracked table of one of :data:`STUDIES` is."""
     return paths.home() / "docs" / "studies" / f"{name}.csv"
 
 
 def stored(name: str = "one_model") -> pd.DataFrame | None:
-    """Return the tracked table of :func:`one_model` or :func:`recipes`, None where no study was made."""
+    """Return the tracked table of one of :data:`STUDIES`, None where no study was made."""
     return pd.read_csv(table_path(name)) if table_path(name).is_file() else None
 
 
@@ -104,14 +105,18 @@ def _cost(made: dict[int, dict], a: str, b: str, measure: str) -> dict | None:
     return {"of": a, "beside": b, "measure": measure, "seeds": len(made)} | pairs.mean().to_dict() | spread
 
 
-def recipes(seeds: tuple[int, ...] = SEEDS) -> pd.DataFrame:
+def recipes(
+    profile: str = RECIPE_RUNS, seeds: tuple[int, ...] = SEEDS, counts: Callable[[dict], bool] = lambda record: True
+) -> pd.DataFrame:
     """Compare each step beyond the paper's recipe, and all of them, with the paper's recipe.
 
     Plain answers stand beside plain ones; so ``choice`` is what flips, smallest lesion and vote give the paper's
     network, and ``strong`` all steps with that choice. Session 2 is compared, or validation where there is none.
 
     Args:
-        seeds: of the newest run of each of :data:`WAYS` under :data:`RECIPE_RUNS`.
+        profile: folder of the runs under ``results/``.
+        seeds: of the newest run of each of :data:`WAYS`.
+        counts: tells of a record whether it is of this study, and not of other data or settings.
 
     Returns:
         One row a step and kind of slices: ``step``, ``slices`` (all, ischemia or hemorrhage), ``paper`` and ``with``
@@ -121,9 +126,9 @@ def recipes(seeds: tuple[int, ...] = SEEDS) -> pd.DataFrame:
     Raises:
         UserError: a seed has no run of a recipe, or runs differ in more than the recipe.
     """
-    found, _ = runs.read_records(RECIPE_RUNS, SEGMENTATION)
+    found, _ = runs.read_records(profile, SEGMENTATION)
     asked = {(each["recipe"], each["models"]): way for way, each in WAYS.items()}
-    newest = {(asked.get(_asked(record["parameters"])), record["seed"]): record for record in found}
+    newest = {(asked.get(_asked(record["parameters"])), record["seed"]): record for record in found if counts(record)}
     for seed in seeds:
         for way in WAYS:
             if (way, seed) not in newest:
@@ -173,3 +178,27 @@ def _answers(record: dict, name: str) -> pd.DataFrame:
 
 def _minutes(record: dict) -> float:
     return pd.read_csv(_folder(record) / "history.csv")["seconds"].sum() / 60
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study runs, and what it makes of it.
+
+    Attributes:
+        notebook: its stem; it has an executed copy for each seed and way.
+        ways: the parameters that a copy is given, by the name of the way; an empty name: one copy has all of a seed.
+        table: makes the table from the folder of the runs, the seeds, and what tells whether a record counts.
+        runs: folder under ``results/`` of the runs; empty: the profile's.
+    """
+
+    notebook: str
+    ways: dict[str, dict[str, str]]
+    table: Callable[[str, tuple[int, ...], Callable[[dict], bool]], pd.DataFrame]
+    runs: str = ""
+
+
+STUDIES = {
+    "one_model": Study(NOTEBOOK, {"": {"variants": ",".join(VARIANTS)}}, one_model),
+    "recipes": Study(SEGMENTATION, WAYS, recipes, RECIPE_RUNS),
+}
+"""Every study, by the name of its table."""

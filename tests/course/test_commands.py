@@ -14,7 +14,7 @@ from stroke_utils.course import commands
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
     *("check", "audit", "phantom", "reproduce", "run", "refresh", "verify", "book", "read", "pretrain"),
-    *("recipes", "clean-derived", "nnunet"),
+    *("clean-derived", "nnunet"),
 )
 
 
@@ -92,6 +92,8 @@ def test_what_cannot_be_understood_ends_in_2(words, said, capsys):
         (["check", "/no/such/folder"], "does not exist"),
         (["reproduce", "--profile", "qiuck"], "There is no profile 'qiuck'"),
         (["reproduce", "--cores", "two"], "CORES=two is no whole number"),
+        (["reproduce", "--study", "recipe"], "'recipe' is no study. Known: one_model, recipes."),
+        (["reproduce", "--study", "recipes", "--models", "cnn"], "Leave MODELS out"),
         (["run", "nowhere.ipynb", "--output", "x.ipynb"], "/nowhere.ipynb. Check the path."),
         (["refresh", "03_phase"], "No such notebook: 03_phase. There are 00_start_here, "),
         (["verify", "--profile", "paper"], "No scores are expected of profile 'paper'"),
@@ -162,6 +164,13 @@ def test_make_calls_the_command_of_the_chosen_environment(python, command):
         call = ["make", "--no-print-directory", "-n", target, f"PY={python}"]
         said = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True).stdout
         assert re.search(rf"^{command} {target}\b", said, re.MULTILINE), said
+
+
+@pytest.mark.parametrize(("target", "study"), [("study", "one_model"), ("recipes", "recipes")])
+def test_make_names_the_study(target, study):
+    call = ["make", "--no-print-directory", "-n", target, "PY=python"]
+    said = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.search(rf"^stroke-regions reproduce .*--seeds .* --study {study}$", said, re.MULTILINE | re.DOTALL), said
 
 
 def test_make_says_what_an_environment_without_the_package_lacks():

@@ -7,6 +7,7 @@ import nbformat
 from stroke_utils.course import forecast
 from stroke_utils.course.forecast import Job
 from stroke_utils.course.plan import make_plan
+from stroke_utils.results import studies
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
@@ -39,6 +40,10 @@ def test_an_output_that_is_being_made_again_is_not_done(tmp_path):
     assert forecast.left(jobs, True, tmp_path / "a", 0) == "0 of 2 notebooks done, about 4 min left"
 
 
+def told(plan):
+    return forecast.read_jobs(forecast.write_jobs(plan, NOTEBOOKS))[0]
+
+
 def test_jobs_are_all_notebooks_of_a_plan_with_the_minutes_they_state(tmp_path, monkeypatch):
     monkeypatch.setenv("STROKE_RESULTS", str(tmp_path))
     plan = make_plan("quick", seeds="0,1")
@@ -51,6 +56,11 @@ def test_jobs_are_all_notebooks_of_a_plan_with_the_minutes_they_state(tmp_path, 
     plan = make_plan("quick", beyond=True)
     jobs, _ = forecast.read_jobs(forecast.write_jobs(plan, NOTEBOOKS))
     numbers = {job.output.name[:2] for job in jobs}
+    single = minutes["05_segmentation"] / 2  # a way trains one network, the notebook two
+    recipes = [job.minutes for job in told(make_plan(study="recipes")) if job.output.name.startswith("05")]
+    assert recipes == [single] * 3 * len(studies.WAYS)
+    detection = {job.minutes for job in told(make_plan(split="models")) if job.output.name.startswith("03")}
+    assert detection == {minutes["03_phase1_detection"] / len(plan.values("03_phase1_detection")["models"])}
     assert {"03", "08", "09"} <= numbers and not numbers & {"00", "06", "07"}, "what it will not run is not counted"
     found = [
         forecast.STATED.search(f"| time | {words} on 2 cores; less on a GPU |") for words in ("1 minute", "3–5 minutes")

@@ -1,6 +1,9 @@
 """What `make reproduce` leaves out on a person's data, and what it says of that."""
 
 import json
+import re
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pandas as pd
@@ -9,11 +12,12 @@ from PIL import Image
 
 from stroke_utils.base import paths, vocabulary
 from stroke_utils.base.errors import UserError
-from stroke_utils.course import plan
+from stroke_utils.course import plan, reproduce
 from stroke_utils.course.plan import make_plan, trains
 from stroke_utils.course.reproduce import left_out
 from stroke_utils.data import splits
 from stroke_utils.data.cohort import read_cohort
+from stroke_utils.results import studies
 from stroke_utils.results.parameters import goes_beyond
 
 SESSION = ("session1/PNG/a.png", "session1/PNG/b.png")
@@ -177,25 +181,125 @@ def test_data_that_nothing_can_be_trained_on_are_refused_before_anything_runs(da
         make_plan(data=str(data))
 
 
+ONE, SEGMENTATION = studies.NOTEBOOK, studies.SEGMENTATION
+
+
 def test_a_study_is_one_notebook_with_each_seed_and_all_variants():
-    asked = make_plan(study=True)
-    assert asked.targets == [plan.STUDIED] and asked.seeds == (0, 1, 2)
-    copies = asked.outputs(plan.STUDIED)
+    asked = make_plan(study="one_model")
+    assert asked.targets == [ONE] and asked.seeds == (0, 1, 2)
+    copies = asked.outputs(ONE)
     assert len(set(copies)) == 3 and all(f"seed{k}-" in path for k, path in enumerate(copies))
-    given = asked.changes(plan.STUDIED, 2)
+    given = asked.changes(ONE, 2)
     assert given["seed"] == "2" and given["variants"].split(",") == list(vocabulary.VARIANTS)
-    assert make_plan(study=True, seeds="4", weights="imagenet").changes(plan.STUDIED, 4)["weights"] == "imagenet"
-    assert "weights" not in make_plan(study=True, weights="phantom").changes(plan.STUDIED, 0)  # no U-Net has it
+    assert make_plan(study="one_model", seeds="4", weights="imagenet").changes(ONE, 4)["weights"] == "imagenet"
+    assert "weights" not in make_plan(study="one_model", weights="phantom").changes(ONE, 0)  # no U-Net has it
     plain = make_plan(beyond=True)
-    assert plan.STUDIED in plain.targets and "variants" not in plain.changes(plan.STUDIED, 0)
-    assert plain.outputs(plan.STUDIED)[0] not in copies
+    assert ONE in plain.targets and "variants" not in plain.changes(ONE, 0)
+    assert plain.outputs(ONE)[0] not in copies
 
 
 def test_records_of_other_data_or_settings_are_not_of_a_study():
-    asked = make_plan(study=True)
-    record = {"notebook": plan.STUDIED, "seed": 1, "cohort": {"origin": {"phantom": True}}}
-    record |= {"parameters": asked.values(plan.STUDIED) | {"seed": 1, "variants": list(vocabulary.VARIANTS)}}
+    asked = make_plan(study="one_model")
+    record = {"notebook": ONE, "seed": 1, "cohort": {"origin": {"phantom": True}}}
+    record |= {"parameters": asked.values(ONE) | {"seed": 1, "variants": list(vocabulary.VARIANTS)}}
     started = record | {"parameters": record["parameters"] | {"weights": "imagenet"}}
     assert asked.made(record) and not asked.made(started)
-    assert make_plan(study=True, weights="imagenet").made(started)
+    assert make_plan(study="one_model", weights="imagenet").made(started)
     assert not asked.made(record | {"cohort": {"origin": None}})
+
+
+@pytest.fixture
+def phantom(monkeypatch, tmp_path):
+    """No data folder, and a folder of results of its own."""
+    monkeypatch.delenv("STROKE_DATA", raising=False)
+    monkeypatch.setenv("STROKE_RESULTS", str(tmp_path / "results"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("split", ["", "models"])
+def test_the_study_of_recipes_has_a_copy_for_each_way_and_seed(phantom, split):
+    asked = make_plan(study="recipes", split=split)
+    assert asked.targets == [SEGMENTATION] and asked.asked_for() == ["02_mask_extraction", SEGMENTATION]
+    assert asked.jobs(SEGMENTATION) == [(seed, way) for seed in (0, 1, 2) for way in studies.WAYS]
+    names = [re.fullmatch(rf"{SEGMENTATION}-(.+)-seed(\d)-\w{{8}}\.ipynb", path.rpartition("/")[2]).groups()
+             for path in asked.outputs(SEGMENTATION)]  # fmt: skip
+    assert names == [(way, str(seed)) for seed, way in asked.jobs(SEGMENTATION)]
+    assert len({path[-14:] for path in asked.outputs(SEGMENTATION)}) == len(names), "each is told by its digest as well"
+    (before,) = asked.outputs("02_mask_extraction")
+    assert all(asked.copies_before(SEGMENTATION, *job) == [before] for job in asked.jobs(SEGMENTATION))
+    assert [len(make_plan(study="recipes", seeds=seeds).outputs(SEGMENTATION)) for seeds in ("4", "0,1")] == [8, 16]
+
+
+def test_each_way_is_given_its_parameters_and_no_other(phantom):
+    asked = make_plan(study="recipes")
+    given = {way: asked.changes(SEGMENTATION, 1, way) for way in asked.parts(SEGMENTATION)}
+    same = {"seed": "1", "reuse": "true", "profile": studies.RECIPE_RUNS}
+    assert given == {way: same | its for way, its in studies.WAYS.items()}
+    assert {its["recipe"] for its in given.values()} == set(vocabulary.RECIPES)
+    started = make_plan(study="recipes", weights="imagenet")
+    found = {way: started.changes(SEGMENTATION, 0, way)["weights"] for way in studies.WAYS}
+    assert {way for way, weights in found.items() if weights == "phantom"} == {"paper+start", "strong+start"}
+    assert set(found.values()) == {"phantom", "imagenet"}
+    assert asked.changes("02_mask_extraction", 0) == {} and make_plan().parts(SEGMENTATION) == [""]
+    plain = {"seed": "1", "reuse": "true"}
+    assert make_plan(study="one_model").changes(SEGMENTATION, 1) == make_plan().changes(SEGMENTATION, 1) == plain
+
+
+def test_a_record_of_another_way_start_or_size_is_not_of_the_study_of_recipes(phantom):
+    asked = make_plan(study="recipes")
+
+    def record(**given):
+        values = asked.values(SEGMENTATION) | {"models": ["resnet50"], "profile": studies.RECIPE_RUNS} | given
+        cohort = {"origin": {"phantom": True}}
+        return {"notebook": SEGMENTATION, "seed": 2, "parameters": values, "cohort": cohort}
+
+    start = {"models": ["mobilenetv2"], "weights": "phantom", "pixels": "imagenet"}
+    assert all(map(asked.made, [record(), record(recipe="strong"), record(recipe="strong", **start), record(**start)]))
+    assert not any(map(asked.made, [record(size=96), record(weights="imagenet"), record(recipe="paper+crop", **start)]))
+    assert not make_plan("smoke", study="recipes").made(record()), "it has other epochs"
+
+
+def test_a_study_is_refused_where_its_name_its_networks_or_its_data_are_wrong(data):
+    for given, said in (
+        ({"study": "recipe"}, "'recipe' is no study. Known: one_model, recipes"),
+        ({"study": True}, "True is no study"),
+        ({"study": "recipes", "models": "resnet50"}, "MODELS=resnet50: a study says itself"),
+        ({"study": "recipes", "data": str(data)}, "not enough for the study recipes. The training part has no usable"),
+    ):
+        with pytest.raises(UserError, match=said):
+            make_plan(**given)
+
+
+def test_the_table_of_a_study_goes_to_git_only_where_a_reader_can_repeat_it(phantom, monkeypatch):
+    asked = []
+
+    def table(*given):
+        asked.append(given)
+        return pd.DataFrame({"step": ["paper"], "difference": [0.123456]})
+
+    for name, study in list(studies.STUDIES.items()):
+        monkeypatch.setitem(studies.STUDIES, name, studies.Study(study.notebook, study.ways, table, study.runs))
+    monkeypatch.setattr(studies, "table_path", lambda name: phantom / "docs" / f"{name}.csv")
+    found = make_plan(study="recipes")
+    assert str(phantom / "docs" / "recipes.csv") in reproduce._studied(found)
+    assert (phantom / "docs" / "recipes.csv").read_text() == "step,difference\npaper,0.1235\n"
+    assert asked[0] == ("recipes", (0, 1, 2), found.made) and studies.RECIPE_RUNS == "recipes"
+    reproduce._studied(make_plan(study="one_model"))
+    assert asked[1][0] == "quick" and (phantom / "docs" / "one_model.csv").is_file()
+    for given in ({"seeds": "0"}, {"weights": "imagenet"}, {"profile": "smoke"}):
+        for path in (phantom / "docs").glob("*.csv"):
+            path.unlink()
+        profile = given.get("profile", "quick")
+        kept = phantom / "results" / profile / "studies" / "recipes.csv"
+        assert str(kept) in reproduce._studied(make_plan(study="recipes", **given)) and kept.is_file()
+        assert not list((phantom / "docs").glob("*.csv"))
+
+
+def test_snakemake_would_run_each_way_once(phantom):
+    home = paths.home()
+    call = [sys.executable, "-m", "snakemake", "--snakefile", str(home / "Snakefile"), "--directory", str(phantom)]
+    call += ["--cores", "2", "--dry-run", "--config", "study=recipes", "seeds=0,1"]
+    done = subprocess.run(call, cwd=phantom, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    copies = re.findall(rf"output: \S*/{SEGMENTATION}-(\S+)-seed(\d)-\w+\.ipynb", done.stdout + done.stderr)
+    assert sorted(copies) == sorted((way, str(seed)) for seed in (0, 1) for way in studies.WAYS)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 
 import highdicom
 import numpy as np
@@ -411,6 +412,54 @@ def turned_by(rgb, usual):
         return strange.straightened(rgb, usual)[1]
     except strange.Refused as refused:
         return refused.kind
+
+
+class AsksUsual(Stub):
+    """A stub that takes every head for one that lies upside down, and calls a picture as far as it is told."""
+
+    def __init__(self, far=0.5):
+        super().__init__()
+        self.usual = SimpleNamespace(limit=1.0, turns=lambda rgb: np.eye(4)[2], distance=lambda features: far)
+
+
+@pytest.fixture(scope="module")
+def bleeding(tiny_phantom):
+    """A slice of the phantom in which the stub finds a bleeding, uint8 (H, W, 3)."""
+    slices = map(pixels.read_rgb, sorted(tiny_phantom.rglob("PNG/*.png")))
+    return next(rgb for rgb in slices if Stub().regions_of(rgb).any())
+
+
+def test_a_verdict_turns_first_then_refuses_by_name_then_by_distance(bleeding):
+    lies, near, far = bleeding[::-1, ::-1], AsksUsual(), AsksUsual(2.0)
+    seen = strange.verdict(lies, near.usual, near.look)
+    assert (seen.words, seen.quarters, seen.refused, seen.distance) == ("turned by 180°", 2, None, 0.5)
+    assert np.array_equal(seen.rgb, bleeding) and seen.rgb.flags.c_contiguous and seen.stroke == 1
+    known = strange.verdict(lies, near.usual, near.look, turned=False)
+    assert known.words == "answered" and np.array_equal(known.rgb, lies), "nothing is guessed"
+    unusual = strange.verdict(lies, far.usual, far.look)
+    assert (unusual.words, unusual.quarters, unusual.stroke, unusual.distance) == ("unusual", 2, 1, 2)
+    assert "distance is 2.0, and 95 % of the validation slices stay below 1.0." in str(unusual.refused)
+    asked = near.asked
+    named = strange.verdict(0 * bleeding, near.usual, near.look)
+    assert (named.words, named.stroke, named.distance) == ("no picture", None, None) and near.asked == asked
+    plain = strange.verdict(lies, None, near.look)
+    assert (plain.words, plain.distance) == ("answered", None) and np.array_equal(plain.rgb, lies)
+
+
+def test_an_answer_is_that_of_the_verdict_on_the_files_own_pixels(bleeding, scan, tmp_path):
+    Image.fromarray(bleeding[::-1, ::-1]).save(tmp_path / "a.png")
+    job = reading.Job(tmp_path / "a.png", reading.PICTURES, "a")
+    given, mask = reading.answer(job, AsksUsual())
+    assert (given["turned"], given["unusual"], given["refused"], given["called"]) == (180, 0.5, None, True)
+    assert np.array_equal(mask[::-1, ::-1], Stub().regions_of(bleeding)) and mask.any()
+    given, mask = reading.answer(job, AsksUsual(2.0))
+    assert (given["turned"], given["unusual"], given["refused"]["kind"], mask) == (180, 2.0, "unusual", None)
+    assert given["stroke"] is None and "shape" not in given
+    given, _ = reading.answer(job, Stub())
+    assert given["turned"] == 0 and "unusual" not in given
+    answers = (reading.answer(each, AsksUsual())[0] for each in reading.find(scan.folder, quiet=True).jobs)
+    given = next(each for each in answers if not each["refused"])
+    assert (given["turned"], given["unusual"]) == (0, 0.5), "the file says how it lies"
 
 
 def test_what_is_usual_is_read_as_it_was_written(tmp_path):

@@ -119,7 +119,7 @@ def recipe_runs(tmp_path, monkeypatch):
 
 
 def test_each_step_is_set_beside_the_papers_recipe_by_type(recipe_runs):
-    table = studies.recipes((0, 1))
+    table = studies.recipes(seeds=(0, 1))
     assert set(table["step"]) == {*studies.WAYS, "choice"} - {"paper"} and set(table["n"]) == {6, 3}
     found = table.set_index(["step", "slices"])
     for step, gain in (
@@ -139,7 +139,18 @@ def test_each_step_is_set_beside_the_papers_recipe_by_type(recipe_runs):
 
 def test_runs_that_differ_in_more_than_the_recipe_are_no_study(recipe_runs):
     with pytest.raises(UserError, match=r"No run of the recipe 'paper' has seed 2. Run the study: make recipes"):
-        studies.recipes((0, 1, 2))
+        studies.recipes(seeds=(0, 1, 2))
     recipe_runs[-1]["parameters"]["size"] = 96
     with pytest.raises(UserError, match="differ in more than recipe and seed"):
-        studies.recipes((0, 1))
+        studies.recipes(seeds=(0, 1))
+
+
+def test_a_run_of_another_study_is_not_of_the_study_of_recipes(recipe_runs):
+    with pytest.raises(UserError, match=r"No run of the recipe 'paper' has seed 0. Run the study: make recipes"):
+        studies.recipes(seeds=(0, 1), counts=lambda record: record["seed"])
+
+
+def test_every_study_has_a_table_and_ways_that_differ():
+    assert set(studies.STUDIES) == {"one_model", "recipes"} and studies.STUDIES["recipes"].runs == studies.RECIPE_RUNS
+    for study in studies.STUDIES.values():
+        assert len({str(sorted(way.items())) for way in study.ways.values()}) == len(study.ways)
