@@ -18,6 +18,7 @@ SLICES = {"unet": 2394 * 0.9, "classifier": 6951 * 0.8}
 UNET_SIZES, UNET_BATCH = (128, 256, 512), 2
 CLASSIFIER_SIZE, CLASSIFIER_BATCHES = 224, (8, 32)
 STEPS_ROUNDS = 3
+UNET_ROUNDS = 9  # of all that is compared its ratio moved most from round to round
 
 
 def paper(notebook: str) -> dict:
@@ -36,7 +37,7 @@ def unet_steps() -> list[Row]:
     for size in UNET_SIZES:
         options = {"size": size, "batch": UNET_BATCH}
         both = {"ours": ("unet_keras", options), "PyTorch, segmentation-models": ("unet_torch", options)}
-        found = in_ms(side_by_side(both, STEPS_ROUNDS))
+        found = in_ms(side_by_side(both, UNET_ROUNDS))
         bar = 0.9 if size == UNET_SIZES[-1] else None
         out += compared("U-Net-ResNet50, training step", f"batch {UNET_BATCH}", size, "px a side", "ms", found, bar)
     return out
@@ -98,7 +99,7 @@ def pipeline(cohort: Cohort) -> list[Row]:
     return [row for size in (96, 224) for row in _classifier_pipeline(cohort, size)] + _unet_pipeline(cohort, 128)
 
 
-def _fed(model, pipeline, steps: int, rounds: int = 5) -> dict[str, list[float]]:
+def _fed(model, pipeline, steps: int, rounds: int = 11) -> dict[str, list[float]]:
     """Train a model in turn on a pipeline's batches and on one batch held in memory.
 
     The pipeline is built once, as in a training, which takes all its epochs from one.
