@@ -77,7 +77,8 @@ def address(anchor: str) -> str:
 
 def formula(body: str, block: bool = False) -> str:
     """Return a formula as an embedded picture; as code where matplotlib cannot set it."""
-    text, stream = f"${body.strip()}$", io.BytesIO()
+    body = body.strip().replace(r"\frac", r"\dfrac") if block else body.strip()  # in a line of its own there is room
+    text, stream = f"${body}$", io.BytesIO()
     try:
         width, _, depth, *_ = mathtext.MathTextParser("path").parse(text, dpi=72)
         mathtext.math_to_image(text, stream, format="svg")
@@ -87,6 +88,16 @@ def formula(body: str, block: bool = False) -> str:
     place = "display:block;margin:1em auto" if block else f"vertical-align:{-depth / POINTS:.2f}em"
     style = f"width:{width / POINTS:.2f}em;{place}"
     return f'<img alt="{html.escape(text)}" class="formula" style="{style}" src="data:image/svg+xml;base64,{picture}">'
+
+
+def with_breaks(table: str) -> str:
+    """Let the cells of an HTML table break after ``+`` and ``/`` in long names, and not at the dash of an interval."""
+
+    def broken(cell: re.Match) -> str:
+        whole = re.sub(r"(?<=\d)–(?=\d)", "\u2060–\u2060", cell[2])
+        return cell[1] + re.sub(r"\S{25,}", lambda name: re.sub(r"\b[+/]\b", r"\g<0><wbr>", name[0]), whole)
+
+    return re.sub(r"(<(?:t[dh]\b[^>]*|code)>)([^<]+)", broken, table)
 
 
 class Renderer(IPythonRenderer):
@@ -121,7 +132,7 @@ class Renderer(IPythonRenderer):
 
     def table(self, text: str) -> str:
         """Return a table in a box of its own that scrolls."""
-        return f'<div class="scroll"><table>{text}</table></div>\n'
+        return f'<div class="scroll"><table>{with_breaks(text)}</table></div>\n'
 
     def inline_html(self, html: str) -> str:
         """Return HTML inside a line as it is; nbconvert would close every tag at once on its way to pictures."""
@@ -150,6 +161,7 @@ class Exporter(HTMLExporter):
 
     def __init__(self, whole: set[str], partly: set[str]):
         super().__init__(template_name="basic", template_file="notebook.html.j2", extra_template_paths=[str(TEMPLATES)])
+        self.register_filter("with_breaks", with_breaks)
         self.whole, self.partly = whole, partly
 
     def chapter_of(self, key: str, page: str | nbformat.NotebookNode, folder: Path) -> Chapter:

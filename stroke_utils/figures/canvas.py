@@ -13,7 +13,7 @@ from stroke_utils.base import files
 NOTE = "phantom data, no patients"
 """The stamp."""
 
-_HOW = {"fontsize": 7, "color": "0.45"}
+_HOW = {"fontsize": 8, "color": "0.4"}
 _NOT_OURS = "no data of ours"  # mark of axes that get no stamp whatever data set is open
 _PHANTOMS = "drawn heads"  # mark of axes that show a phantom's heads whatever data set is open
 

@@ -111,7 +111,7 @@ def network(model: Model, title: str = "", ax: Axes | None = None) -> Axes:
     tall = np.sqrt(stages["side"] / stages["side"].max()).where(is_map, 0.06 * features).clip(lower=0.1)
     down = 0.75 * np.log2(stages["side"].max() / stages["side"]) if u else 0 * wide
     place = 1.5 * np.arange(len(stages))
-    axis = single(ax, (min(1.05 * len(stages), 11.5), 4.9 if u else 2.5))
+    axis = single(ax, (min(0.9 * len(stages), 10.4), 4.9 if u else 2.5))
     for x, y, w, h, row in zip(place, -down, wide, tall, stages.itertuples(), strict=True):
         shape, colour = f"{row.side}×{row.side}×{row.channels}" if row.side else f"{row.channels}", PARTS[row.part]
         box = {"facecolor": colour, "alpha": 0.35, "edgecolor": colour}
@@ -120,7 +120,7 @@ def network(model: Model, title: str = "", ax: Axes | None = None) -> Axes:
         work = f"\n{row.convolutions} conv." if row.convolutions else ""
         work += f"\n{row.weights:,}" if row.weights else ""
         axis.text(x, y + h / 2 + 0.04, f"{name}{shape}", ha="center", va="bottom", fontsize=8, fontweight="bold")
-        axis.text(x, y - h / 2 - 0.04, work.strip(), ha="center", va="top", fontsize=7.5, color="0.25")
+        axis.text(x, y - h / 2 - 0.04, work.strip(), ha="center", va="top", fontsize=8, color="0.25")
     arrow = {"arrowstyle": "->", "color": "0.35", "shrinkA": 2, "shrinkB": 2}
     for k in range(1, len(stages)):
         start, end = (place[k - 1] + wide[k - 1] / 2, -down[k - 1]), (place[k] - wide[k] / 2, -down[k])

@@ -9,6 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from stroke_utils.base.vocabulary import MASK_CLASSES, MODEL_TITLES, TYPES, model_title
 from stroke_utils.data.masks import read_class_mask
@@ -80,6 +81,7 @@ def _cut_above(axis: Axes, history: pd.DataFrame, names: list[str], top: float) 
             axis.annotate(
                 f"↑ {highest:.1f}", place, xycoords=("data", "axes fraction"), xytext=(5 * side, -24), color=colour,
                 textcoords="offset points", ha="left" if side > 0 else "right",
+                path_effects=[withStroke(linewidth=3, foreground="w")],  # a steep curve runs through it
             )  # fmt: skip
 
 
@@ -328,7 +330,7 @@ def beside_the_paper(results: pd.DataFrame, seeds: pd.DataFrame, table: str, ax:
     handles, labels = axis.get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
     axis.legend(once.values(), once.keys(), loc="upper left", bbox_to_anchor=(1, 1))
-    axis.set(title=f"Table {table}", xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
+    axis.set(title=f"Table {table}", xlim=(-0.02, 1.02), ylim=(-0.6, len(rows) - 0.4))
     return axis
 
 

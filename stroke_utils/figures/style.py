@@ -54,13 +54,14 @@ def image_grid(
     Args:
         images: grey (H, W) or RGB (H, W, 3), 0 to 255, or RGB in [0, 1].
         titles: of the images.
-        columns: images in a row.
+        columns: images in a row at most.
         rows: names of the rows, at the left margin.
         side: of an image in a new figure, in inches.
         figure: where to draw.
     """
     if not len(images):
         return np.array([nothing("such slice", figure=figure)])
+    columns = min(columns, len(images))
     height, titled = -(-len(images) // columns), 0.3 if any(titles) else 0.1
     axes = several(figure, height, columns, (side * columns, (side + titled) * height))
     for axis in axes.flat:

@@ -59,16 +59,17 @@ def write(found: Scan, told: dict, out: str | os.PathLike) -> tuple[Path, Path]:
     ]
     if (more := len(told["patients"]) - 6) > 0:
         lines.append(f"{more} more patients stand in answer.json.")
-    lines.append(f"{told['answered']} slices answered, {sum(row['called'] for row in rows)} called a stroke.")
+    count = f"{told['answered']} slices answered, {sum(row['called'] for row in rows)} called a stroke."
     small = [told["rule"], "", *(_network(told, each) for each in told["networks"]), distance(told), ""]
     small += [f"Not answered: {each['kind']} {each['number']}: {each['first']}" for each in refusals(told)[:6]]
+    (name,) = _wrapped([told["input"]], 999)
     figure = report_page(
-        *_wrapped([f"{told['input']}: what the networks say"], 80)[:1],
+        f"{name if len(name) <= 30 else f'…{name[-29:]}'}: what the networks say",
         f"{told['remark']}.",
-        _wrapped(lines, 105)[:16],
+        [*_cut(_wrapped(lines, 86), 9), count],
         [picture for _, picture in shown],
-        ["\n".join(_wrapped([caption(row)], 34)[:3]) for row, _ in shown],
-        _wrapped(small, 135)[:24],
+        ["\n".join(_cut(_wrapped([caption(row)], 32), 5, "…")) for row, _ in shown],
+        _cut(_wrapped(small, 135), 19),
     )
     save_pdf(figure, pdf)
     return page, pdf
@@ -79,6 +80,10 @@ def _wrapped(lines: list[str], width: int) -> list[str]:
         line.encode(errors="backslashreplace").decode() for line in lines
     )  # a PDF takes no bytes of unknown letters
     return [part for line in known for part in (textwrap.wrap(line, width) or [""])]
+
+
+def _cut(lines: list[str], most: int, instead: str = "More stands in report.html.") -> list[str]:
+    return lines if len(lines) <= most else [*lines[: most - 1], instead]
 
 
 def _shown(job: Job, out: Path) -> np.ndarray | None:

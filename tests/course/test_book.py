@@ -148,6 +148,16 @@ def test_text_in_columns_is_told_from_text_that_may_wrap(shelf):
     assert kinds == {"output columns": "CNN", "output": "one"}
 
 
+def test_tables_break_long_names_and_no_interval(shelf):
+    name = "results/cnn+resnet18+resnet50/record.json"
+    cells = f'<table><tr><th>a/b</th><td class="x">{name} 0.91 (0.74–0.98)</td></tr></table>'
+    write(copy_of("01_exploration"), f"# 1\n\n`{name}`\n\n| `{name}` |\n|---|", code("a", shown(text_html=cells)))
+    page, _ = bound()
+    broken = "results/<wbr/>cnn+<wbr/>resnet18+<wbr/>resnet50/<wbr/>record.json"
+    assert f'<th>a/b</th><td class="x">{broken} 0.91 (0.74\u2060–\u20600.98)</td>' in page
+    assert f"<p><code>{name}</code></p>" in page and f"<th><code>{broken}</code></th>" in page
+
+
 def test_a_dark_screen_gets_colours_of_its_own(shelf):
     page, _ = bound()
     style = page[page.index("<style>") : page.index("</style>")]

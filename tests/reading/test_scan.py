@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import highdicom
+import matplotlib.pyplot as plt
 import numpy as np
 import pydicom
 import pytest
@@ -149,6 +150,26 @@ def test_the_page_says_all_and_loads_nothing(answered):
     ):
         assert said in html
     assert pdf.read_bytes().startswith(b"%PDF") and pdf.read_bytes().count(b"/Type /Page\n") <= 1
+
+
+def test_nothing_on_the_pdf_is_cut_or_lies_on_something_else(answered, monkeypatch):
+    found, _, told, out = answered
+    drawn = []
+    monkeypatch.setattr(report, "save_pdf", lambda figure, _: drawn.append(figure))
+    both = {"area_px": {"ischemia": 1061, "hemorrhage": 1925}, "area_mm2": {"ischemia": 1019.0, "hemorrhage": 1849.0}}
+    rows = [row | both | {"turned": 90} if row["called"] else row for row in told["slices"]]
+    patients = [told["patients"][0] | {"patient": f"P{k}-" + "LONG" * 15} for k in range(9)]
+    aside = [{"file": "f", "kind": f"kind {k}", "reason": "word " * 60} for k in range(9)]
+    more = {"slices": rows, "patients": patients, "aside": aside, "input": "FOLDER " * 9}
+    report.write(found, told | more, out)
+    for title, row in zip([axis.get_title() for axis in drawn[0].axes], rows, strict=False):
+        assert title.replace("\n", " ") == report.caption(row)
+    drawn[0].draw_without_rendering()
+    page, texts = drawn[0].bbox, [*drawn[0].texts, *(axis.title for axis in drawn[0].axes)]
+    boxes = [text.get_window_extent() for text in texts] + [axis.get_window_extent() for axis in drawn[0].axes]
+    assert all(page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1 for box in boxes)
+    assert [(a, b) for k, a in enumerate(boxes) for b in boxes[:k] if a.overlaps(b)] == []
+    plt.close(drawn[0])
 
 
 def test_pngs_are_answered_without_a_patient_and_others_refused_by_name(tmp_path, tiny_phantom):
