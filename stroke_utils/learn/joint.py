@@ -35,7 +35,15 @@ class BatchDice(keras.losses.Loss):
     Where a sixth of the slices is ischemia, one batch of eight in four has none. Here that Dice is 1 where nothing is
     painted and falls as something is (:data:`EMPTY`). Pixels whose one-hot truth has no class, of masks that nobody
     has drawn, count nowhere.
+
+    Args:
+        cross_entropy: add the cross-entropy of the pixels, the mean over those whose class is known and over the
+            classes, as segmentation-models adds it to its Dice.
     """
+
+    def __init__(self, cross_entropy: bool = False):
+        super().__init__()
+        self.cross_entropy = cross_entropy
 
     def call(self, y_true, y_pred):
         """Return the batch's loss once for each slice (b,), of masks (b, H, W, 3); their mean is the loss again."""
@@ -46,7 +54,12 @@ class BatchDice(keras.losses.Loss):
         empty = tf.maximum(EMPTY * tf.reduce_sum(known), overlap.SMOOTH)
         smooth = tf.where(true > 0, overlap.SMOOTH, empty)
         dice = (2 * agreed + smooth) / (true + found + smooth)
-        return tf.fill(tf.shape(y_true)[:1], 1 - tf.reduce_mean(dice))
+        loss = 1 - tf.reduce_mean(dice)
+        if self.cross_entropy:
+            sure = tf.clip_by_value(y_pred, keras.config.epsilon(), 1 - keras.config.epsilon())
+            classes = tf.reduce_sum(known) * y_true.shape[-1]
+            loss -= tf.math.divide_no_nan(tf.reduce_sum(y_true * tf.math.log(sure)), classes)
+        return tf.fill(tf.shape(y_true)[:1], loss)
 
 
 LOSSES = {
@@ -54,15 +67,16 @@ LOSSES = {
     "type": keras.losses.CategoricalCrossentropy(),
     "mask": BatchDice(),
 }
-"""The loss of each head, as its own network has it in the paper."""
+"""The loss of each head, as its own network has it in the paper; a recipe may add to that of masks."""
 
 
 class Joint(keras.Model):
     """A network with one output a head, by its name, whose losses are added up by one rule: :func:`compile_joint`."""
 
-    def balance(self, rule: str, shares: dict[str, float]) -> None:
-        """Set how the losses are added up; make the variables that this needs."""
+    def balance(self, rule: str, shares: dict[str, float], cross_entropy: bool = False) -> None:
+        """Set the losses and how they are added up; make the variables that this needs."""
         heads = [head for head in HEADS if head in self.heads]
+        self.loss_of = LOSSES | {"mask": BatchDice(cross_entropy)}
         self.shares = {head: float(shares.get(head, 1.0)) for head in heads}
         self.seen = {head: keras.metrics.Mean(name=f"{head}_loss") for head in heads}
         learned = heads if rule == "uncertainty" else []
@@ -72,7 +86,7 @@ class Joint(keras.Model):
         """Return the sum of the heads' losses; in validation by the fixed weights, whatever the rule is."""
         total, devices = 0.0, tf.distribute.get_strategy().num_replicas_in_sync
         for head, share in self.shares.items():
-            loss = LOSSES[head](y[head], y_pred[head], (sample_weight or {}).get(head))
+            loss = self.loss_of[head](y[head], y_pred[head], (sample_weight or {}).get(head))
             self.seen[head].update_state(loss * devices, sample_weight=tf.shape(y_pred[head])[0])
             if training and self.log_variances:
                 log_variance = self.log_variances[head].value
@@ -139,12 +153,18 @@ def network(
 
 
 def compile_joint(
-    model: Joint, learning_rate: float, balance: str = "fixed", shares: dict[str, float] | None = None
+    model: Joint,
+    learning_rate: float,
+    balance: str = "fixed",
+    shares: dict[str, float] | None = None,
+    cross_entropy: bool = False,
+    average: float = 0.0,
 ) -> Joint:
     """Compile with Adam, Dice loss for masks, binary cross-entropy for detection and categorical for types.
 
     The losses are added up by one of two rules. ``fixed``, the default: each times its share, 1 where none is given,
-    because heads that know nothing lose about alike, ln 2 in either cross-entropy and about 0.8 in Dice.
+    because heads that know nothing lose about alike, ln 2 in either cross-entropy and about 0.8 in Dice (1.2
+    with cross-entropy).
     ``uncertainty`` (Kendall, Gal and Cipolla 2018, doi 10.1109/CVPR.2018.00781): each times share · exp(-s), plus
     s / 2, with a trained s for each head that starts at 0. Adam moves s by about its rate a step, so a few hundred
     steps hardly leave the start; in a long training the factor grows as 1 / loss, most for the head that overfits
@@ -158,6 +178,9 @@ def compile_joint(
         learning_rate: of Adam.
         balance: a name of ``vocabulary.BALANCES``.
         shares: factor of a head's loss, by head.
+        cross_entropy: as for :class:`BatchDice`, the loss of masks; the other heads have cross-entropy anyway.
+        average: as for :func:`stroke_utils.learn.training.optimizer`; :func:`stroke_utils.learn.training.fit` then
+            validates and keeps the averaged weights.
 
     Raises:
         UserError: unknown rule, or a share of a head that is not there.
@@ -166,8 +189,8 @@ def compile_joint(
         raise UserError(f"{balance!r} is no rule for adding up losses. Known: {', '.join(BALANCES)}.")
     if strange := sorted(set(shares or {}) - set(model.heads)):
         raise UserError(f"The network has no head {strange[0]!r} to weigh. It has: {', '.join(model.heads)}.")
-    model.balance(balance, shares or {})
-    model.compile(optimizer=training.optimizer(learning_rate))
+    model.balance(balance, shares or {}, cross_entropy)
+    model.compile(optimizer=training.optimizer(learning_rate, average))
     model.optimizer.build(model.trainable_variables)  # else the first step would be traced twice
     return model
 
@@ -241,13 +264,20 @@ def batches(
     return tfrecords.record_batches(folder, preprocess, batch, seed, epochs, mirror, labels=True).map(targets)
 
 
-def write_checkpoint(folder: str | os.PathLike, encoder: str, size: int, pixels: str, heads: tuple[str, ...]) -> None:
-    """Write ``checkpoint.json`` beside ``best.weights.h5``: what :func:`load` needs to build the network anew."""
-    models.write_checkpoint(folder, encoder, size, pixels, heads=list(heads))
+def write_checkpoint(
+    folder: str | os.PathLike, encoder: str, size: int, pixels: str, heads: tuple[str, ...], crop: bool = False
+) -> None:
+    """Write ``checkpoint.json`` beside ``best.weights.h5``: what :func:`load` needs to build the network anew.
+
+    ``crop`` says whether the network is shown the box around the head (:class:`Net`).
+    """
+    models.write_checkpoint(folder, encoder, size, pixels, heads=list(heads), crop=crop)
 
 
 def load(folder: str | os.PathLike) -> tuple[Joint, models.Preprocess, dict]:
     """Build a joint network anew from a folder of a run: with its best weights, its preprocessing, its parameters.
+
+    Of the parameters :class:`Net` needs ``size`` and ``crop``; a folder that does not speak of ``crop`` has none.
 
     Raises:
         UserError: of :func:`stroke_utils.learn.models.read_checkpoint`, or the folder has another network.
@@ -259,7 +289,7 @@ def load(folder: str | os.PathLike) -> tuple[Joint, models.Preprocess, dict]:
         )
     model = network(about["encoder"], about["size"], heads=about["heads"])
     model.load_weights(Path(folder, "best.weights.h5"))
-    return model, models.unet_preprocess(about["encoder"], about["input"]), about
+    return model, models.unet_preprocess(about["encoder"], about["input"]), {"crop": False} | about
 
 
 @dataclass(frozen=True)
@@ -270,14 +300,16 @@ class Net:
         ask: of :func:`stroke_utils.learn.predict.in_graph`.
         size: side that it takes.
         preprocess: as in training.
+        crop: whether it learned from the box around the head, which is then all that a reader shows it.
     """
 
     ask: Callable
     size: int
     preprocess: models.Preprocess
+    crop: bool = False
 
     def __call__(self, image: np.ndarray) -> tf.Tensor | dict[str, tf.Tensor]:
-        """Return the network's answer to a slice (H, W, 3) of any size."""
+        """Return the network's answer to what it is shown of a slice, (h, w, 3) of any size."""
         return self.ask(self.preprocess(inputs.at_size(image, self.size)))
 
 
@@ -289,11 +321,13 @@ class Answer:
         stroke: probability of a stroke.
         hemorrhage: probability that it is one of hemorrhage; nan where nobody was asked.
         soft: class probabilities (size, size, 3), or None where nobody was asked.
+        box: rows and columns of the slice that ``soft`` is of; None: the whole slice.
     """
 
     stroke: float
     hemorrhage: float = float("nan")
     soft: tf.Tensor | None = None
+    box: tuple[slice, slice] | None = None
 
 
 Reader = Callable[[np.ndarray, float], Answer]
@@ -303,18 +337,19 @@ Reader = Callable[[np.ndarray, float], Answer]
 def one_pass(net: Net) -> Reader:
     """Return a reader that asks a joint network once for each slice.
 
-    Where the network lacks a head, its mask stands in: for ``detection`` the share of the slice that is lesion, for
-    ``type`` the share of the lesion that is hemorrhage, both counted by probabilities. The first is no probability of a
-    stroke, but a threshold can be chosen for it.
+    Where the network lacks a head, its mask stands in: for ``detection`` the share of what it is shown that is lesion,
+    for ``type`` the share of the lesion that is hemorrhage, both counted by probabilities. The first is no probability
+    of a stroke, but a threshold can be chosen for it.
     """
 
     def read(image: np.ndarray, threshold: float) -> Answer:
-        found = net(image)
+        box = predict.seen(image, net.crop)
+        found = net(image[box])
         soft = found["mask"][0] if "mask" in found else None
         ischemia, hemorrhage = (np.nan, np.nan) if soft is None else tf.reduce_mean(soft, axis=(0, 1)).numpy()[1:]
         stroke = found["detection"][0, 0] if "detection" in found else ischemia + hemorrhage
         typed = found["type"][0, 1] if "type" in found else hemorrhage / (ischemia + hemorrhage)
-        return Answer(float(stroke), float(typed), soft)
+        return Answer(float(stroke), float(typed), soft, box)
 
     return read
 
@@ -325,15 +360,19 @@ def pipeline(detector: Net, types: Net, unet: Net) -> Reader:
     Each may be a network of this package's other rooms, or a joint one with that head.
     """
 
-    def asked(net: Net, image: np.ndarray, head: str) -> tf.Tensor:
-        found = net(image)
+    def asked(net: Net, part: np.ndarray, head: str) -> tf.Tensor:
+        found = net(part)
         return found[head][0] if isinstance(found, dict) else found[0]
 
     def read(image: np.ndarray, threshold: float) -> Answer:
-        stroke = float(asked(detector, image, "detection")[-1])
+        # By whether it is the head's: that box is looked for once, whatever number of networks sees it.
+        boxes = {crop: predict.seen(image, crop) for crop in {detector.crop, types.crop, unet.crop}}
+        parts = {crop: image[box] for crop, box in boxes.items()}
+        stroke = float(asked(detector, parts[detector.crop], "detection")[-1])
         if stroke < threshold:
             return Answer(stroke)
-        return Answer(stroke, float(asked(types, image, "type")[-1]), asked(unet, image, "mask"))
+        typed = float(asked(types, parts[types.crop], "type")[-1])
+        return Answer(stroke, typed, asked(unet, parts[unet.crop], "mask"), boxes[unet.crop])
 
     return read
 
@@ -375,7 +414,9 @@ def read_slices(
         called = answer.stroke >= threshold
         painted = np.zeros(image.shape[:2], np.uint8)
         if called and answer.soft is not None:
-            painted = predict.class_mask(answer.soft, image.shape[:2], options)
+            box = answer.box or predict.seen(image, crop=False)
+            part = predict.class_mask(answer.soft, image[box].shape[:2], options)
+            painted = predict.laid_back(part, box, image.shape[:2])
         if folder is not None:
             masks.write_class_mask(Path(folder, f"{row.slice_id}.png"), painted)
         reference = masks.read_class_mask(path) if pd.notna(path) else None if row.stroke else np.zeros_like(painted)

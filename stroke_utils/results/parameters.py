@@ -352,7 +352,10 @@ _ROWS = (
         role="identifies",
         choices=tuple(RECIPES),
         kit=True,
-        help="how the networks are trained: paper, strong, or paper and one step of strong, as paper+crop",
+        help={
+            "10": "how the networks are trained, see notebook 5: paper, strong, or one step of strong, as paper+crop",
+            "": "how the networks are trained: paper, strong, or paper and one step of strong, as paper+crop",
+        },
     ),
     Parameter(name="batch", kind=int, role="identifies", low=1, high=4096, help="slices per training step"),
     Parameter(

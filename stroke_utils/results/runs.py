@@ -64,7 +64,7 @@ TASKS = {
 
 WORKSHOP = (
     *("data.class_masks", "data.splits", "evaluate.leakage"),
-    *("learn.joint", "learn.tfrecords", "learn.training", "learn.trials"),
+    *("learn.joint", "learn.recipes", "learn.tfrecords", "learn.training", "learn.trials"),
 )
 """What the notebooks beyond the paper train through, in their cells tagged ``training``."""
 

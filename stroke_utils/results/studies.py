@@ -14,7 +14,7 @@ from stroke_utils.base import paths
 from stroke_utils.base.errors import UserError
 from stroke_utils.base.vocabulary import RECIPES, TYPES, VARIANTS
 from stroke_utils.evaluate import compare, together
-from stroke_utils.results import runs
+from stroke_utils.results import parameters, runs
 
 NOTEBOOK = "10_one_model"
 ONE, THREE = "one network", "pipeline"
@@ -68,7 +68,7 @@ def one_model(
         ``ratio``, the mean of ``a / b`` over seeds, with its lowest and highest.
 
     Raises:
-        UserError: a seed has no such run.
+        UserError: a seed has no such run, or the runs of two seeds differ in how something is computed, as in recipe.
     """
     found, _ = runs.read_records(profile, NOTEBOOK)
     whole = (r for r in found if set(r["parameters"].get("variants", ())) == set(VARIANTS))
@@ -79,6 +79,11 @@ def one_model(
             f"Run the study: make study PROFILE={profile}."
         )
     made = {seed: newest[seed] for seed in seeds}
+    if differing := _differing([record["parameters"] for record in made.values()]):
+        raise UserError(
+            f"The newest runs of {NOTEBOOK} with all variants differ in more than the seed: {', '.join(differing)}. "
+            f"Run the study: make study PROFILE={profile}."
+        )
     read = {name: {seed: _read(record, name) for seed, record in made.items()} for name in (ONE, THREE, *VARIANTS)}
     pairs = [(ONE, THREE), *((name, ONE) for name in VARIANTS)]
     rows = [together.compared(read[a], read[b]).assign(of=a, beside=b) for a, b in pairs]
@@ -86,6 +91,12 @@ def one_model(
     table = pd.concat([*rows, pd.DataFrame([row for row in costs if row])], ignore_index=True)
     first = ["of", "beside", "measure", "seeds", "n", "unit", "a", "b"]
     return table[[*first, *(name for name in table if name not in first)]]
+
+
+def _differing(settings: list[dict]) -> list[str]:
+    """Name the parameters that say how something is computed and are not the same in all settings."""
+    names = dict.fromkeys(name for each in settings for name in each if parameters.role(name) == "identifies")
+    return [name for name in names if len({str(each.get(name)) for each in settings}) > 1]
 
 
 def _read(record: dict, name: str) -> pd.DataFrame:

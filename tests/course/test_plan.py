@@ -203,7 +203,8 @@ def test_records_of_other_data_or_settings_are_not_of_a_study():
     record = {"notebook": ONE, "seed": 1, "cohort": {"origin": {"phantom": True}}}
     record |= {"parameters": asked.values(ONE) | {"seed": 1, "variants": list(vocabulary.VARIANTS)}}
     started = record | {"parameters": record["parameters"] | {"weights": "imagenet"}}
-    assert asked.made(record) and not asked.made(started)
+    stronger = record | {"parameters": record["parameters"] | {"recipe": "strong"}}
+    assert asked.made(record) and not asked.made(started) and not asked.made(stronger)
     assert make_plan(study="one_model", weights="imagenet").made(started)
     assert not asked.made(record | {"cohort": {"origin": None}})
 

@@ -133,6 +133,30 @@ def test_a_mask_that_nobody_has_drawn_counts_nowhere():
     assert float(loss(both[2:], soft[2:])) == 0.0, "and a batch of such masks alone is no NaN"
 
 
+def test_cross_entropy_is_added_as_the_library_adds_it_and_only_where_the_class_is_known():
+    rng, loss = np.random.default_rng(0), joint.BatchDice(cross_entropy=True)
+    truth = masks_of(0, 1, 2, 0, 1, 2)
+    soft = tf.nn.softmax(tf.constant(rng.normal(size=truth.shape), tf.float32))
+    assert float(loss(truth, soft)) == pytest.approx(float(sm.losses.cce_dice_loss(truth, soft)), abs=1e-6)
+    known = tf.concat([truth[:4], tf.zeros((2, 8, 8, 3))], axis=0)
+    assert float(loss(known, soft)) == pytest.approx(float(loss(truth[:4], soft[:4])), abs=1e-6)
+    assert float(loss(known[4:], soft[4:])) == 0.0, "a batch of unknown masks alone is no NaN"
+    assert np.isfinite(float(loss(truth, tf.roll(truth, 1, axis=-1)))), "nor is a network that is sure and wrong"
+
+
+def test_a_recipe_with_cross_entropy_changes_the_loss_of_masks_and_no_other(small, records):
+    model, totals, told = joint.network("any", 32, dropout=0.0), [], []
+    images, truth, weights = next(iter(joint.batches(records, COUNTS, batch=8)))
+    found = model(images, training=False)
+    for entropy in (False, True):
+        joint.compile_joint(model, 1e-2, cross_entropy=entropy)
+        totals.append(float(model.compute_loss(images, truth, found, weights)))
+        told.append({head: float(seen.result()) for head, seen in model.seen.items()})
+    plain, more = (float(joint.BatchDice(entropy)(truth["mask"], found["mask"])) for entropy in (False, True))
+    assert more > plain + 0.2 and totals[1] - totals[0] == pytest.approx(more - plain, rel=1e-4)
+    assert [told[0][head] == told[1][head] for head in HEADS] == [True, True, False]
+
+
 def test_the_network_has_the_heads_it_is_asked_for(encoder, monkeypatch):
     unet, asked = models.unet(encoder, 64, momentum=0.8), []
     monkeypatch.setattr(models, "unet", lambda *about: asked.append(about) or unet)
@@ -239,6 +263,34 @@ def test_a_killed_training_of_three_heads_goes_on_to_the_same_bits(small, record
     )
 
 
+def test_a_network_answers_with_the_average_of_its_weights(small, records, tmp_path, monkeypatch):
+    def run(average):
+        training.set_seed(0)
+        model = joint.compile_joint(joint.network("any", 32), 1e-2, "uncertainty", average=average)
+        steps = []  # the weights after each step
+
+        def keep(self, batch, logs=None):
+            steps.append([keras.ops.convert_to_numpy(weight) for weight in model.trainable_variables])
+
+        monkeypatch.setattr(training._EpochLine, "on_train_batch_end", keep)
+        batches = joint.batches(records, COUNTS, batch=4, seed=0), joint.batches(records, COUNTS, batch=4)
+        training.fit(model, *batches, training.Schedule(1, 5), tmp_path / str(average), "joint")
+        return model, steps
+
+    model, (first, second) = run(0.25)
+    plain, (_, last) = run(0.0)
+    for kept, a, b, same in zip(model.trainable_variables, first, second, last, strict=True):
+        np.testing.assert_array_equal(b, same)  # to average changes nothing of what is trained
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(kept), 0.25 * a + 0.75 * b, rtol=1e-4, atol=1e-6)
+        assert not np.array_equal(keras.ops.convert_to_numpy(kept), b)
+    for kept, b in zip(plain.trainable_variables, last, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(kept), b)
+    again, pixels = joint.network("any", 32), np.full((1, 32, 32, 3), 0.5, np.float32)
+    again.load_weights(tmp_path / "0.25" / "best.weights.h5")
+    for head, answer in predict.in_graph(model)(pixels).items():
+        np.testing.assert_allclose(answer, again(pixels)[head], rtol=1e-5, atol=1e-6)
+
+
 def test_the_step_is_traced_once(small, records, monkeypatch):
     """Variables that are made in the first step make TensorFlow trace it again, which doubles the wait before it."""
     model, calls, average = joint.network("any", 32), [], keras.layers.GlobalAveragePooling2D.call
@@ -260,7 +312,11 @@ def test_a_checkpoint_rebuilds_the_network_with_identical_answers(encoder, tmp_p
     pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3)).astype("float32")
     for head, answer in model(preprocess(pixels)).items():
         np.testing.assert_array_equal(answer, again(preprocess(pixels))[head])
-    assert again.heads == ("type", "mask") and about["heads"] == ["type", "mask"]
+    assert again.heads == ("type", "mask") and about["heads"] == ["type", "mask"] and about["crop"] is False
+    joint.write_checkpoint(tmp_path, encoder, 64, "imagenet", model.heads, crop=True)
+    assert joint.load(tmp_path)[2]["crop"] is True
+    models.write_checkpoint(tmp_path, encoder, 64, "imagenet", heads=["type", "mask"])  # as an older run left it
+    assert joint.load(tmp_path)[2]["crop"] is False
     models.write_checkpoint(tmp_path, encoder, 64, "imagenet")
     with pytest.raises(UserError, match="is a plain U-Net; expected one with heads"):
         joint.load(tmp_path)
@@ -332,6 +388,76 @@ def test_slices_are_read_as_a_person_would_use_the_answer(tmp_path):
         joint.one_pass(net), slices, references, 0.5, predict.MaskOptions(smallest=300), quiet=True
     )
     assert specks["painted"].max() == 0
+
+
+@pytest.fixture
+def heads(tmp_path):
+    """Three slices of 64×96 with the head on one side: a hemorrhage, one whose mask is unknown, a healthy one."""
+    rows = []
+    for k, label in enumerate(["hemorrhage", "hemorrhage", "none"]):
+        image = np.zeros((64, 96, 3), np.uint8)
+        image[20:50, 50:85] = 80
+        if label != "none":
+            image[24:34, 54:70] = 255
+        Image.fromarray(image).save(tmp_path / f"{k}.png")
+        masks.write_class_mask(tmp_path / f"m{k}.png", np.where(image[..., 0] > 200, np.uint8(2), np.uint8(0)))
+        rows.append((str(k), str(tmp_path / f"{k}.png"), label, int(label != "none"), "test", 64, 96))
+    slices = pd.DataFrame(rows, columns=["slice_id", "png", "label", "stroke", "split", "height", "width"])
+    return slices.assign(class_mask=[str(tmp_path / "m0.png"), None, None])
+
+
+def bright(shown, size=32, crop=False):
+    """Stand for a network that has seen it all: bright is a hemorrhage; it keeps what it is shown."""
+
+    def ask(batch):
+        shown.append(np.asarray(batch[0]))
+        is_bright = tf.cast(batch[..., 0] > 200, tf.float32)
+        stroke = tf.reduce_max(is_bright, axis=(1, 2))[:, None]
+        soft = tf.stack([1 - is_bright, 0 * is_bright, is_bright], axis=-1)
+        return {"detection": stroke, "type": tf.concat([1 - stroke, stroke], axis=1), "mask": soft}
+
+    return joint.Net(ask, size, inputs.raw, crop)
+
+
+@pytest.mark.parametrize("crop", [False, True])
+@pytest.mark.parametrize("way", ["one pass", "pipeline"])
+def test_a_reader_shows_what_was_learned_from_and_lays_masks_back_onto_the_slice(heads, tmp_path, crop, way):
+    records = tfrecords.ensure_records(heads, heads["class_mask"], 32, quiet=True, crop=crop)
+    counts = {"none": 1, "ischemia": 1, "hemorrhage": 2}
+    ((images, truth, _),) = joint.batches(records, counts, inputs.raw, batch=3).as_numpy_iterator()
+    assert (truth["mask"][0, ..., 2].mean() > 0.05) == crop, "the lesion fills more of the box than of the slice"
+    assert truth["mask"][1].sum() == 0 and truth["mask"][2, ..., 0].all()
+    shown = []
+    net = bright(shown, crop=crop)
+    reader = joint.one_pass(net) if way == "one pass" else joint.pipeline(net, net, net)
+    table = joint.read_slices(reader, heads, heads["class_mask"], 0.5, folder=tmp_path / "out", quiet=True)
+    assert len(shown) == {"one pass": 3, "pipeline": 7}[way]  # no further where there is no stroke
+    for picture in shown:
+        assert any(np.array_equal(picture, image) for image in images)
+    assert table["answer"].tolist() == ["hemorrhage", "hemorrhage", "none"]
+    assert table["all_dice"][0] > 0.75 and math.isnan(table["all_dice"][1]) and table["all_dice"][2] == 1
+    for k in range(2):
+        painted = masks.read_class_mask(tmp_path / "out" / f"{k}.png")
+        assert painted.shape == (64, 96) and set(np.unique(painted)) == {0, 2}
+        rows, columns = np.nonzero(painted)
+        np.testing.assert_allclose([rows.mean(), columns.mean()], [28.5, 61.5], atol=1.5)
+
+
+def test_a_pipeline_looks_for_the_head_once_and_shows_it_to_those_that_learned_from_it(heads, monkeypatch):
+    looked, box_of = [], predict.regions.head_box
+    monkeypatch.setattr(predict.regions, "head_box", lambda image: looked.append(1) or box_of(image))
+    whole, head = [], []
+    plain, cropped = bright(whole), bright(head, crop=True)
+    image = np.asarray(Image.open(heads["png"][0]))
+    answer = joint.pipeline(plain, cropped, cropped)(image, 0.5)
+    assert (len(looked), len(whole), len(head)) == (1, 1, 2) and answer.box == box_of(image)
+    share = {name: (of[0][..., 0] > 0).mean() for name, of in (("whole", whole), ("head", head))}
+    assert share["whole"] < 0.25 < 0.4 < share["head"]
+    answer = joint.pipeline(cropped, cropped, plain)(image, 0.5)
+    assert answer.box == (slice(0, 64), slice(0, 96))
+    looked.clear()
+    joint.pipeline(plain, plain, plain)(image, 0.5)
+    assert not looked, "nor does one look for it where no network needs it"
 
 
 def test_readers_are_timed_in_turn_and_the_shortest_try_counts(tmp_path, monkeypatch):

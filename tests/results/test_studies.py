@@ -82,6 +82,17 @@ def test_a_seed_without_all_variants_is_refused(records):
         studies.one_model()
 
 
+def test_seeds_that_differ_in_how_something_is_computed_are_no_study(records):
+    for record, recipe in zip(records, ("strong", "paper", "paper", "strong"), strict=True):
+        record["parameters"] |= {"recipe": recipe, "profile": f"of seed {record['seed']}", "seed": record["seed"]}
+    with pytest.raises(UserError, match="with all variants differ in more than the seed: recipe. Run the study"):
+        studies.one_model()
+    assert set(studies.one_model(seeds=(0, 1))["seeds"]) == {2}, "an older run does not count, nor where a run lies"
+    del records[-1]["parameters"]["recipe"]  # as in a record from before there was one
+    with pytest.raises(UserError, match="more than the seed: recipe"):
+        studies.one_model()
+
+
 def test_a_newer_record_of_another_study_does_not_count(records):
     with pytest.raises(UserError, match="has seed 0 in"):
         studies.one_model(counts=lambda record: record["seed"])
