@@ -18,6 +18,9 @@ SLICES = {"unet": 2394 * 0.9, "classifier": 6951 * 0.8}
 UNET_SIZES, UNET_BATCH = (128, 256, 512), 2
 CLASSIFIER_SIZE, CLASSIFIER_BATCHES = 224, (8, 32)
 STEPS_ROUNDS = 3
+PASS = 16
+"""Steps of a round on the input pipeline. Its buffers are filled once a pass; one over the release has 174 or more."""
+
 UNET_ROUNDS = 9  # of all that is compared its ratio moved most from round to round
 
 
@@ -99,7 +102,7 @@ def pipeline(cohort: Cohort) -> list[Row]:
     return [row for size in (96, 224) for row in _classifier_pipeline(cohort, size)] + _unet_pipeline(cohort, 128)
 
 
-def _fed(model, pipeline, steps: int, rounds: int = 11) -> dict[str, list[float]]:
+def _fed(model, pipeline, steps: int, rounds: int = 5) -> dict[str, list[float]]:
     """Train a model in turn on a pipeline's batches and on one batch held in memory.
 
     The pipeline is built once, as in a training, which takes all its epochs from one.
@@ -117,7 +120,7 @@ def _fed(model, pipeline, steps: int, rounds: int = 11) -> dict[str, list[float]
     return {name: [1000 * seconds / steps for seconds in times] for name, times in found.items()}
 
 
-def _classifier_pipeline(cohort: Cohort, size: int, batch: int = 32, steps: int = 4) -> list[Row]:
+def _classifier_pipeline(cohort: Cohort, size: int, batch: int = 32, steps: int = PASS) -> list[Row]:
     from stroke_utils.learn import inputs, models, training
 
     slices = cohort.slices.head(steps * batch)
@@ -129,7 +132,7 @@ def _classifier_pipeline(cohort: Cohort, size: int, batch: int = 32, steps: int 
     return compared("input pipeline, training step", f"CNN, batch {batch}", size, "px a side", "ms", found, 1.05)
 
 
-def _unet_pipeline(cohort: Cohort, size: int, batch: int = 8, steps: int = 4) -> list[Row]:
+def _unet_pipeline(cohort: Cohort, size: int, batch: int = 8, steps: int = PASS) -> list[Row]:
     from stroke_utils.learn import models, tfrecords, training
 
     training.set_seed(0)
