@@ -142,10 +142,15 @@ def test_pictures_tables_formulas_and_outputs(shelf):
 
 
 def test_text_in_columns_is_told_from_text_that_may_wrap(shelf):
-    write(copy_of("01_exploration"), "# 1", code("a", printed("CNN     0.92")), code("b", printed("one  two")))
+    cells = [code("a", printed("CNN     0.92")), code("b", printed("one  two"))]
+    cells += [
+        code("c", shown(text_plain="AUC     0.92")),
+        code("d", shown(text_html="<i>x y</i>", text_plain="x     y")),
+    ]
+    write(copy_of("01_exploration"), "# 1", *cells)
     page, _ = bound()
-    kinds = dict(re.findall(r'<div class="(output[^"]*)">(?:(?!<div class="output[ "]).)*?(CNN|one) ', page, re.S))
-    assert kinds == {"output columns": "CNN", "output": "one"}
+    kinds = re.findall(r'<div class="(output[^"]*)">(?:(?!<div class="output[ "]).)*?(CNN|one|AUC|x) ', page, re.S)
+    assert kinds == [("output columns", "CNN"), ("output", "one"), ("output columns", "AUC"), ("output", "x")]
 
 
 def test_tables_break_long_names_and_no_interval(shelf):
