@@ -143,7 +143,10 @@ def test_pictures_tables_formulas_and_outputs(shelf):
 
 def test_text_in_columns_is_told_from_text_that_may_wrap(shelf):
     cells = [code("a", printed("CNN     0.92")), code("b", printed("one  two"))]
-    cells += [code("c", shown(text_plain="AUC     0.92")), code("d", shown(text_html="<i>x y</i>", text_plain="x     y"))]
+    cells += [
+        code("c", shown(text_plain="AUC     0.92")),
+        code("d", shown(text_html="<i>x y</i>", text_plain="x     y")),
+    ]
     write(copy_of("01_exploration"), "# 1", *cells)
     page, _ = bound()
     kinds = re.findall(r'<div class="(output[^"]*)">(?:(?!<div class="output[ "]).)*?(CNN|one|AUC|x) ', page, re.S)
