@@ -252,7 +252,7 @@ def bind(plan: Plan) -> tuple[Path, list[str]]:
     facts = {
         "profile": profile,
         "date": datetime.date.today().strftime("%-d %B %Y"),
-        "missing": missing,
+        "missing": [re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(line)) for line in missing],
         "others": others,
         "picture": latest_picture(root),
         "pages": {key: text.splitlines()[0].lstrip("# ") for key, text in further.items()},

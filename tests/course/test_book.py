@@ -180,6 +180,14 @@ def test_what_is_missing_is_said_and_linked(shelf):
     assert '<a href="#03_phase1_detection">its training</a>' in page and "3 · Second" in page
 
 
+def test_a_command_in_what_is_missing_is_set_as_code(shelf):
+    (shelf.parents[2] / "params" / "quick" / "09_trust.yaml").write_text("seed: 3\n")
+    write(shelf.parents[2] / "notebooks" / "09_trust.ipynb", "# 9 · Trust", code("seed = 3", tags=["parameters"]))
+    page, remarks = bound()
+    assert remarks == ["09_trust goes beyond the paper: `make beyond`."]
+    assert "<li>09_trust goes beyond the paper: <code>make beyond</code>.</li>" in page
+
+
 def test_a_failed_notebook_is_named_with_its_error(shelf):
     error = new.new_output("error", ename="ValueError", evalue="no <slices>", traceback=[])
     copy_of("03_phase1_detection").unlink()
