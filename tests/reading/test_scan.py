@@ -18,6 +18,7 @@ from PIL import Image
 from stroke_utils.base.errors import UserError
 from stroke_utils.data import dicom, masks, pixels, regions
 from stroke_utils.data.series import Aside, Slice, read_series
+from stroke_utils.figures import use_style
 from stroke_utils.reading import kinds, networks, report, strange
 from stroke_utils.reading import scan as reading
 from tests import scans
@@ -152,14 +153,21 @@ def test_the_page_says_all_and_loads_nothing(answered):
     assert pdf.read_bytes().startswith(b"%PDF") and pdf.read_bytes().count(b"/Type /Page\n") <= 1
 
 
-def test_nothing_on_the_pdf_is_cut_or_lies_on_something_else(answered, monkeypatch):
-    found, _, told, out = answered
+@pytest.mark.parametrize("style", [lambda: None, use_style], ids=["plain", "course"])
+@pytest.mark.parametrize("word", ["word ", "WWWW "])
+def test_nothing_on_the_pdf_is_cut_or_lies_on_something_else(answered, monkeypatch, style, word):
+    with plt.rc_context():
+        style()
+        nothing_is_cut(*answered, word, monkeypatch)
+
+
+def nothing_is_cut(found, _, told, out, word, monkeypatch):
     drawn = []
     monkeypatch.setattr(report, "save_pdf", lambda figure, _: drawn.append(figure))
     both = {"area_px": {"ischemia": 1061, "hemorrhage": 1925}, "area_mm2": {"ischemia": 1019.0, "hemorrhage": 1849.0}}
     rows = [row | both | {"turned": 90} if row["called"] else row for row in told["slices"]]
     patients = [told["patients"][0] | {"patient": f"P{k}-" + "LONG" * 15} for k in range(9)]
-    aside = [{"file": "f", "kind": f"kind {k}", "reason": "word " * 60} for k in range(9)]
+    aside = [{"file": "f", "kind": f"kind {k}", "reason": word * 60} for k in range(9)]
     more = {"slices": rows, "patients": patients, "aside": aside, "input": "FOLDER " * 9}
     report.write(found, told | more, out)
     for title, row in zip([axis.get_title() for axis in drawn[0].axes], rows, strict=False):
