@@ -61,19 +61,21 @@ def convention_ranges(
 
 
 def recipe_gains(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw what each step gains over the paper's recipe in lesion Dice, by type, with its interval.
+    """Draw what each step gains in lesion Dice, by type, with its interval.
 
     Args:
         table: of :func:`stroke_utils.results.studies.recipes`.
     """
-    axis, steps = single(ax, (7, 3.6)), list(dict.fromkeys(table["step"]))
+    beside = table["beside"].map(lambda name: "" if name == "paper" else f"\nbeside {name}")
+    table = table.assign(step=table["step"] + beside)
+    axis, steps = single(ax, (7, 4)), list(dict.fromkeys(table["step"]))
     for k, (kind, rows) in enumerate(table.groupby("slices", sort=False)):
         places = [steps.index(step) + 0.22 * (k - 1) for step in rows["step"]]
         gain, low, high = (rows[name].to_numpy() for name in ("difference", "low", "high"))
         colour = COLOURS.get(kind, "0.25")
         axis.errorbar(gain, places, xerr=[gain - low, high - gain], fmt="o", ms=5, capsize=2, color=colour, label=kind)
     axis.axvline(0, color="0.6", lw=1)
-    axis.set(xlabel="lesion Dice gained over the paper's recipe", ylim=(len(steps) - 0.5, -0.5))
+    axis.set(xlabel="lesion Dice gained over the paper's recipe, or what is named", ylim=(len(steps) - 0.5, -0.5))
     axis.set_yticks(range(len(steps)), steps)
     axis.legend(title="slices", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return axis

@@ -122,7 +122,8 @@ def recipes(
     """Compare each step beyond the paper's recipe, and all of them, with the paper's recipe.
 
     Plain answers stand beside plain ones; so ``choice`` is what flips, smallest lesion and vote give the paper's
-    network, and ``strong`` all steps with that choice. Session 2 is compared, or validation where there is none.
+    network, and ``strong`` all steps with that choice. All steps with the other start stand beside that start alone,
+    too, so that one network is trained by both recipes. Session 2 is compared, or validation where there is none.
 
     Args:
         profile: folder of the runs under ``results/``.
@@ -130,9 +131,10 @@ def recipes(
         counts: tells of a record whether it is of this study, and not of other data or settings.
 
     Returns:
-        One row a step and kind of slices: ``step``, ``slices`` (all, ischemia or hemorrhage), ``paper`` and ``with``
-        (mean lesion Dice), ``minutes`` (of training, as a ratio to the paper's, mean over seeds), and of
-        :func:`stroke_utils.evaluate.compare.pairs` difference, low, high, lowest, highest, seeds, n and unit.
+        One row a step and kind of slices: ``step``, ``beside`` (what it is compared with), ``slices`` (all, ischemia
+        or hemorrhage), ``without`` and ``with`` (mean lesion Dice), ``minutes`` (of training, as a ratio, mean over
+        seeds), and of :func:`stroke_utils.evaluate.compare.pairs` difference, low, high, lowest, highest, seeds, n
+        and unit.
 
     Raises:
         UserError: a seed has no run of a recipe, or runs differ in more than the recipe.
@@ -155,17 +157,17 @@ def recipes(
     answers = {way: {s: _answers(newest[of, s], name) for s in seeds} for way, (of, name) in ways.items()}
     spent = {way: [_minutes(newest[way, seed]) for seed in seeds] for way in WAYS}
     rows = []
-    for way, (of, _) in ways.items():
-        ratios = [one / paper for one, paper in zip(spent[of], spent["paper"], strict=True)]
-        for kind in ("all", *TYPES) if way != "paper" else ():
-            both = {name: {s: _of_kind(t, kind) for s, t in answers[name].items()} for name in (way, "paper")}
-            patients = both["paper"][seeds[0]].set_index("slice_id")["patient"]
-            means = {name: pd.concat(tables.values())["lesion_dice"].mean() for name, tables in both.items()}
-            about = {"step": way, "slices": kind, "paper": means["paper"], "with": means[way]}
+    for way, beside in [*((way, "paper") for way in ways if way != "paper"), ("strong+start", "paper+start")]:
+        ratios = [a / b for a, b in zip(spent[ways[way][0]], spent[beside], strict=True)]
+        for kind in ("all", *TYPES):
+            both = {name: {s: _of_kind(t, kind) for s, t in answers[name].items()} for name in (way, beside)}
+            patients = both[beside][seeds[0]].set_index("slice_id")["patient"]
+            means = [pd.concat(both[name].values())["lesion_dice"].mean() for name in (beside, way)]
+            about = {"step": way, "beside": beside, "slices": kind, "without": means[0], "with": means[1]}
             about["minutes"] = sum(ratios) / len(ratios)
             rows.append(about | compare.pairs(both, "lesion Dice", patients).iloc[0].to_dict())
-    names = ["step", "slices", "paper", "with", "difference", "low", "high", "lowest", "highest", "seeds", "n", "unit"]
-    return pd.DataFrame(rows)[[*names, "minutes"]]
+    of = ["step", "beside", "slices", "without", "with", "minutes"]
+    return pd.DataFrame(rows)[[*of, "difference", "low", "high", "lowest", "highest", "seeds", "n", "unit"]]
 
 
 def _asked(parameters: dict) -> tuple[str, str]:

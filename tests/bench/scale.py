@@ -22,12 +22,16 @@ SIZES = (500, 2000, RELEASE)
 FLAT = 20
 """kB a slice by which the peak may grow."""
 
+UP_TO = {"read": 2000}
+"""Slices that a task has at most, where more of them take many minutes."""
+
 TASKS = {
     "index": "table of slices",
     "index_thoroughly": "table, every pixel checked",
     "find_doubles": "duplicates",
     "write_masks": "masks",
     "write_records": "TFRecords, 512 px",
+    "read": "reading with overlays, all but the networks",
 }
 
 
@@ -50,6 +54,17 @@ def write_records(cohort: Cohort, n: int) -> float:
         return time.perf_counter() - start
 
 
+def read(folder: Path) -> float:
+    """Read every picture in a folder with networks that take no time, and return the seconds."""
+    from stroke_utils.reading import scan
+    from tests.scans import Stub
+
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory(dir=folder.parent) as out:
+        scan.read(scan.find(folder, out, quiet=True), Stub(), out, quiet=True)
+    return time.perf_counter() - start
+
+
 def task(name: str, folder: str, slices: str) -> None:
     """Do one task on a folder; print its seconds and this process's peak memory in MiB.
 
@@ -57,6 +72,9 @@ def task(name: str, folder: str, slices: str) -> None:
     """
     if name == "write_records":
         print(write_records(read_cohort(folder, quiet=True, thorough=False), int(slices)), peak_mib())
+        return
+    if name == "read":
+        print(read(Path(folder)), peak_mib())
         return
     cohort = read_cohort(folder, quiet=True, thorough=False) if name in ("find_doubles", "write_masks") else None
     work = {
@@ -81,7 +99,7 @@ def rows(source: Path, tasks: tuple[str, ...] = tuple(TASKS), sizes: tuple[int, 
             release(source, Path(scratch, str(n)), n)
         for name in tasks:
             first = 0.0
-            for n in sizes:
+            for n in (n for n in sizes if n <= UP_TO.get(name, n)):
                 place = Path(scratch, str(sizes[0] if name == "write_records" else n))
                 derived = Path(scratch, f"derived-{place.name}")
                 said = alone("tests.bench.scale", name, place, n, STROKE_DERIVED=str(derived))

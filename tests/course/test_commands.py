@@ -183,7 +183,7 @@ def test_make_says_what_an_environment_without_the_package_lacks():
 def test_a_scan_is_read_and_what_stands_in_the_way_is_said_before_networks_load(tmp_path, monkeypatch, capsys):
     from stroke_utils.reading import networks, scan
     from tests.data.test_odd_dicom import ct, head
-    from tests.reading.test_scan import Stub
+    from tests.scans import Stub
 
     ct(tmp_path / "in" / "a.dcm", head())
     (tmp_path / "file").write_text("")

@@ -142,8 +142,12 @@ def given(tmp_path_factory):
         "probe_intervals": ({"here": audit},),
         "recipe_gains": (
             pd.DataFrame(
-                [("strong", kind, 0.1, 0.05, 0.2) for kind in ("all", "ischemia", "hemorrhage")],
-                columns=["step", "slices", "difference", "low", "high"],
+                [
+                    ("strong", beside, kind, 0.1, 0.05, 0.2)
+                    for beside in ("paper", "paper+start")
+                    for kind in ("all", "ischemia", "hemorrhage")
+                ],
+                columns=["step", "beside", "slices", "difference", "low", "high"],
             ),
         ),
         "reliability": ({"CNN": groups},),

@@ -16,42 +16,14 @@ import pytest
 from PIL import Image
 
 from stroke_utils.base.errors import UserError
-from stroke_utils.data import dicom, masks, pixels, regions
+from stroke_utils.data import dicom, masks, pixels
 from stroke_utils.data.series import Aside, Slice, read_series
 from stroke_utils.figures import use_style
 from stroke_utils.reading import kinds, networks, report, strange
 from stroke_utils.reading import scan as reading
 from tests import scans
 from tests.data.test_odd_dicom import ct, head
-
-
-class Stub:
-    """Networks that call what is bright a bleeding and mark it; they count how often they are asked."""
-
-    usual, threshold, run, remark, digest = None, 0.5, "a-run", "Not a medical device, trained on drawn heads", "d1"
-
-    def __init__(self):
-        self.asked = 0
-
-    def about(self):
-        network = {"task": "detection", "network": "<Stub>", "run": "quick/03/a-run", "weights_sha256": "ab" * 32}
-        calibration = {"detection": {"temperature": 1.2, "ece": 0.031, "slices": 200, "part": "test"}}
-        about = {"remark": self.remark, "learned_from": "Phantom", "networks": [network], "stroke_from": 0.5}
-        return about | {"calibration": calibration, "unusual_from": 9.0}
-
-    def calibrated(self, notebook, probability):
-        return probability
-
-    def look(self, rgb):
-        self.asked += 1
-        return float(self.regions_of(rgb).any()), np.zeros(3)
-
-    def type_of(self, rgb):
-        return 0.9
-
-    def regions_of(self, rgb):
-        inside = regions.depth(regions.whole_head(rgb[..., 0])) > 25
-        return np.uint8(2 * (inside & (rgb[..., 0] >= 190)))
+from tests.scans import Stub
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,7 @@ def test_the_stored_table_is_that_of_three_seeds_or_is_not_there():
 def recipe_runs(tmp_path, monkeypatch):
     """Two seeds of each recipe on six slices of three patients; an older run of the paper's recipe says nonsense."""
     monkeypatch.setenv("STROKE_RESULTS", str(tmp_path))
-    gains, found = {"paper+crop": 0.2, "strong": 0.25, "strong+start": 0.3}, []
+    gains, found = {"paper+crop": 0.2, "strong": 0.25, "paper+start": 0.05, "strong+start": 0.3}, []
     ways = [("paper", 0, "old", 0.0), *((way, s, "new", gains.get(way, 0.0)) for s in (0, 1) for way in studies.WAYS)]
     for recipe, seed, age, gain in ways:
         record = {"profile": studies.RECIPE_RUNS, "notebook": studies.SEGMENTATION, "run_id": f"{recipe}{seed}{age}"}
@@ -132,7 +132,9 @@ def recipe_runs(tmp_path, monkeypatch):
 def test_each_step_is_set_beside_the_papers_recipe_by_type(recipe_runs):
     table = studies.recipes(seeds=(0, 1))
     assert set(table["step"]) == {*studies.WAYS, "choice"} - {"paper"} and set(table["n"]) == {6, 3}
-    found = table.set_index(["step", "slices"])
+    starts = table[table["beside"] == "paper+start"].set_index("slices")
+    assert set(starts["step"]) == {"strong+start"} and starts.loc["ischemia", "difference"] == pytest.approx(0.35)
+    found = table[table["beside"] == "paper"].set_index(["step", "slices"])
     for step, gain in (
         ("paper+crop", 0.2),
         ("paper+entropy", 0),
