@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +13,13 @@ from stroke_utils.phantom import make_phantom, render, writer
 from tests import scans
 
 BESIDE = Path(__file__).resolve().parents[2] / "shared"  # a folder beside the checkout, for what may not enter it
+
+
+@pytest.fixture(autouse=True)
+def own_style():
+    """Undo what a test sets of matplotlib, so that no test depends on those before it."""
+    with plt.rc_context():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -128,12 +128,8 @@ def test_the_page_says_all_and_loads_nothing(answered):
 @pytest.mark.parametrize("style", [lambda: None, use_style], ids=["plain", "course"])
 @pytest.mark.parametrize("word", ["word ", "WWWW "])
 def test_nothing_on_the_pdf_is_cut_or_lies_on_something_else(answered, monkeypatch, style, word):
-    with plt.rc_context():
-        style()
-        nothing_is_cut(*answered, word, monkeypatch)
-
-
-def nothing_is_cut(found, _, told, out, word, monkeypatch):
+    style()
+    found, _, told, out = answered
     drawn = []
     monkeypatch.setattr(report, "save_pdf", lambda figure, _: drawn.append(figure))
     both = {"area_px": {"ischemia": 1061, "hemorrhage": 1925}, "area_mm2": {"ischemia": 1019.0, "hemorrhage": 1849.0}}
