@@ -11,7 +11,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import LogisticRegression
 
 from stroke_utils.base import errors, files
-from stroke_utils.base.vocabulary import MARKER_COLOUR
+from stroke_utils.base.vocabulary import MARKER_COLOUR, plain
 from stroke_utils.data import pixels, regions, series
 from stroke_utils.learn.backend import keras
 
@@ -23,7 +23,7 @@ STAGES = (4, 8)
 
 Deeper ones know lesions better and strange pictures worse."""
 
-HEADS = ("HEAD", "BRAIN", "SKULL", "CRAN", "CEREBR", "BEYIN", "KAFA", "KOPF", "NEURO")
+HEADS = ("HEAD", "BRAIN", "SKULL", "CRAN", "CEREBR", "BEYIN", "BEY N", "KAFA", "KOPF", "NEURO")
 """Parts of words that name a head in the tag BodyPartExamined."""
 
 SURE = 0.9
@@ -37,10 +37,30 @@ LEAST_SKULL = 0.1
 LEAST_HIGH, MOST_HIGH = 0.95, 1.5
 MOST_WHITE, MOST_BLACK = 0.6, 0.5
 
-_CONTRAST = re.compile(r"\b(cta|cteph|angio\w*|anjiyo\w*|venogra\w*|perfu\w*|contrast\w*|kontrast\w*)\b")
-_WITHOUT = re.compile(r"\b(non|no|not|without|w o|wo|unenhanced)[\s_-]*(iv)?[\s_-]*(contrast\w*)|\bkontrasts ?\w?z\w*")
+# Of words as `_plain` gives them: small letters of ASCII, and a gap for a letter that a file's character set lacks.
+_CONTRAST = re.compile(
+    r"\b(\w*ct[av]|cteph|angi\w*|anj ?i?yo\w*|anji\w*|venogra\w*|perfu\w*|[ck]ontrast\w*|ce ct|ct ce)\b|\bc ?\+"
+)
+_WITHOUT = re.compile(r"\b(non|no|not|without|w o|wo|unenhanced|pre) ?(iv )?[ck]ontrast\w*|\bkontrasts ?i?z\w*")
 # What stands in a tag that says nothing, or no.
-_NOTHING = {"", "no", "none", "non", "without", "w/o", "n", "0", "yok", "n/a", "na", "unknown", "other", "removed"}
+_NOTHING = {
+    "",
+    "no",
+    "none",
+    "non",
+    "without",
+    "w o",
+    "wo",
+    "n",
+    "0",
+    "yok",
+    "n a",
+    "na",
+    "unknown",
+    "other",
+    "removed",
+}
+_NOTHING |= {"none given", "not given", "nil", "nativ", "native"}
 _SMALL = 24  # pixels a side of the pictures in which the way up is looked for
 _COLOURED = 0.002  # share of coloured pixels that a slice may have beside markers
 _GREYS = 8  # different greys of the least varied slice
@@ -77,21 +97,22 @@ def look_at_tags(path: str | os.PathLike) -> None:
     except Exception as error:  # whatever pydicom raises of odd values
         raise Refused("broken", f"Its tags cannot be read: {errors.reason(error)}.") from error
     part = said["BodyPartExamined"]
-    if part.lower() not in _NOTHING and not any(word in part.upper() for word in HEADS):
+    if _plain(part) not in _NOTHING and not any(word in _plain(part).upper() for word in HEADS):
         raise Refused("another body part", f"Its tag BodyPartExamined says {part!r}; expected a head.")
-    agent = said["ContrastBolusAgent"].lower()
-    if agent not in _NOTHING and not _WITHOUT.fullmatch(_plain(agent)):
+    agent = _plain(said["ContrastBolusAgent"])
+    if agent not in _NOTHING and not _WITHOUT.fullmatch(agent):
         raise Refused(
             "contrast", f"A contrast agent was given ({said['ContrastBolusAgent']!r}): vessels look like blood."
         )
-    for name in names[:3]:
+    own = [name for name in names[:2] if said[name]]
+    for name in own or ["StudyDescription"]:  # a study may hold a plain series and one with contrast
         if _CONTRAST.search(_WITHOUT.sub(" ", _plain(said[name]))):
             raise Refused("contrast", f"Its tag {name} says {said[name]!r}: vessels with contrast look like blood.")
 
 
 def _plain(text: str) -> str:
-    """Return the words of a text in small letters, with single spaces between them."""
-    return re.sub(r"[_\W]+", " ", text.lower()).strip()
+    """Return the words of a text in small letters of ASCII, with single spaces between them; a plus stays."""
+    return re.sub(r"[^a-z0-9+]+", " ", plain(text)).strip()
 
 
 def way_up(one: series.Slice) -> Callable[[np.ndarray], np.ndarray]:

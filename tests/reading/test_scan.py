@@ -319,6 +319,13 @@ def test_a_bleeding_on_neighbouring_slices_is_named_however_many_others_show_an_
         ({"ProtocolName": "Beyin BT Anjiyografi"}, "contrast"),
         ({"StudyDescription": "HEAD WITH CONTRAST"}, "contrast"),
         ({"SeriesDescription": "Head_perfusion_4D"}, "contrast"),
+        ({"SeriesDescription": "BT ANJIO"}, "contrast"),
+        ({"ProtocolName": "BT ANJİYO BEYİN", "SpecificCharacterSet": "ISO_IR 192"}, "contrast"),
+        ({"SeriesDescription": "HeadCTA"}, "contrast"),
+        ({"SeriesDescription": "CTV HEAD"}, "contrast"),
+        ({"SeriesDescription": "Head C+"}, "contrast"),
+        ({"SeriesDescription": "CE-CT Brain"}, "contrast"),
+        ({"StudyDescription": "HEAD WITHOUT AND WITH CONTRAST"}, "contrast"),
     ],
 )
 def test_tags_of_other_scans_are_refused_by_name(tmp_path, tags, kind):
@@ -336,6 +343,11 @@ def test_tags_of_other_scans_are_refused_by_name(tmp_path, tags, kind):
         {"BodyPartExamined": "UNKNOWN", "ContrastBolusAgent": "W/O CONTRAST"},
         {"BodyPartExamined": "CRANEO", "ContrastBolusAgent": "w/o"},
         {"SeriesDescription": "kontrastsız beyin", "StudyDescription": "CT HEAD W/O CONTRAST"},
+        {"SeriesDescription": "KONTRASTSIZ BEYİN", "BodyPartExamined": "BEY?N", "SpecificCharacterSet": "ISO_IR 192"},
+        {"SeriesDescription": "pre-contrast head", "ContrastBolusAgent": "None given"},
+        {"SeriesDescription": "Octave Head 5 mm", "ContrastBolusAgent": "-"},
+        {"SeriesDescription": "Head 5.0 plain", "StudyDescription": "CT HEAD WITHOUT AND WITH CONTRAST"},
+        {"ContrastBolusAgent": "nativ"},
         {},
     ],
 )
