@@ -14,7 +14,7 @@ from stroke_utils.base.templates import render
 from stroke_utils.base.vocabulary import TYPES
 from stroke_utils.data import masks
 from stroke_utils.figures.reading import report_page, save_pdf, with_outlines
-from stroke_utils.reading.scan import MOST, Job, Scan
+from stroke_utils.reading.scan import MOST, NOT_LOOKED, Job, Scan, volume, words
 from stroke_utils.reading.strange import Refused
 
 SHOWN = 12
@@ -100,24 +100,6 @@ def _encoded(picture: np.ndarray) -> str:
     return base64.b64encode(stream.getvalue()).decode()
 
 
-def words(patient: dict) -> str:
-    """Say a patient's answer."""
-    if patient["stroke"] is None:
-        return "no answer: every slice was refused"
-    if not patient["stroke"]:
-        return "no stroke found"
-    return f"stroke, {' and '.join(patient['types'])}"
-
-
-def volume(patient: dict) -> str:
-    """Say a patient's volumes; empty where there is no stroke."""
-    if not patient["stroke"]:
-        return ""
-    if patient["volume_ml"] is None:
-        return "volume not known"
-    return ", ".join(f"{name} {value:.1f} ml" for name, value in patient["volume_ml"].items())
-
-
 def caption(row: dict) -> str:
     """Say a slice's answer: file, probabilities, areas."""
     said = [Path(row["file"]).name, f"stroke {row['stroke']:.2f}"]
@@ -155,7 +137,7 @@ def calibration(told: dict, task: str) -> str:
 def distance(told: dict) -> str:
     """Say how unusual slices are found."""
     if told["unusual_from"] is None:
-        return "Unusual slices were not looked for: the data that the networks learned from are not at hand."
+        return NOT_LOOKED
     return (
         f"A slice is refused as unusual from a distance of {told['unusual_from']:.1f}, which 95 % of the validation "
         "slices stay below."

@@ -26,12 +26,22 @@ from stroke_utils.reading.strange import Refused
 WINDOW = dicom.BRAIN_WINDOW
 """Centre and width in HU by which DICOM slices are shown to the networks, whatever their headers say."""
 
+ENOUGH = 0.5
+"""Share of a patient's slices that must be answered before no stroke is said of all; chosen by us."""
+
 RULE = (
-    "A patient is called a stroke where two neighbouring slices of a series are, or the only slice that was answered. "
-    "Each type counts that two such neighbours have; where they have different ones, both count. The volume is that of "
-    "the series with the largest. Nobody measured this rule on patients."
+    "A patient is called a stroke where two neighbouring slices of a series are, or the only slice that was answered; "
+    "refused slices are passed over. No stroke is said where at least half of the slices were answered. Each type "
+    "counts that two such neighbours have; where they have different ones, both count. The volume is that of the "
+    "series with the largest. Nobody measured this rule on patients."
 )
 """How the answers of slices become one of a patient."""
+
+DISAGREE = "Type and regions disagree"
+"""How a note on a series begins whose largest region is of a type that the series was not given."""
+
+NOT_LOOKED = "Unusual slices were not looked for: the data that the networks learned from are not at hand."
+"""What is said where only what has a name is refused."""
 
 MOST = 20
 """Patients and series that are named where all would be too many to look through."""
@@ -368,6 +378,9 @@ def _series(group: str, whole: series.Series, rows: list[dict], networks: Networ
     told["volume_ml"] = series.volumes(part, map(masks.read_class_mask, paths))
     if None in told["volume_ml"].values():
         told["volume_ml"] = None
+    elif told["stroke"] and (most := max(told["volume_ml"], key=told["volume_ml"].get)) not in told["types"]:
+        named = " and ".join(told["types"])
+        told["notes"].append(f"{DISAGREE}: {named} by the slices' types, mostly {most} by the regions ({group}).")
     made_of = identity.digest([[rows[k]["sha256"], rows[k]["by"]] for k in read], 12)
     note = target.with_suffix(".json")
     if not (target.is_file() and note.is_file() and files.read_json(note).get("made_of") == made_of):
@@ -409,11 +422,14 @@ def _patients(told: list[dict]) -> list[dict]:
         calls = [one["stroke"] for one in each if one["stroke"] is not None]
         stroke = any(calls) if calls else None
         known = [one["volume_ml"] for one in each if one["volume_ml"]]
+        slices, answered = (sum(one[name] for one in each) for name in ("slices", "answered"))
         given.append(
             {
                 "patient": patient,
                 "series": [one["group"] for one in each],
-                "stroke": stroke,
+                "slices": slices,
+                "answered": answered,
+                "stroke": None if not stroke and answered < ENOUGH * slices else stroke,
                 "types": [name for name in TYPES if any(name in one["types"] for one in each)],
                 "volume_ml": max(known, key=lambda ml: sum(ml.values())) if known else None,
             }
@@ -421,19 +437,37 @@ def _patients(told: list[dict]) -> list[dict]:
     return sorted(given, key=lambda each: not each["stroke"])  # long lists are cut
 
 
+def words(patient: dict) -> str:
+    """Say a patient's answer, and of how many slices."""
+    answered, slices = patient["answered"], patient["slices"]
+    if patient["stroke"]:
+        return f"stroke, {' and '.join(patient['types'])}"
+    refused = f"{slices - answered} of {slices} slices were refused"
+    if patient["stroke"] is None:
+        return f"no answer: {refused if answered else 'every slice was refused'}"
+    return "no stroke found" + (f"; {refused}" if answered < slices else "")
+
+
+def volume(patient: dict) -> str:
+    """Say a patient's volumes; empty where there is no stroke."""
+    if not patient["stroke"]:
+        return ""
+    if patient["volume_ml"] is None:
+        return "volume not known"
+    found = [f"{name} {value:.1f} ml" for name, value in patient["volume_ml"].items() if value >= 0.05]
+    return ", ".join(found) or "hardly a region found"
+
+
 def summary(told: dict) -> str:
     """Say in a few lines what `read` found."""
     lines = [f"{told['remark']}."]
     for each in told["patients"][:MOST]:
-        if each["stroke"] is None:
-            lines.append(f"Patient {each['patient']}: no answer, every slice was refused.")
-            continue
-        what = f"stroke, {' and '.join(each['types'])}" if each["stroke"] else "no stroke found"
-        ml = each["stroke"] and each["volume_ml"]
-        size = "; " + ", ".join(f"{name} {value:.1f} ml" for name, value in ml.items()) if ml else ""
-        lines.append(f"Patient {each['patient']}: {what}{size}")
+        lines.append(f"Patient {each['patient']}: {'; '.join(filter(None, (words(each), volume(each))))}")
     if (more := len(told["patients"]) - MOST) > 0:
         lines.append(f"{more} more patients stand in answer.json.")
+    lines += [note for one in told["series"] for note in one["notes"] if note.startswith(DISAGREE)]
+    if told["unusual_from"] is None:
+        lines.append(NOT_LOOKED)
     called = sum(bool(row.get("called")) for row in told["slices"])
     lines.append(f"{told['answered']} slices answered, {called} called a stroke.")
     if told["refused"]:

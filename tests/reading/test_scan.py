@@ -290,6 +290,36 @@ def test_what_is_usual_is_learned_from_one_slice_at_a_time():
     assert len(alive) == 50 and usual.limit > 0
 
 
+@pytest.mark.parametrize(
+    ("answered", "stroke", "said"),
+    [
+        (10, False, "no stroke found"),
+        (5, False, "no stroke found; 5 of 10 slices were refused"),
+        (4, False, "no answer: 6 of 10 slices were refused"),
+        (0, None, "no answer: every slice was refused"),
+        (2, True, "stroke, ischemia"),
+    ],
+)
+def test_no_stroke_is_said_where_at_least_half_was_answered(answered, stroke, said):
+    series = {"group": "series-1", "patient": "P1", "slices": 10, "answered": answered, "stroke": stroke}
+    (patient,) = reading._patients([series | {"types": ["ischemia"] if stroke else [], "volume_ml": None}])
+    assert reading.words(patient) == said
+
+
+def test_regions_of_another_type_than_the_slices_are_remarked(scan, tmp_path):
+    class Torn(Stub):
+        def type_of(self, rgb):
+            return 0.1
+
+    _, _, told, _ = read_all(scan.folder, tmp_path / "torn", Torn())
+    (note,) = (note for note in told["series"][0]["notes"] if note.startswith(reading.DISAGREE))
+    assert note.endswith("ischemia by the slices' types, mostly hemorrhage by the regions (series-1).")
+    assert note in reading.summary(told)
+    _, _, told, _ = read_all(scan.folder, tmp_path / "agreed")
+    assert reading.DISAGREE not in reading.summary(told) and "ischemia 0.0 ml" not in reading.summary(told)
+    assert reading.NOT_LOOKED in reading.summary(told | {"unusual_from": None})
+
+
 def test_one_called_slice_among_many_is_no_stroke():
     def row(called, refused=None):
         return {"called": called, "refused": refused}
