@@ -31,8 +31,8 @@ ENOUGH = 0.5
 
 RULE = (
     "A patient is called a stroke where two neighbouring slices of a series are, or the only slice that was answered; "
-    "refused slices are passed over. No stroke is said where at least half of the slices were answered. Each type "
-    "counts that two such neighbours have; where they have different ones, both count. The volume is that of the "
+    "refused slices are passed over. 'No stroke' is said only where at least half of the slices were answered. Each "
+    "type counts that two such neighbours have; where they have different ones, both count. The volume is that of the "
     "series with the largest. Nobody measured this rule on patients."
 )
 """How the answers of slices become one of a patient."""
@@ -442,7 +442,7 @@ def words(patient: dict) -> str:
     answered, slices = patient["answered"], patient["slices"]
     if patient["stroke"]:
         return f"stroke, {' and '.join(patient['types'])}"
-    refused = f"{slices - answered} of {slices} slices were refused"
+    refused = f"{slices - answered} of {slices} slices refused"
     if patient["stroke"] is None:
         return f"no answer: {refused if answered else 'every slice was refused'}"
     return "no stroke found" + (f"; {refused}" if answered < slices else "")

@@ -294,8 +294,8 @@ def test_what_is_usual_is_learned_from_one_slice_at_a_time():
     ("answered", "stroke", "said"),
     [
         (10, False, "no stroke found"),
-        (5, False, "no stroke found; 5 of 10 slices were refused"),
-        (4, False, "no answer: 6 of 10 slices were refused"),
+        (5, False, "no stroke found; 5 of 10 slices refused"),
+        (4, False, "no answer: 6 of 10 slices refused"),
         (0, None, "no answer: every slice was refused"),
         (2, True, "stroke, ischemia"),
     ],
