@@ -14,7 +14,7 @@ from stroke_utils.base.templates import render
 from stroke_utils.base.vocabulary import TYPES
 from stroke_utils.data import masks
 from stroke_utils.figures.reading import report_page, save_pdf, with_outlines
-from stroke_utils.reading.scan import MOST, NOT_LOOKED, Job, Scan, volume, words
+from stroke_utils.reading.scan import MOST, NOT_LOOKED, Job, Scan, patients, volume, words
 from stroke_utils.reading.strange import Refused
 
 SHOWN = 12
@@ -53,12 +53,6 @@ def write(found: Scan, told: dict, out: str | os.PathLike) -> tuple[Path, Path]:
         distance=distance(told),
     )
     page, pdf = files.write_text(out / "report.html", html), out / "report.pdf"
-    lines = [
-        f"Patient {each['patient']}: {'; '.join(filter(None, (words(each), volume(each))))}"
-        for each in told["patients"][:6]
-    ]
-    if (more := len(told["patients"]) - 6) > 0:
-        lines.append(f"{more} more patients stand in answer.json.")
     count = f"{told['answered']} slices answered, {sum(row['called'] for row in rows)} called a stroke."
     small = [told["rule"], "", *(_network(told, each) for each in told["networks"]), distance(told), ""]
     small += [f"Not answered: {each['kind']} {each['number']}: {each['first']}" for each in refusals(told)[:6]]
@@ -66,7 +60,7 @@ def write(found: Scan, told: dict, out: str | os.PathLike) -> tuple[Path, Path]:
     figure = report_page(
         f"{name if len(name) <= 30 else f'…{name[-29:]}'}: what the networks say",
         f"{told['remark']}.",
-        [*_cut(_wrapped(lines, 86), 9), count],
+        [*_cut(_wrapped(patients(told, 6), 86), 9), count],
         [picture for _, picture in shown],
         ["\n".join(_cut(_wrapped([caption(row)], 32), 5, "…")) for row, _ in shown],
         _cut(_wrapped(small, 135), 19),

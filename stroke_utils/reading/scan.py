@@ -458,13 +458,16 @@ def volume(patient: dict) -> str:
     return ", ".join(found) or "hardly a region found"
 
 
+def patients(told: dict, most: int) -> list[str]:
+    """Say the answers of the first ``most`` patients, a line each, and how many more there are."""
+    first, more = told["patients"][:most], len(told["patients"]) - most
+    lines = [f"Patient {each['patient']}: {'; '.join(filter(None, (words(each), volume(each))))}" for each in first]
+    return [*lines, f"{more} more patients stand in answer.json."] if more > 0 else lines
+
+
 def summary(told: dict) -> str:
     """Say in a few lines what `read` found."""
-    lines = [f"{told['remark']}."]
-    for each in told["patients"][:MOST]:
-        lines.append(f"Patient {each['patient']}: {'; '.join(filter(None, (words(each), volume(each))))}")
-    if (more := len(told["patients"]) - MOST) > 0:
-        lines.append(f"{more} more patients stand in answer.json.")
+    lines = [f"{told['remark']}.", *patients(told, MOST)]
     lines += [note for one in told["series"] for note in one["notes"] if note.startswith(DISAGREE)]
     if told["unusual_from"] is None:
         lines.append(NOT_LOOKED)

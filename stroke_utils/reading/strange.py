@@ -41,7 +41,7 @@ MOST_WHITE, MOST_BLACK = 0.6, 0.5
 _CONTRAST = re.compile(
     r"\b(\w*ct[av]|cteph|angi\w*|anj ?i?yo\w*|anji\w*|venogra\w*|perfu\w*|[ck]ontrast\w*|ce ct|ct ce)\b|\bc ?\+"
 )
-_WITHOUT = re.compile(r"\b(non|no|not|without|w o|wo|unenhanced|pre) ?(iv )?[ck]ontrast\w*|\bkontrasts ?i?z\w*")
+_WITHOUT = re.compile(r"\b(non|no|not|without|w o|wo|unenhanced|pre) ?(iv ?)?[ck]ontrast\w*|\bkontrasts ?i?z\w*")
 # What stands in a tag that says nothing, or no.
 _NOTHING = {
     "",

@@ -377,7 +377,7 @@ def test_tags_of_other_scans_are_refused_by_name(tmp_path, tags, kind):
         {"SeriesDescription": "pre-contrast head", "ContrastBolusAgent": "None given"},
         {"SeriesDescription": "Octave Head 5 mm", "ContrastBolusAgent": "-"},
         {"SeriesDescription": "Head 5.0 plain", "StudyDescription": "CT HEAD WITHOUT AND WITH CONTRAST"},
-        {"ContrastBolusAgent": "nativ"},
+        {"ContrastBolusAgent": "nativ", "SeriesDescription": "Head without IVContrast"},
         {},
     ],
 )
