@@ -103,6 +103,7 @@ VARIANTS = {
     "no-detection": (("type", "mask"), "fixed"),
     "no-type": (("detection", "mask"), "fixed"),
     "no-mask": (("detection", "type"), "fixed"),
+    "mask-alone": (("mask",), "fixed"),
     "uncertainty": (HEADS, "uncertainty"),
 }
 """What the network of three heads is compared with: its name, the heads it has, and how its losses are added up."""

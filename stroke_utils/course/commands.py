@@ -305,8 +305,8 @@ def _nnunet_score(given: argparse.Namespace) -> int:
 def read_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``read``."""
     parser.add_argument("path", metavar="FILE|FOLDER", help="a PNG, a DICOM file, or a folder of such files")
-    runs = "run, network's folder in it or its best.weights.h5, one a task at most; default: the last finished runs"
-    parser.add_argument("--weights", nargs="+", default=[], metavar="RUN", help=runs)
+    runs = "run, network's folder in it or its best.weights.h5; again for another task; default: the last finished runs"
+    parser.add_argument("--weights", action="append", default=[], metavar="RUN", help=runs)
     parser.add_argument("--out", metavar="DIR", help="gets the answers; default: results/read/NAME")
     parser.add_argument("--profile", default="quick", help="whose last finished runs answer; default: quick")
     data = "what the networks learned from, to know what is usual; default: the phantom or STROKE_DATA, by the networks"
@@ -422,7 +422,7 @@ COMMANDS = {
         (
             "read slice.png",
             "read /path/to/series --out answers",
-            "read /path/to/series --weights results/quick/05_segmentation/RUN",
+            "read --weights results/quick/05_segmentation/RUN /path/to/series",
         ),
         read_arguments,
     ),

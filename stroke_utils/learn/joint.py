@@ -5,6 +5,7 @@ feeds two heads. It learns from all slices, where a U-Net alone learns from thos
 """
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from stroke_utils.learn.backend import keras, tf
 EMPTY = 1e-3
 """Share of a batch's pixels that, painted as a class the batch has none of, halves that class' Dice. It is about the
 share that a lesion has in a batch of mixed slices, so that a false lesion costs about as much as a true one brings."""
+
+
+_CARRIED = "carried"  # what the decoder takes from the encoder, beside the answers of the heads
 
 
 class BatchDice(keras.losses.Loss):
@@ -297,20 +301,37 @@ class Net:
     """A trained network that answers for one slice at a time.
 
     Attributes:
-        ask: of :func:`stroke_utils.learn.predict.in_graph`.
+        ask: from a batch to the answers of all heads by name, or to the one answer of a network without names.
         size: side that it takes.
         preprocess: as in training.
         crop: whether it learned from the box around the head, which is then all that a reader shows it.
+        paint: where the decoder waits until it is asked: from ``ask``'s answer to the masks, (b, size, size, 3).
     """
 
     ask: Callable
     size: int
     preprocess: models.Preprocess
     crop: bool = False
+    paint: Callable | None = None
 
     def __call__(self, image: np.ndarray) -> tf.Tensor | dict[str, tf.Tensor]:
         """Return the network's answer to what it is shown of a slice, (h, w, 3) of any size."""
         return self.ask(self.preprocess(inputs.at_size(image, self.size)))
+
+
+def net(model: Joint, preprocess: models.Preprocess, crop: bool = False) -> Net:
+    """Return what reads slices with a joint network: the encoder and its two heads first, the decoder where asked.
+
+    The decoder is most of the work, and only a slice that is called a stroke needs it. The answers are the network's.
+    """
+    if set(model.heads) <= {"mask"} or "mask" not in model.heads:
+        return Net(predict.in_graph(model), model.input_shape[1], preprocess, crop)
+    joins = [layer for layer in model.layers if re.fullmatch(r"decoder_stage\d+_concat", layer.name)]
+    carried = [model.get_layer("decoder_stage0_upsampling").input, *(layer.input[1] for layer in joins)]
+    heads = {head: model.output[head] for head in model.heads if head != "mask"}
+    encoder = predict.in_graph(keras.Model(model.inputs, heads | {_CARRIED: carried}))
+    decoder = predict.in_graph(keras.Model(carried, model.output["mask"]))
+    return Net(encoder, model.input_shape[1], preprocess, crop, lambda found: decoder(found[_CARRIED]))
 
 
 @dataclass(frozen=True)
@@ -335,7 +356,7 @@ Reader = Callable[[np.ndarray, float], Answer]
 
 
 def one_pass(net: Net) -> Reader:
-    """Return a reader that asks a joint network once for each slice.
+    """Return a reader that shows each slice to a joint network once.
 
     Where the network lacks a head, its mask stands in: for ``detection`` the share of what it is shown that is lesion,
     for ``type`` the share of the lesion that is hemorrhage, both counted by probabilities. The first is no probability
@@ -345,9 +366,12 @@ def one_pass(net: Net) -> Reader:
     def read(image: np.ndarray, threshold: float) -> Answer:
         box = predict.seen(image, net.crop)
         found = net(image[box])
+        stroke = float(found["detection"][0, 0]) if "detection" in found else None
+        if net.paint and (stroke is None or stroke >= threshold):
+            found["mask"] = net.paint(found)
         soft = found["mask"][0] if "mask" in found else None
         ischemia, hemorrhage = (np.nan, np.nan) if soft is None else tf.reduce_mean(soft, axis=(0, 1)).numpy()[1:]
-        stroke = found["detection"][0, 0] if "detection" in found else ischemia + hemorrhage
+        stroke = ischemia + hemorrhage if stroke is None else stroke
         typed = found["type"][0, 1] if "type" in found else hemorrhage / (ischemia + hemorrhage)
         return Answer(float(stroke), float(typed), soft, box)
 
@@ -362,6 +386,8 @@ def pipeline(detector: Net, types: Net, unet: Net) -> Reader:
 
     def asked(net: Net, part: np.ndarray, head: str) -> tf.Tensor:
         found = net(part)
+        if head == "mask" and net.paint:
+            return net.paint(found)[0]
         return found[head][0] if isinstance(found, dict) else found[0]
 
     def read(image: np.ndarray, threshold: float) -> Answer:

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from stroke_utils.base import progress
+from stroke_utils.base import files, progress
 from stroke_utils.base.errors import UserError
 from stroke_utils.data import masks, pixels, regions
 from stroke_utils.evaluate import overlap
@@ -85,8 +86,25 @@ class MaskOptions:
 PLAIN = MaskOptions()
 """The paper's: the most probable class of each pixel."""
 
+_KEPT = "mask_options"  # in checkpoint.json
+
 GRID = [MaskOptions(f, n, v) for f in (False, True) for n in (0, 30, 100, 300) for v in (False, True)]
 """What :func:`choose_options` tries, the plain one first."""
+
+
+def keep_options(folder: str | os.PathLike, options: MaskOptions) -> None:
+    """Add to the ``checkpoint.json`` of a network how its masks are made, for whoever reads scans with it.
+
+    Raises:
+        UserError: of :func:`stroke_utils.learn.models.read_checkpoint`.
+    """
+    about = models.read_checkpoint(folder) | {_KEPT: asdict(options)}
+    files.write_json(Path(folder, "checkpoint.json"), about)
+
+
+def kept_options(about: dict) -> MaskOptions:
+    """Return what :func:`keep_options` added to a checkpoint, the plain ones where nothing was added."""
+    return MaskOptions(**about.get(_KEPT, {}))
 
 
 def soft_masks(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -120,14 +120,21 @@ def find(given: Sequence[str | os.PathLike] = (), profile: str = "quick", finger
         if not found:
             lacking = runs.TASKS[notebook].title
             also = " on the same data" if prints else ""
+            elsewhere = [each.name for each in _profiles() if each != root and _finished(each / notebook)]
+            there = f" There are some in another profile: --profile {' or '.join(elsewhere)}." if elsewhere else ""
             raise UserError(
                 f"There is no finished run for {lacking} ({notebook}){also} under {paths.shown(root)}, so there are "
-                "no weights to answer with. Run `make reproduce` first, or give a run's folder or its "
+                f"no weights to answer with.{there} Run `make reproduce` first, or give a run's folder or its "
                 f"{_WEIGHTS}: --weights RUN."
             )
         chosen[notebook] = found[-1]
         prints.add(_print(found[-1]))
     return {notebook: chosen[notebook] for notebook in runs.TASKS}
+
+
+def _profiles() -> list[Path]:
+    """Return the folders of profiles under ``results/``."""
+    return sorted(paths.results_root().glob("*/")) if paths.results_root().is_dir() else []
 
 
 def _print(source: Source) -> str:
@@ -181,6 +188,7 @@ class Networks:
         threshold: probabilities of stroke at or above it, before the temperature, are called strokes.
         origin: of the data that the networks learned from.
         usual: what slices look like that the networks know; None where these slices are not at hand.
+        masks: how the probabilities of regions become masks.
         digest: names all that an answer depends on.
     """
 
@@ -204,6 +212,7 @@ class Networks:
         typist.load_weights(kind.folder / _WEIGHTS)
         segmenter, self._prepare_unet, about = models.load_unet(sources[REGIONS].folder)
         self._side, self._crop = about["size"], about.get("crop", False)
+        self.masks = predict.kept_options(about)
         self._detect = _asked(strange.with_features(detector), models.BACKBONES[detection.model].preprocess)
         self._type = _asked(typist, models.TYPE_PREPROCESS[kind.model])
         self._segment = predict.in_graph(segmenter)
@@ -211,7 +220,8 @@ class Networks:
         weights = [identity.sha256(source.folder / _WEIGHTS) for source in sources.values()]
         self.usual = self._usual(data_dir, quiet)
         heat = [each.temperature for each in self.calibrations.values()]
-        self.digest = identity.digest([code, weights, self.threshold, heat, self.usual and self.usual.limit], 12)
+        says = code, weights, self.threshold, heat, asdict(self.masks)
+        self.digest = identity.digest([*says, self.usual and self.usual.limit], 12)
 
     @property
     def run(self) -> str:
@@ -234,6 +244,7 @@ class Networks:
             "remark": self.remark,
             "learned_from": self.origin.get("name") or "a data set of the user's",
             "networks": [source.about() for source in self.sources.values()],
+            "masks": asdict(self.masks),
             "stroke_from": self.calibrated(DETECTION, self.threshold),
             "calibration": {
                 runs.TASKS[name].title: {
@@ -262,9 +273,9 @@ class Networks:
 
     def regions_of(self, rgb: np.ndarray) -> np.ndarray:
         """Return the class mask of a slice, uint8 (H, W) of 0 background, 1 ischemia, 2 hemorrhage."""
-        box = predict.seen(rgb, self._crop)
-        soft = predict.soft_masks(self._segment, rgb[box], self._side, self._prepare_unet)
-        return predict.laid_back(predict.class_mask(soft[False], rgb[box].shape[:2]), box, rgb.shape[:2])
+        box, flip = predict.seen(rgb, self._crop), self.masks.flip
+        soft = predict.soft_masks(self._segment, rgb[box], self._side, self._prepare_unet, flip)[flip]
+        return predict.laid_back(predict.class_mask(soft, rgb[box].shape[:2], self.masks), box, rgb.shape[:2])
 
     def _usual(self, data_dir: str, quiet: bool) -> strange.Usual | None:
         """Read what is usual, or learn it from the slices of training and validation; None where they are not here."""

@@ -119,13 +119,23 @@ def calibration(told: dict, task: str) -> str:
     """Say how far a task's probabilities come true."""
     found = told["calibration"].get(task)
     if found is None:
-        return "gives regions, no probability"
+        return f"gives regions, no probability; {mask_steps(told.get('masks') or {})}"
     if found["ece"] is None:
         return "not known"
     return (
         f"temperature {found['temperature']:.2f}; after it they are {found['ece']:.3f} off on average (ECE, "
         f"{found['slices']} slices of {found['part']})"
     )
+
+
+def mask_steps(options: dict) -> str:
+    """Say how probabilities become regions, by the fields of `learn.predict.MaskOptions`."""
+    said = [
+        "mean with the answer to the mirror image" if options.get("flip") else "",
+        f"regions under {options['smallest']} px left out" if options.get("smallest") else "",
+        "one type a slice, that of most pixels" if options.get("vote") else "",
+    ]
+    return "; ".join(filter(None, said)) or "the most probable class of each pixel"
 
 
 def distance(told: dict) -> str:

@@ -29,6 +29,9 @@ HEADS = ("HEAD", "BRAIN", "SKULL", "CRAN", "CEREBR", "BEYIN", "BEY N", "KAFA", "
 SURE = 0.9
 """Probability from which a head counts as turned; chosen by us, so that few upright ones are."""
 
+UNSURE = 0.5
+"""Probability from which a head may lie upside down; up to :data:`SURE` it is refused. Chosen by us."""
+
 # Limits of what is a head, in a picture squeezed to 256 × 256. All training slices of the quick phantom lie in them:
 # heads cover 0.19 to 0.72, their rims are at least 0.15 white, they are 1.03 to 1.35 times as high as wide, and inside
 # at most 0.31 is white and 0.15 black.
@@ -61,7 +64,7 @@ _NOTHING = {
     "removed",
 }
 _NOTHING |= {"none given", "not given", "nil", "nativ", "native"}
-_SMALL = 24  # pixels a side of the pictures in which the way up is looked for
+_SMALL = 48  # pixels a side of the pictures in which the way up is looked for
 _COLOURED = 0.002  # share of coloured pixels that a slice may have beside markers
 _GREYS = 8  # different greys of the least varied slice
 
@@ -180,7 +183,8 @@ def look_at_picture(rgb: np.ndarray) -> None:
 def straightened(rgb: np.ndarray, usual: "Usual | None") -> tuple[np.ndarray, int]:
     """Turn a head that lies turned, and look at it as `look_at_picture` does.
 
-    On its side lies what is too wide for a head and is none too wide once turned: its form has to say so, too.
+    On its side lies what is too wide for a head and is none too wide once turned: its form has to say so, too. Upside
+    down lies what looks so, and where that is not sure, the head is refused.
 
     Args:
         rgb: uint8 (H, W, 3).
@@ -195,7 +199,7 @@ def straightened(rgb: np.ndarray, usual: "Usual | None") -> tuple[np.ndarray, in
     chances, quarters = usual.turns(rgb) if usual else np.eye(4)[0], 0
     try:
         look_at_picture(rgb)
-        quarters = 2 if chances[2] >= SURE else 0
+        quarters = 2 if _upside_down(chances) else 0
     except Refused as refused:
         sides = chances[[1, 3]] / max(chances[1] + chances[3], 1e-12)
         if refused.kind != "another form" or sides.max() < SURE:
@@ -205,6 +209,18 @@ def straightened(rgb: np.ndarray, usual: "Usual | None") -> tuple[np.ndarray, in
     if quarters:
         look_at_picture(upright)
     return upright, quarters
+
+
+def _upside_down(chances: np.ndarray) -> bool:
+    """Tell whether a head of an upright form lies upside down, by the chances (4,) of its quarter turns.
+
+    Raises:
+        Refused: it may, and that is not sure.
+    """
+    chance = chances[2] / max(chances[0] + chances[2], 1e-12)
+    if UNSURE <= chance < SURE:
+        raise Refused("way up", f"It may lie upside down (chance {chance:.0%}). Turn it, if so; else ask a person.")
+    return chance >= SURE
 
 
 def with_features(detector: keras.Model) -> keras.Model:

@@ -1,6 +1,7 @@
 """One network of three heads: what each learns from, how their losses add up, and what is read with it."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -347,6 +348,29 @@ def test_one_pass_gives_all_three_and_the_mask_stands_in_for_a_missing_head():
     assert (found.stroke, found.hemorrhage) == pytest.approx((0.5, 0.8))
     found = joint.one_pass(answers(lambda v: 0.7, lambda v: 0.3))(image, 0.5)
     assert (found.stroke, found.hemorrhage) == pytest.approx((0.7, 0.3)) and found.soft is None
+
+
+@pytest.mark.parametrize("heads", [HEADS, ("type", "mask"), ("mask",)])
+def test_the_decoder_waits_for_a_stroke_and_answers_as_the_whole_network(encoder, heads):
+    model, drawn = joint.network(encoder, 64, heads=heads), []
+    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    net, whole = joint.net(model, inputs.raw), joint.Net(predict.in_graph(model), 64, inputs.raw)
+    assert (net.paint is not None) == (len(heads) > 1)
+    if net.paint:
+        paint = net.paint
+        net = replace(net, paint=lambda found: drawn.append(1) or paint(found))
+    for threshold in (0.0, math.inf):
+        drawn.clear()
+        found, known = (joint.one_pass(each)(image, threshold) for each in (net, whole))
+        asked = threshold == 0 or "detection" not in heads
+        assert found.stroke == pytest.approx(known.stroke, rel=1e-5)
+        assert len(drawn) == (net.paint is not None and asked), "once, and only where it is a stroke"
+        if asked:
+            np.testing.assert_allclose(found.soft, known.soft, rtol=1e-5, atol=1e-7)
+            assert found.hemorrhage == pytest.approx(known.hemorrhage, rel=1e-5)
+    first = answers(lambda v: 1.0), answers(typed=lambda v: 0.2)
+    painted = joint.pipeline(*first, net)(image, 0.5).soft
+    np.testing.assert_allclose(painted, joint.pipeline(*first, whole)(image, 0.5).soft, rtol=1e-5, atol=1e-7)
 
 
 def test_a_pipeline_asks_no_further_where_the_detector_finds_nothing():

@@ -60,6 +60,7 @@ def test_each_comparison_has_its_measures_and_its_costs(records):
         ("no-detection", "one network"): 6,
         ("no-type", "one network"): 6,
         ("no-mask", "one network"): 3,  # neither of the three scores of masks
+        ("mask-alone", "one network"): 6,
         ("uncertainty", "one network"): 6,
     }
     assert set(found["seeds"]) == {3} and json.loads(found.to_json())
