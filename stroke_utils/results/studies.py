@@ -4,6 +4,7 @@
 quick profile on the phantom are tracked, so that a reader has them without the hours. :data:`STUDIES` has both.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,9 +133,10 @@ def recipes(
 
     Returns:
         One row a step and kind of slices: ``step``, ``beside`` (what it is compared with), ``slices`` (all, ischemia
-        or hemorrhage), ``without`` and ``with`` (mean lesion Dice), ``minutes`` (of training, as a ratio, mean over
-        seeds), and of :func:`stroke_utils.evaluate.compare.pairs` difference, low, high, lowest, highest, seeds, n
-        and unit.
+        or hemorrhage), ``without`` and ``with`` (mean lesion Dice), ``validation`` (their difference on the slices of
+        validation, which may choose a recipe; nan where the two hold out others), ``minutes`` (of training, as a ratio,
+        mean over seeds), and of
+        :func:`stroke_utils.evaluate.compare.pairs` difference, low, high, lowest, highest, seeds, n and unit.
 
     Raises:
         UserError: a seed has no run of a recipe, or runs differ in more than the recipe.
@@ -155,6 +157,7 @@ def recipes(
     ways = {way: (way, "predictions_chosen" if way.startswith("strong") else "predictions") for way in WAYS}
     ways["choice"] = ("paper", "predictions_chosen")
     answers = {way: {s: _answers(newest[of, s], name) for s in seeds} for way, (of, name) in ways.items()}
+    seen, answers = ({way: {s: found[s][k] for s in seeds} for way, found in answers.items()} for k in (0, 1))
     spent = {way: [_minutes(newest[way, seed]) for seed in seeds] for way in WAYS}
     rows = []
     for way, beside in [*((way, "paper") for way in ways if way != "paper"), ("strong+start", "paper+start")]:
@@ -162,16 +165,23 @@ def recipes(
         for kind in ("all", *TYPES):
             both = {name: {s: _of_kind(t, kind) for s, t in answers[name].items()} for name in (way, beside)}
             patients = both[beside][seeds[0]].set_index("slice_id")["patient"]
-            means = [pd.concat(both[name].values())["lesion_dice"].mean() for name in (beside, way)]
+            means = [_mean(both[name], kind) for name in (beside, way)]
             about = {"step": way, "beside": beside, "slices": kind, "without": means[0], "with": means[1]}
+            alike = all(set(seen[way][s]["slice_id"]) == set(seen[beside][s]["slice_id"]) for s in seeds)
+            about["validation"] = _mean(seen[way], kind) - _mean(seen[beside], kind) if alike else math.nan
             about["minutes"] = sum(ratios) / len(ratios)
             rows.append(about | compare.pairs(both, "lesion Dice", patients).iloc[0].to_dict())
-    of = ["step", "beside", "slices", "without", "with", "minutes"]
+    of = ["step", "beside", "slices", "without", "with", "validation", "minutes"]
     return pd.DataFrame(rows)[[*of, "difference", "low", "high", "lowest", "highest", "seeds", "n", "unit"]]
 
 
 def _asked(parameters: dict) -> tuple[str, str]:
     return parameters["recipe"], ",".join(parameters["models"])
+
+
+def _mean(tables: dict[int, pd.DataFrame], kind: str) -> float:
+    """Return the mean lesion Dice over all seeds' slices of a kind."""
+    return pd.concat(_of_kind(table, kind) for table in tables.values())["lesion_dice"].mean()
 
 
 def _of_kind(table: pd.DataFrame, kind: str) -> pd.DataFrame:
@@ -183,10 +193,11 @@ def _folder(record: dict) -> Path:
     return run / record["parameters"]["models"][0]
 
 
-def _answers(record: dict, name: str) -> pd.DataFrame:
+def _answers(record: dict, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return how a run's network segmented the slices of validation, and those that are compared."""
     table = pd.read_csv(_folder(record) / f"{name}.csv", dtype=dict.fromkeys(("slice_id", "patient", "label"), str))
-    test = table["split"] == "test"
-    return table[test] if test.any() else table
+    parts = {part: table[table["split"] == part] for part in ("validation", "test")}
+    return parts["validation"], parts["test"] if len(parts["test"]) else table
 
 
 def _minutes(record: dict) -> float:

@@ -119,9 +119,12 @@ def recipe_runs(tmp_path, monkeypatch):
         for name, more in (("predictions", 0.0), ("predictions_chosen", 0.1)):
             label = np.array(["ischemia", "hemorrhage"] * 4)
             dice = np.where(label == "ischemia", 0.3 + gain + more, 0.6) + 0.01 * np.arange(8) + (age == "old")
+            dice[6:] += gain  # in validation both types gain so much more
             about = {"slice_id": [f"{i:05d}" for i in range(8)], "split": ["test"] * 6 + ["validation"] * 2}
             patient = [str(i // 2) for i in range(8)]
             table = pd.DataFrame(about | {"label": label, "patient": patient, "lesion_dice": dice})
+            if recipe == "paper+patients":  # which holds out others
+                table.loc[6:, "slice_id"] = ["00008", "00009"]
             table.to_csv(place / f"{name}.csv", index=False)
         seconds = [60.0, 60.0 + 12 * (recipe == "strong")]
         pd.DataFrame({"epoch": [1, 2], "seconds": seconds}).to_csv(place / "history.csv", index=False)
@@ -147,6 +150,10 @@ def test_each_step_is_set_beside_the_papers_recipe_by_type(recipe_runs):
         assert found.loc[(step, "all"), "difference"] == pytest.approx(gain / 2)
         assert found.loc[(step, "hemorrhage"), "difference"] == pytest.approx(0)
         assert found.loc[(step, "ischemia"), "with"] == pytest.approx(0.32 + gain)
+        more = gain - 0.1 * (step == "choice" or step.startswith("strong"))  # the choice itself adds 0.1 everywhere
+        assert found.loc[(step, "hemorrhage"), "validation"] == pytest.approx(more)
+        assert found.loc[(step, "ischemia"), "validation"] == pytest.approx(gain + more)
+    assert found.loc["paper+patients", "validation"].isna().all()
     assert found.loc[("strong", "all"), "minutes"] == pytest.approx(1.1)
     assert found.loc[("choice", "all"), "minutes"] == 1.0 and set(table["unit"]) == {"patients"}
 
