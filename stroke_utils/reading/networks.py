@@ -61,6 +61,7 @@ class Source:
             "task": runs.TASKS[self.notebook].title,
             "network": self.title,
             "run": f"{self.record['profile']}/{self.notebook}/{self.record['run_id']}",
+            "start": self.record.get("starts", {}).get(self.model, ""),
             "finished": self.record["finished"],
             "weights_sha256": identity.sha256(self.folder / _WEIGHTS),
             f"validation_{RANKED_BY[self.notebook]}": score,

@@ -49,6 +49,7 @@ def write(found: Scan, told: dict, out: str | os.PathLike) -> tuple[Path, Path]:
         refused=refusals(told),
         words=words,
         volume=volume,
+        named=named,
         calibration=lambda task: calibration(told, task),
         distance=distance(told),
     )
@@ -148,8 +149,19 @@ def distance(told: dict) -> str:
     )
 
 
+def named(each: dict) -> str:
+    """Name a network that answered, and what its training started from: drawn heads count also where data are real."""
+    starts = {
+        "": "",
+        "random": ", begun with random weights",
+        "phantom": ", begun with what it learned from drawn heads",
+    }
+    start = each.get("start", "")
+    return each["network"] + starts.get(start, f", begun with weights of {start}")
+
+
 def _network(told: dict, each: dict) -> str:
-    about = f"{each['task']}: {each['network']}, run {each['run']}, weights {each['weights_sha256'][:16]}"
+    about = f"{each['task']}: {named(each)}, run {each['run']}, weights {each['weights_sha256'][:16]}"
     return f"{about}; {calibration(told, each['task'])}."
 
 

@@ -161,6 +161,17 @@ def test_masks_are_made_as_chosen_on_validation(options):
     assert found[55, 35] == (0 if options.smallest else 2 if options.vote else 1)
 
 
+def test_the_page_says_what_a_network_began_with(three):
+    source = networks.find()[DETECTION]
+    assert source.about()["start"] == "" and report.named(source.about()) == "CNN"
+    for start, said in (
+        ("phantom", "CNN, begun with what it learned from drawn heads"),
+        ("ImageNet", "CNN, begun with weights of ImageNet"),
+    ):
+        source.record["starts"] = {"cnn": start}
+        assert report.named(source.about()) == said
+
+
 def test_a_choice_is_kept_with_the_network_and_said(tmp_path):
     (tmp_path / "best.weights.h5").write_bytes(b"x")
     models.write_checkpoint(tmp_path, "resnet50", 128, "unit", crop=True)
