@@ -36,8 +36,10 @@ START = {"models": "mobilenetv2", "weights": "phantom", "pixels": "imagenet"}
 WAYS = {
     **{recipe: {"recipe": recipe, "models": ENCODER} for recipe in RECIPES},
     **{f"{recipe}+start": {"recipe": recipe, **START} for recipe in ("paper", "strong")},
+    "strong+start+time": {"recipe": "strong", **START, "epochs": "11"},
 }
-"""What the study trains, and the parameters of each: the recipes, and two of them with the other start."""
+"""What the study trains, and the parameters of each: the recipes, two of them with the other start, and one of these
+for about the minutes that the paper's recipe takes, for its network is the smaller one."""
 
 RECIPE_RUNS = "recipes"
 """Folder under ``results/`` of the runs of that study: beside those of the profiles, whose tables it must not enter."""
@@ -142,15 +144,17 @@ def recipes(
         UserError: a seed has no run of a recipe, or runs differ in more than the recipe.
     """
     found, _ = runs.read_records(profile, SEGMENTATION)
-    asked = {(each["recipe"], each["models"]): way for way, each in WAYS.items()}
-    newest = {(asked.get(_asked(record["parameters"])), record["seed"]): record for record in found if counts(record)}
+    newest = {(_way(record["parameters"]), record["seed"]): record for record in found if counts(record)}
     for seed in seeds:
         for way in WAYS:
             if (way, seed) not in newest:
                 raise UserError(f"No run of the recipe {way!r} has seed {seed}. Run the study: make recipes.")
-    made = [newest[way, seed] for seed in seeds for way in WAYS]
-    varied = dict.fromkeys(("recipe", "seed", "reuse", *START), "")
-    if len({str(sorted((record["parameters"] | varied).items())) for record in made}) > 1:
+    given = {"recipe", "seed", "reuse", *START}  # by the study itself
+    settings: dict[str, set[str]] = {}
+    for way, record in ((way, newest[way, seed]) for seed in seeds for way in WAYS):
+        for name in record["parameters"].keys() - given - WAYS[way].keys():
+            settings.setdefault(name, set()).add(str(record["parameters"][name]))
+    if any(len(values) > 1 for values in settings.values()):
         raise UserError(
             "The newest runs of the recipes differ in more than recipe and seed. Run the study: make recipes."
         )
@@ -175,8 +179,11 @@ def recipes(
     return pd.DataFrame(rows)[[*of, "difference", "low", "high", "lowest", "highest", "seeds", "n", "unit"]]
 
 
-def _asked(parameters: dict) -> tuple[str, str]:
-    return parameters["recipe"], ",".join(parameters["models"])
+def _way(parameters: dict) -> str:
+    """Return the way that a run was asked for: of those that fit, the one that asks for most; empty: none fits."""
+    had = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in parameters.items()}
+    fitting = [way for way, asked in WAYS.items() if had.items() >= asked.items()]
+    return max(fitting, key=lambda way: len(WAYS[way]), default="")
 
 
 def _mean(tables: dict[int, pd.DataFrame], kind: str) -> float:
