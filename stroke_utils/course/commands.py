@@ -305,7 +305,7 @@ def _nnunet_score(given: argparse.Namespace) -> int:
 def read_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``read``."""
     parser.add_argument("path", metavar="FILE|FOLDER", help="a PNG, a DICOM file, or a folder of such files")
-    runs = "run, network's folder in it or its best.weights.h5; again for another task; default: the last finished runs"
+    runs = "a run, a network's folder or best.weights.h5, or a profile's folder; give it once for each task"
     parser.add_argument("--weights", action="append", default=[], metavar="RUN", help=runs)
     parser.add_argument("--out", metavar="DIR", help="gets the answers; default: results/read/NAME")
     parser.add_argument("--profile", default="quick", help="whose last finished runs answer; default: quick")

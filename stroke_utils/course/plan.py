@@ -182,7 +182,7 @@ class Plan:
         """
         found = {"seed": str(seed), "models": model or (",".join(self.wanted(notebook)) if self.models else "")}
         found["reuse"] = "true" if "reuse" in self.values(notebook) else ""  # a network of this name is this network
-        if not (self.weights == "phantom" and notebook in UNETS):  # those that are trained have none
+        if not (self.weights == "phantom" and notebook in UNETS):  # the U-Nets of the profiles have no such start
             found["weights"] = self.weights
         if notebook not in PER_SEED:  # one beyond the paper takes the networks of the first seed
             known = [name for name in ("seed", "reuse", "weights") if name in found and name in self.values(notebook)]

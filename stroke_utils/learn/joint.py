@@ -324,7 +324,7 @@ def net(model: Joint, preprocess: models.Preprocess, crop: bool = False) -> Net:
 
     The decoder is most of the work, and only a slice that is called a stroke needs it. The answers are the network's.
     """
-    if set(model.heads) <= {"mask"} or "mask" not in model.heads:
+    if "mask" not in model.heads or len(model.heads) == 1:
         return Net(predict.in_graph(model), model.input_shape[1], preprocess, crop)
     joins = [layer for layer in model.layers if re.fullmatch(r"decoder_stage\d+_concat", layer.name)]
     carried = [model.get_layer("decoder_stage0_upsampling").input, *(layer.input[1] for layer in joins)]
@@ -360,7 +360,8 @@ def one_pass(net: Net) -> Reader:
 
     Where the network lacks a head, its mask stands in: for ``detection`` the share of what it is shown that is lesion,
     for ``type`` the share of the lesion that is hemorrhage, both counted by probabilities. The first is no probability
-    of a stroke, but a threshold can be chosen for it.
+    of a stroke, but a threshold can be chosen for it. A head for detection saves the decoder below the threshold: then
+    there is no mask, and without a head for types no type.
     """
 
     def read(image: np.ndarray, threshold: float) -> Answer:
@@ -429,7 +430,8 @@ def read_slices(
         The table that :mod:`stroke_utils.evaluate.together` scores, one row a slice: slice_id, split, label, patient,
         truth, probability, predicted, hemorrhage, ``answer`` (``none``, ``ischemia`` or ``hemorrhage``), ``all_dice``
         (lesion against lesion, type ignored; a slice without a lesion has 1 where nothing is painted, else 0; nan
-        without a known mask), painted (pixels), seconds (of the reader alone; the first slice also builds the graphs).
+        without a known mask), painted (pixels), seconds (of the reader alone; the first slice, and the first that is
+        called, also build graphs).
     """
     rows = []
     for row in progress.track(slices.itertuples(), "Reading slices", total=len(slices), quiet=quiet):

@@ -495,14 +495,21 @@ def unet_preprocess(encoder: str, pixels: str) -> Preprocess:
     return sm.get_preprocessing(encoder) if encoder in UNET_ENCODERS else BACKBONES[encoder].preprocess
 
 
+MASK_OPTIONS = "mask_options"
+"""What ``checkpoint.json`` calls the options of masks that were chosen for its network."""
+
+
 def write_checkpoint(folder: str | os.PathLike, encoder: str, size: int, pixels: str, **more: object) -> None:
     """Write ``checkpoint.json`` beside ``best.weights.h5``: what :func:`load_unet` needs to build the U-Net anew.
 
     ``more`` is written along, for networks that need more than a U-Net does.
     """
     about = {"encoder": encoder, "size": size, "input": pixels, "classes": list(MASK_CLASSES), **more}
-    about["sha256"] = identity.sha256(Path(folder, "best.weights.h5"))
-    files.write_json(Path(folder, "checkpoint.json"), about)
+    about["sha256"], path = identity.sha256(Path(folder, "best.weights.h5")), Path(folder, "checkpoint.json")
+    before = files.read_json(path) if path.is_file() else {}
+    if MASK_OPTIONS in before and before["sha256"] == about["sha256"]:  # a reused network keeps what was chosen for it
+        about[MASK_OPTIONS] = before[MASK_OPTIONS]
+    files.write_json(path, about)
 
 
 def read_checkpoint(folder: str | os.PathLike) -> dict:

@@ -86,8 +86,6 @@ class MaskOptions:
 PLAIN = MaskOptions()
 """The paper's: the most probable class of each pixel."""
 
-_KEPT = "mask_options"  # in checkpoint.json
-
 GRID = [MaskOptions(f, n, v) for f in (False, True) for n in (0, 30, 100, 300) for v in (False, True)]
 """What :func:`choose_options` tries, the plain one first."""
 
@@ -98,13 +96,24 @@ def keep_options(folder: str | os.PathLike, options: MaskOptions) -> None:
     Raises:
         UserError: of :func:`stroke_utils.learn.models.read_checkpoint`.
     """
-    about = models.read_checkpoint(folder) | {_KEPT: asdict(options)}
+    about = models.read_checkpoint(folder) | {models.MASK_OPTIONS: asdict(options)}
     files.write_json(Path(folder, "checkpoint.json"), about)
 
 
 def kept_options(about: dict) -> MaskOptions:
-    """Return what :func:`keep_options` added to a checkpoint, the plain ones where nothing was added."""
-    return MaskOptions(**about.get(_KEPT, {}))
+    """Return what :func:`keep_options` added to a checkpoint, the plain ones where nothing was added.
+
+    Raises:
+        UserError: they are none that this version knows.
+    """
+    found = about.get(models.MASK_OPTIONS, {})
+    try:
+        return MaskOptions(**found)
+    except TypeError as error:
+        known = ", ".join(asdict(PLAIN))
+        raise UserError(
+            f"The {models.MASK_OPTIONS} of a checkpoint.json are {found!r}; expected {known}. Run notebook 05 again."
+        ) from error
 
 
 def soft_masks(

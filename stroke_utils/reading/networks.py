@@ -22,7 +22,7 @@ from stroke_utils.results import runs
 
 DETECTION, TYPE, REGIONS = tuple(runs.TASKS)
 RANKED_BY = {DETECTION: "auc", TYPE: "auc", REGIONS: "lesion_dice"}
-"""The score on validation by which one of a run's networks is taken."""
+"""The score on validation by which one of a run's networks is taken; of regions it is that of plain masks."""
 
 FITTED = 300
 """Slices of training at most that say what is usual."""
@@ -117,12 +117,14 @@ def find(given: Sequence[str | os.PathLike] = (), profile: str = "quick", finger
     for notebook in (REGIONS, DETECTION, TYPE):
         if notebook in chosen:
             continue
-        found = [source for source in _finished(root / notebook) if not prints or _print(source) in prints]
+        found = _of_data(root / notebook, prints)
         if not found:
             lacking = runs.TASKS[notebook].title
             also = " on the same data" if prints else ""
-            elsewhere = [each.name for each in _profiles() if each != root and _finished(each / notebook)]
-            there = f" There are some in another profile: --profile {' or '.join(elsewhere)}." if elsewhere else ""
+            whole = [
+                each.name for each in _profiles() if not given and all(_of_data(each / n, prints) for n in runs.TASKS)
+            ]
+            there = f" A profile that has all three: --profile {' or '.join(whole)}." if whole else ""
             raise UserError(
                 f"There is no finished run for {lacking} ({notebook}){also} under {paths.shown(root)}, so there are "
                 f"no weights to answer with.{there} Run `make reproduce` first, or give a run's folder or its "
@@ -140,6 +142,11 @@ def _profiles() -> list[Path]:
 
 def _print(source: Source) -> str:
     return source.record["cohort"]["fingerprint"]
+
+
+def _of_data(folder: Path, prints: set[str]) -> list[Source]:
+    """Return what `_finished` does, of the given data alone; of no data given: all."""
+    return [source for source in _finished(folder) if not prints or _print(source) in prints]
 
 
 def _finished(folder: Path) -> list[Source]:

@@ -150,7 +150,7 @@ def distance(told: dict) -> str:
 
 
 def named(each: dict) -> str:
-    """Name a network that answered, and what its training started from: drawn heads count also where data are real."""
+    """Name a network that answered, and what its training started from: that may be drawn heads."""
     starts = {
         "": "",
         "random": ", begun with random weights",

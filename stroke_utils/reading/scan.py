@@ -40,7 +40,9 @@ RULE = (
 DISAGREE = "Type and regions disagree"
 """How a note on a series begins whose largest region is of a type that the series was not given."""
 
-NOT_LOOKED = "Unusual slices were not looked for: the data that the networks learned from are not at hand."
+NOT_LOOKED = (
+    "Unusual slices and turned heads were not looked for: the data that the networks learned from are not at hand."
+)
 """What is said where only what has a name is refused."""
 
 MOST = 20
@@ -378,7 +380,11 @@ def _series(group: str, whole: series.Series, rows: list[dict], networks: Networ
     told["volume_ml"] = series.volumes(part, map(masks.read_class_mask, paths))
     if None in told["volume_ml"].values():
         told["volume_ml"] = None
-    elif told["stroke"] and (most := max(told["volume_ml"], key=told["volume_ml"].get)) not in told["types"]:
+    elif (
+        told["stroke"]
+        and any(told["volume_ml"].values())
+        and (most := max(told["volume_ml"], key=told["volume_ml"].get)) not in told["types"]
+    ):
         named = " and ".join(told["types"])
         told["notes"].append(f"{DISAGREE}: {named} by the slices' types, mostly {most} by the regions ({group}).")
     made_of = identity.digest([[rows[k]["sha256"], rows[k]["by"]] for k in read], 12)

@@ -27,10 +27,10 @@ HEADS = ("HEAD", "BRAIN", "SKULL", "CRAN", "CEREBR", "BEYIN", "BEY N", "KAFA", "
 """Parts of words that name a head in the tag BodyPartExamined."""
 
 SURE = 0.9
-"""Probability from which a head counts as turned; chosen by us, so that few upright ones are."""
+"""Chance of a turn, against its opposite, from which a head counts as turned. Chosen by us."""
 
 UNSURE = 0.5
-"""Probability from which a head may lie upside down; up to :data:`SURE` it is refused. Chosen by us."""
+"""Chance of 180°, against 0°, from which a head is not answered as it lies; below :data:`SURE` it is refused."""
 
 # Limits of what is a head, in a picture squeezed to 256 × 256. All training slices of the quick phantom lie in them:
 # heads cover 0.19 to 0.72, their rims are at least 0.15 white, they are 1.03 to 1.35 times as high as wide, and inside
@@ -215,9 +215,11 @@ def _upside_down(chances: np.ndarray) -> bool:
     """Tell whether a head of an upright form lies upside down, by the chances (4,) of its quarter turns.
 
     Raises:
-        Refused: it may, and that is not sure.
+        Refused: it may, and that is not sure; or it looks as if it lay on its side, which its form denies.
     """
-    chance = chances[2] / max(chances[0] + chances[2], 1e-12)
+    if (side := chances[1] + chances[3]) >= SURE:
+        raise Refused("way up", f"It may lie on its side (chance {side:.0%}). Turn it, if so; else ask a person.")
+    chance = chances[2] / (chances[0] + chances[2])
     if UNSURE <= chance < SURE:
         raise Refused("way up", f"It may lie upside down (chance {chance:.0%}). Turn it, if so; else ask a person.")
     return chance >= SURE

@@ -38,8 +38,10 @@ WAYS = {
     **{f"{recipe}+start": {"recipe": recipe, **START} for recipe in ("paper", "strong")},
     "strong+start+time": {"recipe": "strong", **START, "epochs": "11"},
 }
-"""What the study trains, and the parameters of each: the recipes, two of them with the other start, and one of these
-for about the minutes that the paper's recipe takes, for its network is the smaller one."""
+"""What the study trains, and the parameters of each: the recipes, and two of them with the other start.
+
+The last has more epochs: in quick, which has 6, it takes about the minutes of the paper's recipe. Another profile needs
+another number."""
 
 RECIPE_RUNS = "recipes"
 """Folder under ``results/`` of the runs of that study: beside those of the profiles, whose tables it must not enter."""
@@ -136,8 +138,8 @@ def recipes(
     Returns:
         One row a step and kind of slices: ``step``, ``beside`` (what it is compared with), ``slices`` (all, ischemia
         or hemorrhage), ``without`` and ``with`` (mean lesion Dice), ``validation`` (their difference on the slices of
-        validation, which may choose a recipe; nan where the two hold out others), ``minutes`` (of training, as a ratio,
-        mean over seeds), and of
+        validation; nan where the two have other slices there; those of ``choice`` were chosen on these slices),
+        ``minutes`` (of training, as a ratio, mean over seeds), and of
         :func:`stroke_utils.evaluate.compare.pairs` difference, low, high, lowest, highest, seeds, n and unit.
 
     Raises:
@@ -151,9 +153,9 @@ def recipes(
                 raise UserError(f"No run of the recipe {way!r} has seed {seed}. Run the study: make recipes.")
     given = {"recipe", "seed", "reuse", *START}  # by the study itself
     settings: dict[str, set[str]] = {}
-    for way, record in ((way, newest[way, seed]) for seed in seeds for way in WAYS):
-        for name in record["parameters"].keys() - given - WAYS[way].keys():
-            settings.setdefault(name, set()).add(str(record["parameters"][name]))
+    made = [(way, newest[way, seed]["parameters"]) for seed in seeds for way in WAYS]
+    for name in set().union(*(had for _, had in made)) - given:
+        settings[name] = {str(had.get(name)) for way, had in made if name not in WAYS[way]}
     if any(len(values) > 1 for values in settings.values()):
         raise UserError(
             "The newest runs of the recipes differ in more than recipe and seed. Run the study: make recipes."

@@ -350,7 +350,7 @@ def test_one_pass_gives_all_three_and_the_mask_stands_in_for_a_missing_head():
     assert (found.stroke, found.hemorrhage) == pytest.approx((0.7, 0.3)) and found.soft is None
 
 
-@pytest.mark.parametrize("heads", [HEADS, ("type", "mask"), ("mask",)])
+@pytest.mark.parametrize("heads", [HEADS, ("detection", "mask"), ("type", "mask"), ("mask",)])
 def test_the_decoder_waits_for_a_stroke_and_answers_as_the_whole_network(encoder, heads):
     model, drawn = joint.network(encoder, 64, heads=heads), []
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
@@ -365,6 +365,7 @@ def test_the_decoder_waits_for_a_stroke_and_answers_as_the_whole_network(encoder
         asked = threshold == 0 or "detection" not in heads
         assert found.stroke == pytest.approx(known.stroke, rel=1e-5)
         assert len(drawn) == (net.paint is not None and asked), "once, and only where it is a stroke"
+        assert math.isnan(found.hemorrhage) == (not asked and "type" not in heads)
         if asked:
             np.testing.assert_allclose(found.soft, known.soft, rtol=1e-5, atol=1e-7)
             assert found.hemorrhage == pytest.approx(known.hemorrhage, rel=1e-5)

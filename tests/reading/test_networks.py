@@ -89,10 +89,16 @@ def test_a_run_a_network_a_file_or_a_profile_may_be_given(three, made, tmp_path)
         networks.find([history])
 
 
-def test_a_profile_that_has_a_finished_run_is_named(made):
-    made(REGIONS, "r", "2026-01-02", {"resnet50": 0.5}, profile="strong")
-    with pytest.raises(UserError, match=r"under .*quick, so .* in another profile: --profile strong\. Run `make repro"):
+def test_a_profile_that_can_answer_is_named(made):
+    made(REGIONS, "r", "2026-01-02", {"resnet50": 0.5}, profile="recipes")
+    for notebook in (REGIONS, DETECTION, TYPE):
+        with pytest.raises(UserError, match=r"answer with\. Run `make reproduce` first"):
+            networks.find()
+        made(notebook, "s", "2026-01-02", {"resnet50": 0.5}, profile="strong")
+    with pytest.raises(UserError, match=r"under .*quick, so .* all three: --profile strong\. Run `make repro"):
         networks.find()
+    with pytest.raises(UserError, match=r"answer with\. Run"):
+        networks.find(fingerprint="xyz")
 
 
 def test_the_temperature_is_of_validation_and_its_error_of_the_test(tmp_path):
@@ -178,8 +184,14 @@ def test_a_choice_is_kept_with_the_network_and_said(tmp_path):
     assert predict.kept_options(models.read_checkpoint(tmp_path)) == predict.PLAIN
     wanted = predict.MaskOptions(True, 30, True)
     predict.keep_options(tmp_path, wanted)
+    models.write_checkpoint(tmp_path, "resnet50", 128, "unit", crop=True)  # as a run that reuses the network does
     about = models.read_checkpoint(tmp_path)
     assert predict.kept_options(about) == wanted and about["crop"] is True
+    with pytest.raises(UserError, match="expected flip, smallest, vote. Run notebook 05 again"):
+        predict.kept_options({models.MASK_OPTIONS: {"blur": 1}})
+    (tmp_path / "best.weights.h5").write_bytes(b"trained anew")
+    models.write_checkpoint(tmp_path, "resnet50", 128, "unit")
+    assert predict.kept_options(models.read_checkpoint(tmp_path)) == predict.PLAIN
     said = report.mask_steps(asdict(wanted)).split("; ")
     assert said[:2] == ["mean with the answer to the mirror image", "regions under 30 px left out"] and len(said) == 3
     assert report.mask_steps(asdict(predict.PLAIN)) == "the most probable class of each pixel"

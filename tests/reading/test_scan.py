@@ -321,6 +321,20 @@ def test_regions_of_another_type_than_the_slices_are_remarked(scan, tmp_path):
     assert reading.NOT_LOOKED in reading.summary(told | {"unusual_from": None})
 
 
+def test_a_stroke_without_a_region_has_no_type_by_its_regions(scan, tmp_path):
+    class Blind(Stub):
+        def look(self, rgb):
+            return float(super().regions_of(rgb).any()), np.zeros(3)
+
+        def regions_of(self, rgb):
+            return np.zeros(rgb.shape[:2], np.uint8)
+
+    _, _, told, _ = read_all(scan.folder, tmp_path, Blind())
+    (patient,) = told["patients"]
+    assert patient["stroke"] and patient["types"] == ["hemorrhage"] and set(patient["volume_ml"].values()) == {0}
+    assert reading.DISAGREE not in reading.summary(told) and "hardly a region found" in reading.summary(told)
+
+
 def test_one_called_slice_among_many_is_no_stroke():
     def row(called, refused=None):
         return {"called": called, "refused": refused}
@@ -452,6 +466,11 @@ def test_a_usual_reader_refuses_far_features_and_turns_heads(scan):
 def test_a_head_that_may_lie_upside_down_is_turned_where_that_is_sure_and_else_refused(bleeding, chance, becomes):
     chances = 0.5 * np.array([1 - chance, 0.7, chance, 0.3])  # nothing is asked of the sides: the form is upright
     assert turned_by(bleeding, SimpleNamespace(turns=lambda rgb: chances)) == becomes
+
+
+@pytest.mark.parametrize("chances", [[0.004, 0.95, 0.04, 0.006], [0.02, 0.5, 0.015, 0.465], [0, 1, 0, 0]])
+def test_a_head_of_upright_form_that_looks_turned_to_a_side_is_refused(bleeding, chances):
+    assert turned_by(bleeding, SimpleNamespace(turns=lambda rgb: np.array(chances))) == "way up"
 
 
 def turned_by(rgb, usual):
