@@ -183,7 +183,7 @@ def recipes(
 
 def _way(parameters: dict) -> str:
     """Return the way that a run was asked for: of those that fit, the one that asks for most; empty: none fits."""
-    had = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in parameters.items()}
+    had = {name: ",".join(map(str, v)) if isinstance(v, list) else str(v) for name, v in parameters.items()}
     fitting = [way for way, asked in WAYS.items() if had.items() >= asked.items()]
     return max(fitting, key=lambda way: len(WAYS[way]), default="")
 

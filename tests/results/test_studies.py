@@ -113,7 +113,14 @@ def recipe_runs(tmp_path, monkeypatch):
     for recipe, seed, age, gain in ways:
         record = {"profile": studies.RECIPE_RUNS, "notebook": studies.SEGMENTATION, "run_id": f"{recipe}{seed}{age}"}
         asked = studies.WAYS[recipe]
-        record["parameters"] = {"size": 128, "epochs": 6, **asked, "models": [asked["models"]], "seed": seed}
+        record["parameters"] = {
+            "size": 128,
+            "epochs": 6,
+            "hsv_least": [100, 50],
+            **asked,
+            "models": [asked["models"]],
+            "seed": seed,
+        }
         place = studies._folder(record)
         place.mkdir(parents=True)
         for name, more in (("predictions", 0.0), ("predictions_chosen", 0.1)):
