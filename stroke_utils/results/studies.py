@@ -21,6 +21,9 @@ NOTEBOOK = "10_one_model"
 ONE, THREE = "one network", "pipeline"
 """How the notebook calls the two ways to read a slice; also the names of their folders."""
 
+UNET = "mask-alone"
+"""The variant that is a plain U-Net: beside the pipeline it shows what a U-Net gets from healthy slices alone."""
+
 SEEDS = (0, 1, 2)
 """Of a study where nobody gives others."""
 
@@ -60,7 +63,7 @@ def stored(name: str = "one_model") -> pd.DataFrame | None:
 def one_model(
     profile: str = "quick", seeds: tuple[int, ...] = SEEDS, counts: Callable[[dict], bool] = lambda record: True
 ) -> pd.DataFrame:
-    """Compare one network with the pipeline, and its variants with it, over the seeds of a study.
+    """Compare one network with the pipeline, its variants with it, and :data:`UNET` with the pipeline, over the seeds.
 
     Args:
         profile: whose records are read.
@@ -90,7 +93,7 @@ def one_model(
             f"Run the study: make study PROFILE={profile}."
         )
     read = {name: {seed: _read(record, name) for seed, record in made.items()} for name in (ONE, THREE, *VARIANTS)}
-    pairs = [(ONE, THREE), *((name, ONE) for name in VARIANTS)]
+    pairs = [(ONE, THREE), *((name, ONE) for name in VARIANTS), (UNET, THREE)]
     rows = [together.compared(read[a], read[b]).assign(of=a, beside=b) for a, b in pairs]
     costs = [_cost(made, *pair, measure) for pair in pairs for measure in ("minutes", "milliseconds")]
     table = pd.concat([*rows, pd.DataFrame([row for row in costs if row])], ignore_index=True)

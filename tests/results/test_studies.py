@@ -62,18 +62,19 @@ def test_each_comparison_has_its_measures_and_its_costs(records):
         ("no-mask", "one network"): 3,  # neither of the three scores of masks
         ("mask-alone", "one network"): 6,
         ("uncertainty", "one network"): 6,
+        ("mask-alone", "pipeline"): 6,
     }
     assert set(found["seeds"]) == {3} and json.loads(found.to_json())
 
 
 def test_differences_and_ratios_are_of_the_same_seed(records):
-    found = studies.one_model().query("beside == 'pipeline'").set_index("measure")
+    found = studies.one_model().query("of == 'one network' and beside == 'pipeline'").set_index("measure")
     # The pipeline calls 6, 5 and 4 of the eight strokes; the one network all.
     assert found.loc["stroke_dice", "difference"] == pytest.approx(0.8 * np.mean([2, 3, 4]) / 8)
     assert found.loc["stroke_dice", ["lowest", "highest"]].tolist() == pytest.approx([0.2, 0.4])
     assert found.loc["minutes", "ratio"] == pytest.approx(np.mean([3 / 6, 4 / 7, 5 / 8]))
     assert found.loc["milliseconds", ["a", "b", "ratio"]].tolist() == pytest.approx([40, 100, 0.4])
-    fewer = studies.one_model(seeds=(0,)).query("beside == 'pipeline'").set_index("measure")
+    fewer = studies.one_model(seeds=(0,)).query("of == 'one network' and beside == 'pipeline'").set_index("measure")
     assert fewer.loc["stroke_dice", "difference"] == pytest.approx(0.2) and set(fewer["seeds"]) == {1}
 
 
