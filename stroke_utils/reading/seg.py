@@ -82,6 +82,7 @@ def write_segmentation(
             source_images=sources,
             pixel_array=pixels,
             segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+            omit_empty_frames=bool(pixels.any()),  # else it warns where all are empty, and keeps them
             segment_descriptions=_segments(f"{PROGRAM} {named}", run),
             series_instance_uid=highdicom.UID(),
             series_number=NUMBER,
