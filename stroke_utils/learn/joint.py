@@ -322,7 +322,8 @@ class Net:
 def net(model: Joint, preprocess: models.Preprocess, crop: bool = False) -> Net:
     """Return what reads slices with a joint network: the encoder and its two heads first, the decoder where asked.
 
-    The decoder is most of the work, and only a slice that is called a stroke needs it. The answers are the network's.
+    The decoder is half of the work or more, and only a slice that is called a stroke needs it. The answers are those of
+    the network.
     """
     if "mask" not in model.heads or len(model.heads) == 1:
         return Net(predict.in_graph(model), model.input_shape[1], preprocess, crop)

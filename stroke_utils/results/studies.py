@@ -154,30 +154,29 @@ def recipes(
         for way in WAYS:
             if (way, seed) not in newest:
                 raise UserError(f"No run of the recipe {way!r} has seed {seed}. Run the study: make recipes.")
-    given = {"recipe", "seed", "reuse", *START}  # by the study itself
-    settings: dict[str, set[str]] = {}
     made = [(way, newest[way, seed]["parameters"]) for seed in seeds for way in WAYS]
-    for name in set().union(*(had for _, had in made)) - given:
-        settings[name] = {str(had.get(name)) for way, had in made if name not in WAYS[way]}
-    if any(len(values) > 1 for values in settings.values()):
+    names = set().union(*(had for _, had in made)) - {"recipe", "seed", "reuse", *START}  # which the study itself gives
+    if any(len({str(had.get(name)) for way, had in made if name not in WAYS[way]}) > 1 for name in names):
         raise UserError(
             "The newest runs of the recipes differ in more than recipe and seed. Run the study: make recipes."
         )
     ways = {way: (way, "predictions_chosen" if way.startswith("strong") else "predictions") for way in WAYS}
     ways["choice"] = ("paper", "predictions_chosen")
-    answers = {way: {s: _answers(newest[of, s], name) for s in seeds} for way, (of, name) in ways.items()}
-    seen, answers = ({way: {s: found[s][k] for s in seeds} for way, found in answers.items()} for k in (0, 1))
+    tables = {way: {s: _table(newest[of, s], name) for s in seeds} for way, (of, name) in ways.items()}
+    seen = {way: {s: t[t["split"] == "validation"] for s, t in by.items()} for way, by in tables.items()}
+    answers = {way: {s: _compared(t) for s, t in by.items()} for way, by in tables.items()}
     spent = {way: [_minutes(newest[way, seed]) for seed in seeds] for way in WAYS}
     rows = []
     for way, beside in [*((way, "paper") for way in ways if way != "paper"), ("strong+start", "paper+start")]:
         ratios = [a / b for a, b in zip(spent[ways[way][0]], spent[beside], strict=True)]
+        alike = all(set(seen[way][s]["slice_id"]) == set(seen[beside][s]["slice_id"]) for s in seeds)
         for kind in ("all", *TYPES):
-            both = {name: {s: _of_kind(t, kind) for s, t in answers[name].items()} for name in (way, beside)}
+            both = {name: _of_kind(answers[name], kind) for name in (way, beside)}
+            held = [_mean(_of_kind(seen[name], kind)) for name in (beside, way)]
             patients = both[beside][seeds[0]].set_index("slice_id")["patient"]
-            means = [_mean(both[name], kind) for name in (beside, way)]
+            means = [_mean(both[name]) for name in (beside, way)]
             about = {"step": way, "beside": beside, "slices": kind, "without": means[0], "with": means[1]}
-            alike = all(set(seen[way][s]["slice_id"]) == set(seen[beside][s]["slice_id"]) for s in seeds)
-            about["validation"] = _mean(seen[way], kind) - _mean(seen[beside], kind) if alike else math.nan
+            about["validation"] = held[1] - held[0] if alike else math.nan
             about["minutes"] = sum(ratios) / len(ratios)
             rows.append(about | compare.pairs(both, "lesion Dice", patients).iloc[0].to_dict())
     of = ["step", "beside", "slices", "without", "with", "validation", "minutes"]
@@ -191,13 +190,14 @@ def _way(parameters: dict) -> str:
     return max(fitting, key=lambda way: len(WAYS[way]), default="")
 
 
-def _mean(tables: dict[int, pd.DataFrame], kind: str) -> float:
-    """Return the mean lesion Dice over all seeds' slices of a kind."""
-    return pd.concat(_of_kind(table, kind) for table in tables.values())["lesion_dice"].mean()
+def _mean(tables: dict[int, pd.DataFrame]) -> float:
+    """Return the mean lesion Dice over all seeds' slices."""
+    return pd.concat(tables.values())["lesion_dice"].mean()
 
 
-def _of_kind(table: pd.DataFrame, kind: str) -> pd.DataFrame:
-    return table if kind == "all" else table[table["label"] == kind]
+def _of_kind(tables: dict[int, pd.DataFrame], kind: str) -> dict[int, pd.DataFrame]:
+    """Return each seed's slices of a kind."""
+    return {s: table if kind == "all" else table[table["label"] == kind] for s, table in tables.items()}
 
 
 def _folder(record: dict) -> Path:
@@ -205,11 +205,13 @@ def _folder(record: dict) -> Path:
     return run / record["parameters"]["models"][0]
 
 
-def _answers(record: dict, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return how a run's network segmented the slices of validation, and those that are compared."""
-    table = pd.read_csv(_folder(record) / f"{name}.csv", dtype=dict.fromkeys(("slice_id", "patient", "label"), str))
-    parts = {part: table[table["split"] == part] for part in ("validation", "test")}
-    return parts["validation"], parts["test"] if len(parts["test"]) else table
+def _table(record: dict, name: str) -> pd.DataFrame:
+    return pd.read_csv(_folder(record) / f"{name}.csv", dtype=dict.fromkeys(("slice_id", "patient", "label"), str))
+
+
+def _compared(table: pd.DataFrame) -> pd.DataFrame:
+    test = table["split"] == "test"
+    return table[test] if test.any() else table
 
 
 def _minutes(record: dict) -> float:

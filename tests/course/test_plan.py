@@ -239,9 +239,8 @@ def test_each_way_is_given_its_parameters_and_no_other(phantom):
     assert {its["recipe"] for its in given.values()} == set(vocabulary.RECIPES)
     started = make_plan(study="recipes", weights="imagenet")
     found = {way: started.changes(SEGMENTATION, 0, way)["weights"] for way in studies.WAYS}
-    assert {way for way, weights in found.items() if weights == "phantom"} == {
-        way for way in studies.WAYS if "start" in way
-    }
+    kept = {"paper+start", "strong+start", "strong+start+time"}
+    assert {way for way, weights in found.items() if weights == "phantom"} == kept
     assert set(found.values()) == {"phantom", "imagenet"}
     assert asked.changes("02_mask_extraction", 0) == {} and make_plan().parts(SEGMENTATION) == [""]
     plain = {"seed": "1", "reuse": "true"}
